@@ -1,0 +1,78 @@
+# Needs python3 (3.11 or newer) with pip, git and make. uv and node come from PyPI where the machine has none.
+# Arguments for the command behind a target go into ARGS: make demo ARGS="--answer approve", make test ARGS="-k audit".
+PYTHON ?= python3
+PY := .venv/bin/python
+UV := $(or $(shell command -v uv 2>/dev/null),.venv/bin/uv)
+BUILD := pyproject.toml hatch_build.py $(wildcard web/*.json web/*.mjs web/src/*)
+QUICK := $(wildcard tests/unit tests/property tests/conformance)
+LOCK := $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(ARGS)
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-agents check static web-check bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: .venv/.run ## server, inbox and an example agent on a real repository; a handoff waits for you
+	@$(PY) -m handfast demo $(ARGS)
+
+test: static web-check ## every test but those with a real agent binary; PostgreSQL and Chromium where the machine has them
+	@$(PY) -m pytest -m "not agents" $(ARGS)
+	@echo "Not run here: tests that drive a real agent binary (make test-agents)."
+
+test-agents: .venv/.agents ## the tests that drive the real claude binary, against a model server on loopback
+	@$(PY) -m pytest -m agents $(ARGS)
+
+check: static ## format, lint, types, import contracts, and the unit, property and conformance tests
+	@$(PY) -m pytest -q -m "not agents and not slow" $(QUICK) $(ARGS)
+
+static: .venv/.dev
+	@$(PY) -m ruff format --check --quiet . || { echo "Run: .venv/bin/ruff format ."; exit 1; }
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo --no-timing >.venv/.imports 2>&1 || { cat .venv/.imports; exit 1; }
+
+# The types of the browser script; the compiler is an npm package, so this needs a node on the machine.
+web-check: $(wildcard web/src/* web/*.json)
+	@if command -v npm >/dev/null && command -v node >/dev/null; then \
+	  cd web && { test -x node_modules/.bin/tsc || npm ci --silent; } && node_modules/.bin/tsc --noEmit; \
+	else echo "Not run here: types of web/src (no node on this machine)."; fi
+
+bench: .venv/.run ## measured figures beside their floors, in one run
+	@$(PY) -m bench $(ARGS)
+
+lock: .venv/.uv ## resolve the lock files again; ARGS=--upgrade takes newer versions
+	@$(LOCK) pyproject.toml --extra postgres -o requirements.lock
+	@$(LOCK) pyproject.toml --extra postgres --group dev -c requirements.lock -o requirements-dev.lock
+	@$(LOCK) --group pyproject.toml:agents -c requirements-dev.lock -o requirements-agents.lock
+	@if command -v npm >/dev/null; then cd web && npm install --silent --package-lock-only; fi
+
+clean: ## remove what the other targets made
+	rm -rf .venv src/handfast/server/web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# pip installs uv into the new environment from outside: an environment without a pip of its own is made in a blink.
+.venv/.uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Handfast needs Python 3.11 or newer; name one: make PYTHON=python3.13 ..."; exit 1; }
+	@test -x $(PY) || { echo "making .venv" && $(PYTHON) -m venv --without-pip .venv; }
+	@command -v uv >/dev/null || test -x .venv/bin/uv || \
+	  $(PYTHON) -m pip --python $(PY) install -q --disable-pip-version-check uv
+	@touch $@
+
+# What the demo and the product need.
+.venv/.run: .venv/.uv requirements.lock $(BUILD)
+	@echo "installing"
+	@test -e .venv/.dev || $(UV) pip install -q -p $(PY) -r requirements.lock
+	@$(UV) pip install -q -p $(PY) --no-deps -e .
+	@touch $@
+
+# And what the tests and checks need.
+.venv/.dev: .venv/.uv requirements-dev.lock $(BUILD)
+	@echo "installing the tools for tests and checks"
+	@$(UV) pip install -q -p $(PY) -r requirements-dev.lock
+	@$(UV) pip install -q -p $(PY) --no-deps -e .
+	@touch $@ .venv/.run
+
+.venv/.agents: .venv/.dev requirements-agents.lock
+	@echo "installing the agent binaries (about 170 MB)"
+	@$(UV) pip install -q -p $(PY) -r requirements-agents.lock
+	@touch $@
