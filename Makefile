@@ -6,6 +6,12 @@ UV := $(or $(shell command -v uv 2>/dev/null),.venv/bin/uv)
 BUILD := pyproject.toml hatch_build.py $(wildcard web/*.json web/*.mjs web/src/*)
 QUICK := $(wildcard tests/unit tests/property tests/conformance)
 LOCK := $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(ARGS)
+# uv and npm bring certificates of their own; where the machine keeps a store, trust what it trusts (company proxies).
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+ifneq ($(CERTIFICATES),)
+export UV_SYSTEM_CERTS ?= 1
+export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
+endif
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-agents check static web-check bench lock clean
 
@@ -29,7 +35,7 @@ static: .venv/.dev
 	@$(PY) -m ruff format --check --quiet . || { echo "Run: .venv/bin/ruff format ."; exit 1; }
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m mypy
-	@.venv/bin/lint-imports --no-logo --no-timing >.venv/.imports 2>&1 || { cat .venv/.imports; exit 1; }
+	@.venv/bin/lint-imports --no-logo >.venv/.imports 2>&1 || { cat .venv/.imports; exit 1; }
 
 # The types of the browser script; the compiler is an npm package, so this needs a node on the machine.
 web-check: $(wildcard web/src/* web/*.json)

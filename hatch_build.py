@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MIN_NODE = 20
@@ -36,7 +37,7 @@ def machine_has_node() -> bool:
     return found is not None and int(found[1]) >= MIN_NODE
 
 
-class WebAssets(BuildHookInterface[Any]):
+class WebAssets(BuildHookInterface[BuilderConfig]):
     """Fills `src/handfast/server/web/dist`, which git ignores and the wheel carries."""
 
     @property
