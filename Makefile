@@ -34,7 +34,7 @@ check: static ## format, lint, types, import contracts, and the unit, property a
 static: .venv/.dev
 	@$(PY) -m ruff format --check --quiet . || { echo "Run: .venv/bin/ruff format ."; exit 1; }
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m mypy
+	@$(PY) -m mypy src tests hatch_build.py $(wildcard bench)
 	@.venv/bin/lint-imports --no-logo >.venv/.imports 2>&1 || { cat .venv/.imports; exit 1; }
 
 # The types of the browser script; the compiler is an npm package, so this needs a node on the machine.
