@@ -30,10 +30,11 @@ def is_hidden(char: str) -> bool:
 def inert(text: str, limit: int = 20_000, *, multiline: bool = True) -> str:
     """`text` with every hidden character written out, and cut after `limit` characters.
 
-    U+202E becomes `U+202E` in single angle quotes. Line feeds and tabs stay when `multiline`; otherwise they are written out too. A carriage return is
-    always written out: on a terminal it lets later text cover earlier text. More than three equal
-    hidden characters in a row become one mark with their number. A cut says how much is missing. The
-    answer holds at most 9 times `limit` plus 60 characters and always encodes as UTF-8.
+    A mark is the code point in single angle quotes. Line feeds and tabs stay when `multiline`; otherwise
+    they are written out too. A carriage return is always written out: on a terminal it lets later text
+    cover earlier text. More than three equal hidden characters in a row become one mark with their
+    number. A cut says how much is missing. The answer holds at most 10 times `limit` plus 60 characters
+    and always encodes as UTF-8.
     """
     kept = "\n\t" if multiline else ""
 

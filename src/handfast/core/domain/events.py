@@ -1,0 +1,205 @@
+"""The closed union of events, their wire names, and the envelope that is a leaf of the tree.
+
+An event's canonical bytes are written once and never again changed. The wire name and the
+schema number are the stored type; Python names may change freely. Names are in the past tense.
+Content (commands, diffs, reasons, names of people) is never in an event: see `BodyRef`.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias, cast
+
+from handfast.core.domain import events_handoff as h
+from handfast.core.domain import events_org as o
+from handfast.core.domain import events_work as w
+from handfast.core.domain.canonical import canonical_json
+from handfast.core.domain.codec import decode, encode, format_time, parse_time
+from handfast.core.domain.errors import IntegrityError
+
+TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed
+RunEvent: TypeAlias = (
+    w.RunCreated
+    | w.RunLeased
+    | w.AgentStarted
+    | w.RunPaused
+    | w.RunReady
+    | w.AgentExited
+    | w.AgentNeverStarted
+    | w.RunEnded
+    | w.StepJudged
+    | w.StepFinished
+    | w.CoverageGap
+)
+HandoffEvent: TypeAlias = (
+    h.HandoffRequested
+    | h.HandoffReturned
+    | h.HandoffRouted
+    | h.LevelTimedOut
+    | h.HandoffAcknowledged
+    | h.HandoffReleased
+    | h.HandoffViewed
+    | h.HandoffCommented
+    | h.HandoffDecided
+    | h.GrantMinted
+    | h.GrantRedeemed
+    | h.GrantRefused
+    | h.GrantExpired
+    | h.EffectRecorded
+    | h.HandoffClosed
+    | h.HandoffSuperseded
+    | h.HandoffWithdrawn
+    | h.HandoffExpired
+)
+AgentEvent: TypeAlias = (
+    o.AgentRegistered
+    | o.AgentTokenIssued
+    | o.AgentTokenRevoked
+    | o.AgentSuspended
+    | o.AgentReinstated
+)
+PersonEvent: TypeAlias = o.PersonAdded | o.CredentialSet | o.SignedIn | o.SignedOut
+InstallationEvent: TypeAlias = (
+    o.InstallationCreated
+    | o.ServerStarted
+    | o.HookInstalled
+    | o.HookModeSet
+    | o.HookPaused
+    | o.HookResumed
+    | o.AccessRefused
+    | o.BodyErased
+    | o.TreeHeadPublished
+    | o.BundleExported
+)
+Event: TypeAlias = (
+    TaskEvent | RunEvent | HandoffEvent | AgentEvent | PersonEvent | InstallationEvent
+)
+
+WIRE: dict[str, type[Event]] = {
+    "task.created": w.TaskCreated,
+    "task.closed": w.TaskClosed,
+    "run.created": w.RunCreated,
+    "run.leased": w.RunLeased,
+    "run.agent_started": w.AgentStarted,
+    "run.paused": w.RunPaused,
+    "run.ready": w.RunReady,
+    "run.agent_exited": w.AgentExited,
+    "run.agent_never_started": w.AgentNeverStarted,
+    "run.ended": w.RunEnded,
+    "step.judged": w.StepJudged,
+    "step.finished": w.StepFinished,
+    "coverage.gap": w.CoverageGap,
+    "handoff.requested": h.HandoffRequested,
+    "handoff.returned": h.HandoffReturned,
+    "handoff.routed": h.HandoffRouted,
+    "handoff.level_timed_out": h.LevelTimedOut,
+    "handoff.acknowledged": h.HandoffAcknowledged,
+    "handoff.released": h.HandoffReleased,
+    "handoff.viewed": h.HandoffViewed,
+    "handoff.commented": h.HandoffCommented,
+    "handoff.decided": h.HandoffDecided,
+    "grant.minted": h.GrantMinted,
+    "grant.redeemed": h.GrantRedeemed,
+    "grant.refused": h.GrantRefused,
+    "grant.expired": h.GrantExpired,
+    "effect.recorded": h.EffectRecorded,
+    "handoff.closed": h.HandoffClosed,
+    "handoff.superseded": h.HandoffSuperseded,
+    "handoff.withdrawn": h.HandoffWithdrawn,
+    "handoff.expired": h.HandoffExpired,
+    "agent.registered": o.AgentRegistered,
+    "agent.token_issued": o.AgentTokenIssued,
+    "agent.token_revoked": o.AgentTokenRevoked,
+    "agent.suspended": o.AgentSuspended,
+    "agent.reinstated": o.AgentReinstated,
+    "person.added": o.PersonAdded,
+    "person.credential_set": o.CredentialSet,
+    "person.signed_in": o.SignedIn,
+    "person.signed_out": o.SignedOut,
+    "installation.created": o.InstallationCreated,
+    "server.started": o.ServerStarted,
+    "hook.installed": o.HookInstalled,
+    "hook.mode_set": o.HookModeSet,
+    "hook.paused": o.HookPaused,
+    "hook.resumed": o.HookResumed,
+    "access.refused": o.AccessRefused,
+    "body.erased": o.BodyErased,
+    "tree_head.published": o.TreeHeadPublished,
+    "bundle.exported": o.BundleExported,
+}
+NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who caused an event. `auth` says how they proved it: `browser`, `pin`, `token`, `system`."""
+
+    type: str
+    id: str = ""
+    auth: str = ""
+
+
+SYSTEM = Actor("system", "handfast", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event in its envelope. `version` counts its stream from 1."""
+
+    id: str
+    stream: str
+    version: int
+    at: datetime
+    actor: Actor
+    event: Event
+    key: str = ""
+    on_behalf_of: str = ""
+
+    @property
+    def type(self) -> str:
+        return NAMES[type(self.event)]
+
+
+def to_bytes(r: Recorded) -> bytes:
+    """The canonical bytes: the leaf of the tree. `from_bytes` is the inverse."""
+    envelope: dict[str, object] = {
+        "id": r.id,
+        "type": NAMES[type(r.event)],
+        "schema": SCHEMA,
+        "stream": r.stream,
+        "version": r.version,
+        "at": format_time(r.at),
+        "actor": encode(r.actor),
+        "data": encode(r.event),
+    }
+    if r.key:
+        envelope["key"] = r.key
+    if r.on_behalf_of:
+        envelope["on_behalf_of"] = r.on_behalf_of
+    return canonical_json(envelope)
+
+
+def from_bytes(data: bytes) -> Recorded:
+    """Raises IntegrityError for an unknown type, a newer schema or data that does not fit."""
+    try:
+        e = cast("dict[str, object]", json.loads(data))
+        name, schema = cast("str", e["type"]), cast("int", e["schema"])
+        if schema > SCHEMA or name not in WIRE:
+            raise IntegrityError(
+                f"event type `{name}` of schema {schema} is not known to this version",
+                hint="Read this log with the version of Handfast that wrote it, or a newer one.",
+            )
+        return Recorded(
+            id=cast("str", e["id"]),
+            stream=cast("str", e["stream"]),
+            version=cast("int", e["version"]),
+            at=parse_time(cast("str", e["at"])),
+            actor=decode(Actor, cast("dict[str, object]", e["actor"])),
+            event=decode(WIRE[name], cast("dict[str, object]", e["data"])),
+            key=cast("str", e.get("key", "")),
+            on_behalf_of=cast("str", e.get("on_behalf_of", "")),
+        )
+    except (KeyError, TypeError, ValueError) as err:
+        raise IntegrityError(f"an event's bytes cannot be read: {err!r}") from None

@@ -1,0 +1,219 @@
+"""Facts about a transfer of control: the handoff, its decision, its grant and its effect."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.ids import (
+    AgentId,
+    GrantId,
+    HandoffId,
+    PersonId,
+    RunId,
+    StartId,
+    StepId,
+    TaskId,
+)
+
+
+class HandoffKind(StrEnum):
+    APPROVAL = "approval"
+    REVIEW = "review"
+    ESCALATION = "escalation"
+    QUESTION = "question"
+    DELEGATION = "delegation"
+    TAKEOVER = "takeover"
+    DOUBT = "doubt"
+
+
+class DecisionKind(StrEnum):
+    APPROVE = "approve"
+    APPROVE_WITH_EDITS = "approve_with_edits"
+    ANSWER = "answer"
+    REQUEST_CHANGES = "request_changes"
+    REJECT = "reject"
+    TAKE_OVER = "take_over"
+
+
+class Executor(StrEnum):
+    """Who runs the approved action, and so how well its effect is known."""
+
+    MEDIATED = "mediated"
+    HOOKED = "hooked"
+    NONE = "none"
+
+
+class EffectOutcome(StrEnum):
+    VERIFIED = "verified"
+    REPORTED = "reported"
+    UNKNOWN = "unknown"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRequested:
+    """`levels_s` holds how long each level of people has, in seconds; the last one expires it."""
+
+    handoff_id: HandoffId
+    kind: HandoffKind
+    risk: str
+    agent_id: AgentId
+    action_digest: str
+    presented_digest: str
+    package: BodyRef
+    ask: BodyRef
+    offered: tuple[DecisionKind, ...]
+    levels_s: tuple[int, ...]
+    run_id: RunId = RunId("")
+    task_id: TaskId = TaskId("")
+    step_id: StepId = StepId("")
+    action: BodyRef | None = None
+    executor: Executor = Executor.NONE
+    blocking: bool = True
+    rules: tuple[str, ...] = ()
+    policy_digest: str = ""
+    brief_digest: str = ""
+    about: HandoffId = HandoffId("")
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffReturned:
+    """The package lacks required parts; nobody was asked."""
+
+    handoff_id: HandoffId
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRouted:
+    handoff_id: HandoffId
+    level: int
+    to: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LevelTimedOut:
+    handoff_id: HandoffId
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAcknowledged:
+    handoff_id: HandoffId
+    person_id: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffReleased:
+    handoff_id: HandoffId
+    person_id: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffViewed:
+    handoff_id: HandoffId
+    person_id: PersonId
+    presented_digest: str
+    dwell_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffCommented:
+    handoff_id: HandoffId
+    text: BodyRef
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffDecided:
+    """Ends the question. `edited_*` is set by approve_with_edits, `answer` by answer."""
+
+    handoff_id: HandoffId
+    decision: DecisionKind
+    person_id: PersonId
+    presented_digest: str
+    auth: str
+    reason: BodyRef | None = None
+    edited_action: BodyRef | None = None
+    edited_digest: str = ""
+    edited_rules: tuple[str, ...] = ()
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantMinted:
+    """Permission to start exactly one execution of the action with `action_digest`."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    action_digest: str
+    agent_id: AgentId
+    run_id: RunId
+    executor: Executor
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRedeemed:
+    """The one start of a grant. Without an effect by `settle_by` it becomes unknown."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    start_id: StartId
+    executor: Executor
+    action_digest: str
+    epoch: int
+    settle_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRefused:
+    """Somebody tried to use a grant and was refused; nothing ran."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    reason: str
+    attempted_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantExpired:
+    handoff_id: HandoffId
+    grant_id: GrantId
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRecorded:
+    handoff_id: HandoffId
+    grant_id: GrantId
+    start_id: StartId
+    outcome: EffectOutcome
+    executed_digest: str = ""
+    exit_code: int | None = None
+    output: BodyRef | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffClosed:
+    handoff_id: HandoffId
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffSuperseded:
+    handoff_id: HandoffId
+    by: HandoffId
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffWithdrawn:
+    handoff_id: HandoffId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffExpired:
+    handoff_id: HandoffId
+    level: int

@@ -1,0 +1,50 @@
+"""Named one-shot fault points, so that a test may kill or fail the product at a chosen place.
+
+`HANDFAST_FAULT=name:action[:nth]` arms one point for the life of the process; `action` is
+`kill` (SIGKILL to itself), `raise` or `stop` (SIGSTOP). Unset, a point costs one dictionary look-up.
+The core may not touch the operating system, so the process installs the actor at its start
+(`engine.faults`).
+"""
+
+from collections.abc import Callable
+
+POINTS = frozenset(
+    {
+        "action.before_commit",
+        "action.after_commit",
+        "handoff.before_wait",
+        "decision.before_commit",
+        "decision.after_commit",
+        "grant.before_redeem",
+        "grant.redeemed",
+        "exec.before_run",
+        "exec.after_run",
+        "effect.before_commit",
+        "effect.after_commit",
+        "hook.before_propose",
+        "hook.after_propose",
+        "hook.after_decision",
+        "result.before_commit",
+        "run.before_start",
+        "run.after_start",
+        "merge.before_update",
+        "merge.after_update",
+        "store.before_commit",
+        "store.after_commit",
+    }
+)
+
+_armed: dict[str, Callable[[], None]] = {}
+
+
+def arm(name: str, act: Callable[[], None]) -> None:
+    """Arm `name` once. Raises ValueError for a name that is not in `POINTS`."""
+    if name not in POINTS:
+        raise ValueError(f"unknown fault point {name!r}")
+    _armed[name] = act
+
+
+def fault_point(name: str) -> None:
+    """A place where a test may stop the process. Does nothing unless armed."""
+    if _armed and (act := _armed.get(name)):
+        act()

@@ -1,0 +1,42 @@
+"""A person who may decide. Names and secrets are kept beside the log, so they can be erased."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from handfast.core.domain import events_org as e
+from handfast.core.domain.events import PersonEvent
+from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.ids import PersonId
+
+ROLES = ("viewer", "reviewer", "operator", "admin", "auditor")
+MAY_DECIDE = frozenset({"reviewer", "admin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    person_id: PersonId
+    name: BodyRef
+    login_digest: str
+    roles: tuple[str, ...]
+    added_at: datetime
+    has_pin: bool = False
+
+    @property
+    def may_decide(self) -> bool:
+        return bool(MAY_DECIDE & set(self.roles))
+
+
+def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
+    """Fold one recorded event. `at` is the envelope's time."""
+    if isinstance(event, e.PersonAdded):
+        return Person(event.person_id, event.name, event.login_digest, event.roles, at)
+    if state is None:
+        raise ValueError("a person's first event must be person.added")
+    match event:
+        case e.CredentialSet():
+            return replace(state, has_pin=state.has_pin or event.credential == "pin")
+        case e.SignedIn() | e.SignedOut():
+            return state
+        case _:
+            assert_never(event)

@@ -1,0 +1,260 @@
+"""The store in the words of the domain. No SQL crosses this line.
+
+Guarantees every implementation gives (the conformance suite in `handfast.testing.store` holds them):
+
+- `commit` is atomic: events, state rows, bodies, outbox rows, lease and tree commit together or
+  not at all. It returns only after the database says the transaction is durable.
+- A stale `expected_version` leaves nothing behind and raises Concurrency.
+- An idempotency key that was used before returns the first result again and writes nothing;
+  with another fingerprint it raises InvalidTransition.
+- Positions are dense, start at 1 and are visible in order: a reader that has seen position n
+  has seen everything before it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event as stored. `data` is its canonical bytes, `leaf` their RFC 6962 leaf hash."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    data: bytes
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    type: str
+    data: bytes
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """The fold of one stream, with the columns it is looked up by.
+
+    `doc` is canonical JSON of the state. `match` finds an equal thing (an open handoff about the
+    same action, a session's run); `rank` orders a queue, smallest first.
+    """
+
+    stream: str
+    kind: str
+    version: int
+    status: str
+    doc: bytes
+    task_id: str = ""
+    run_id: str = ""
+    agent_id: str = ""
+    match: str = ""
+    rank: int = 0
+    due_at: datetime | None = None
+    opened: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events for one stream and the state they lead to. `expected_version` 0 means a new stream."""
+
+    expected_version: int
+    events: tuple[NewEvent, ...]
+    state: StateRow
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBody:
+    body_id: str
+    salt: bytes
+    nonce: bytes
+    ciphertext: bytes
+    digest: str
+    media: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    id: int
+    topic: str
+    payload: bytes
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    resource: str
+    holder: str
+    epoch: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret's hash and what it opens. `kind` is token, password, pin, session or setup."""
+
+    id: str
+    kind: str
+    subject: str
+    secret: str
+    scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSet:
+    """Everything one command writes. `result` is what a repeat of `key` gets back."""
+
+    appends: tuple[Append, ...] = ()
+    bodies: tuple[SealedBody, ...] = ()
+    outbox: tuple[OutboxItem, ...] = ()
+    credentials: tuple[Credential, ...] = ()
+    lease: Lease | None = None
+    key: str = ""
+    fingerprint: str = ""
+    result: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """`position` is the log's size after this write; `replayed` the first result of a used key."""
+
+    position: int
+    replayed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which state rows. Empty fields do not filter. `after` pages by (rank, opened) of a row."""
+
+    kind: str
+    statuses: tuple[str, ...] = ()
+    task_id: str = ""
+    run_id: str = ""
+    agent_id: str = ""
+    match: str = ""
+    due_before: datetime | None = None
+    newest_first: bool = False
+    after: tuple[int, int] | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHead:
+    size: int
+    note: str
+
+
+class EventLog(Protocol):
+    def commit(self, write: WriteSet) -> Committed:
+        """Raises Concurrency, Unavailable, DiskFull, InvalidTransition (a key reused differently)."""
+        ...
+
+    def size(self) -> int:
+        """Number of events, which is the last position."""
+        ...
+
+    def events(
+        self, *, stream: str = "", after: int = 0, limit: int = 500, types: Sequence[str] = ()
+    ) -> list[EventRow]:
+        """A page in order: of one stream after a version, else of the log after a position."""
+        ...
+
+    def scan(self, after: int = 0) -> Iterator[EventRow]:
+        """The whole log in order, in bounded memory."""
+        ...
+
+
+class Tree(Protocol):
+    def frontier(self) -> bytes: ...
+
+    def leaf_hashes(self, start: int, stop: int) -> Sequence[bytes]: ...
+
+    def node_hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]: ...
+
+    def heads(self, limit: int = 0) -> list[TreeHead]:
+        """Signed heads, oldest first; the newest `limit` of them when it is set."""
+        ...
+
+    def add_head(self, head: TreeHead) -> None:
+        """Idempotent for a size."""
+        ...
+
+
+class States(Protocol):
+    def load(self, stream: str) -> StateRow | None: ...
+
+    def find(self, query: Query) -> list[StateRow]: ...
+
+    def count(self, kind: str, statuses: Sequence[str]) -> int: ...
+
+
+class Bodies(Protocol):
+    def body(self, body_id: str) -> SealedBody | None:
+        """None when it never existed. An erased body has empty salt, nonce and ciphertext."""
+        ...
+
+    def bodies(self, body_ids: Sequence[str]) -> dict[str, SealedBody]: ...
+
+    def erase_body(self, body_id: str) -> None:
+        """Idempotent. Overwrites content and salt."""
+        ...
+
+
+class Credentials(Protocol):
+    def credential(self, credential_id: str) -> Credential | None: ...
+
+    def credentials_of(self, subject: str, kind: str) -> list[Credential]: ...
+
+    def revoke_credential(self, credential_id: str) -> None: ...
+
+
+class Leases(Protocol):
+    def lease(self, resource: str) -> Lease | None: ...
+
+    def renew_lease(self, resource: str, epoch: int, expires_at: datetime) -> bool:
+        """False when the lease has another epoch by now."""
+        ...
+
+
+class Outbox(Protocol):
+    def outbox(self, limit: int) -> list[OutboxRow]:
+        """Undelivered rows, oldest first."""
+        ...
+
+    def outbox_done(self, ids: Sequence[int]) -> None: ...
+
+    def outbox_failed(self, row_id: int) -> None:
+        """Count an attempt; the row stays."""
+        ...
+
+
+class Store(EventLog, Tree, States, Bodies, Credentials, Leases, Outbox, Protocol):
+    """All of it, thread-safe."""
+
+    def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Call `listener(size)` after commits of this process. Returns the undo. Must not block."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What the store says of itself, for health pages."""
+
+    database: str
+    schema: str
+    details: dict[str, str] = field(default_factory=dict)

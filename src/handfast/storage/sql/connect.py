@@ -1,0 +1,234 @@
+"""Connections to the two databases, and their errors in our words.
+
+Both drivers run in autocommit: transactions are begun and ended by explicit statements, because
+pysqlite's own handling would commit on the release of a savepoint that is the first statement.
+"""
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from handfast.core.domain.errors import (
+    Concurrency,
+    DiskFull,
+    StorageError,
+    Unavailable,
+    UsageError,
+)
+
+LOCK_WAIT_S = 10.0
+
+
+class Cursor(Protocol):
+    rowcount: int
+
+    def fetchone(self) -> tuple[object, ...] | None: ...
+
+    def fetchall(self) -> list[tuple[object, ...]]: ...
+
+
+class Connection(Protocol):
+    def execute(self, sql: str, params: Mapping[str, object] = ..., /) -> Cursor: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database: how to connect, how to begin a write, what its errors mean."""
+
+    name: str
+    url: str
+    connect: Callable[[], Connection]
+    begin: str
+    locks_row: bool
+    translate: Callable[[Exception], Exception | None]
+    errors: tuple[type[Exception], ...]
+
+
+def open_database(url: str) -> Database:
+    """`sqlite:////absolute/path.db` or `postgresql://…`. Raises UsageError for anything else."""
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        return _sqlite(url)
+    if scheme in ("postgresql", "postgres"):
+        return _postgres(url)
+    raise UsageError(
+        f"the database URL has the scheme `{scheme or url}`",
+        hint="Use `sqlite:////absolute/path.db` or `postgresql://user@host/name`.",
+    )
+
+
+def sqlite_path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def _sqlite(url: str) -> Database:
+    path = sqlite_path(url)
+
+    def connect() -> Connection:
+        c = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        c.execute("PRAGMA journal_mode=WAL")
+        c.execute("PRAGMA synchronous=FULL")
+        c.execute("PRAGMA foreign_keys=ON")
+        c.execute("PRAGMA secure_delete=ON")
+        c.execute("PRAGMA cache_size=-16000")
+        return c
+
+    return Database(
+        name="sqlite",
+        url=url,
+        connect=connect,
+        begin="BEGIN IMMEDIATE",
+        locks_row=False,
+        translate=_sqlite_error,
+        errors=(sqlite3.Error,),
+    )
+
+
+def _sqlite_error(e: Exception) -> Exception | None:
+    text = str(e)
+    if isinstance(e, sqlite3.IntegrityError):
+        return Concurrency(f"a row exists already: {text}")
+    if "locked" in text or "busy" in text:
+        return Unavailable(
+            "the database is locked by another process", hint="Try again in a moment."
+        )
+    if "full" in text or "disk I/O" in text:
+        return DiskFull(
+            f"the database cannot be written: {text}", hint="Free space on its disk, then retry."
+        )
+    if "unable to open" in text or "readonly" in text or "not a database" in text:
+        return StorageError(
+            f"the database cannot be used: {text}",
+            hint="Check the path, its permissions and that it is a Handfast database.",
+        )
+    return None
+
+
+def _postgres(url: str) -> Database:
+    try:
+        import psycopg
+    except ImportError:
+        raise UsageError(
+            "the PostgreSQL driver is not installed", hint="Install `handfast[postgres]`."
+        ) from None
+
+    def connect() -> Connection:
+        try:
+            c = psycopg.connect(url, autocommit=True, connect_timeout=10)
+        except psycopg.OperationalError as e:
+            raise Unavailable(
+                f"cannot connect to PostgreSQL: {str(e).strip()[:300]}",
+                hint="Check HANDFAST_DATABASE_URL and that the server runs.",
+            ) from None
+        c.prepare_threshold = 2
+        return c  # type: ignore[return-value]  # psycopg types its SQL parameter more strictly
+
+    def translate(e: Exception) -> Exception | None:
+        if isinstance(e, psycopg.errors.UniqueViolation):
+            return Concurrency(f"a row exists already: {str(e).splitlines()[0]}")
+        if isinstance(e, psycopg.errors.DiskFull):
+            return DiskFull("PostgreSQL has no space left", hint="Free space on its disk.")
+        if isinstance(e, psycopg.OperationalError | psycopg.InterfaceError):
+            return Unavailable(
+                f"PostgreSQL did not answer: {str(e).strip()[:300]}", hint="Try again in a moment."
+            )
+        return None
+
+    return Database(
+        name="postgresql",
+        url=url,
+        connect=connect,
+        begin="BEGIN",
+        locks_row=True,
+        translate=translate,
+        errors=(psycopg.Error,),
+    )
+
+
+@contextmanager
+def translated(db: Database) -> Iterator[None]:
+    """Raise our errors instead of the driver's; an unknown one becomes StorageError."""
+    try:
+        yield
+    except db.errors as e:
+        raise db.translate(e) or StorageError(f"the database refused: {e}") from e
+
+
+def begin_write(db: Database, c: Connection) -> None:
+    """Open the write transaction. On SQLite with a short jittered retry: a busy handler starves."""
+    if db.name != "sqlite":
+        c.execute(db.begin)
+        return
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            c.execute(db.begin)
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311 - jitter, not a secret
+        else:
+            return
+
+
+class Readers:
+    """A pool of connections for reads; each read sees committed data only."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._pool = QueuePool(
+            db.connect,  # type: ignore[arg-type]  # a driver connection, as the pool documents
+            pool_size=8,
+            max_overflow=24,
+            timeout=15,
+            reset_on_return=None,
+        )
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Raises our errors; a connection that failed is not put back."""
+        proxied: PoolProxiedConnection = self._pool.connect()
+        raw: Connection = proxied.driver_connection  # type: ignore[assignment]
+        try:
+            with translated(self._db):
+                yield raw
+        except StorageError:
+            proxied.invalidate()
+            raise
+        finally:
+            proxied.close()
+
+    def all(self, sql: str, params: Mapping[str, object]) -> list[tuple[object, ...]]:
+        with self.connection() as c:
+            return c.execute(sql, params).fetchall()
+
+    def one(self, sql: str, params: Mapping[str, object]) -> tuple[object, ...] | None:
+        rows = self.all(sql, params)
+        return rows[0] if rows else None
+
+    def write(self, statements: Sequence[tuple[str, Mapping[str, object]]]) -> int:
+        """A small write of its own that is not in the log. Returns the last row count."""
+        with self.connection() as c:
+            begin_write(self._db, c)
+            try:
+                count = 0
+                for sql, params in statements:
+                    count = c.execute(sql, params).rowcount
+            except BaseException:
+                c.execute("ROLLBACK")
+                raise
+            c.execute("COMMIT")
+            return count
+
+    def close(self) -> None:
+        self._pool.dispose()

@@ -1,0 +1,1 @@
+"""One module a revision, numbered so that text order is age."""

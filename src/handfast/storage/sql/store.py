@@ -1,0 +1,285 @@
+"""The store on SQLite and PostgreSQL: reads here, writes in `writer`."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import cast
+
+import sqlalchemy as sa
+
+from handfast.storage.api import (
+    Committed,
+    Credential,
+    EventRow,
+    Lease,
+    OutboxRow,
+    Query,
+    SealedBody,
+    StateRow,
+    TreeHead,
+    WriteSet,
+)
+from handfast.storage.sql import schema as s
+from handfast.storage.sql.connect import Readers, open_database
+from handfast.storage.sql.migrate import upgrade
+from handfast.storage.sql.statements import build, compiler
+from handfast.storage.sql.times import from_micros, to_micros
+from handfast.storage.sql.writer import Writer
+
+Row = tuple[object, ...]
+
+
+class SqlStore:
+    """`handfast.storage.api.Store` on one database. Thread-safe; several processes may share it."""
+
+    def __init__(self, url: str) -> None:
+        """Creates or migrates the schema. Raises SchemaVersion for a newer database."""
+        self._db = open_database(url)
+        upgrade(self._db)
+        self._compile = compiler(self._db.name)
+        self._sql = build(self._compile)
+        self._readers = Readers(self._db)
+        self._writer = Writer(self._db, self._sql, self._notify)
+        self._listeners: list[Callable[[int], None]] = []
+        self._listeners_lock = threading.Lock()
+        self._find_sql: dict[object, str] = {}
+
+    # -- log
+    def commit(self, write: WriteSet) -> Committed:
+        return self._writer.commit(write)
+
+    def size(self) -> int:
+        return int.from_bytes(self.frontier()[:8], "big")
+
+    def events(
+        self, *, stream: str = "", after: int = 0, limit: int = 500, types: Sequence[str] = ()
+    ) -> list[EventRow]:
+        params: dict[str, object] = {"after": after, "limit": limit}
+        if stream:
+            params["stream"] = stream
+            rows = self._readers.all(self._sql.events_of_stream, params)
+        else:
+            rows = self._readers.all(self._sql.events_after, params)
+        found = [_event(r) for r in rows]
+        return [r for r in found if r.type in types] if types else found
+
+    def scan(self, after: int = 0) -> Iterator[EventRow]:
+        while page := self.events(after=after, limit=1000):
+            yield from page
+            after = page[-1].position
+
+    # -- tree
+    def frontier(self) -> bytes:
+        row = self._readers.one(self._sql.frontier, {})
+        return bytes(cast("bytes", row[0])) if row else bytes(8)
+
+    def leaf_hashes(self, start: int, stop: int) -> Sequence[bytes]:
+        rows = self._readers.all(self._sql.leaves, {"start": start, "stop": stop})
+        return [bytes(cast("bytes", r[0])) for r in rows]
+
+    def node_hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]:
+        params = {"level": level, "start": start, "stop": stop}
+        return [bytes(cast("bytes", r[0])) for r in self._readers.all(self._sql.nodes, params)]
+
+    def heads(self, limit: int = 0) -> list[TreeHead]:
+        rows = self._readers.all(self._sql.heads, {"limit": limit or 1_000_000})
+        return [TreeHead(cast("int", r[0]), cast("str", r[1])) for r in reversed(rows)]
+
+    def add_head(self, head: TreeHead) -> None:
+        self._readers.write([(self._sql.add_head, {"size": head.size, "note": head.note})])
+
+    # -- states
+    def load(self, stream: str) -> StateRow | None:
+        row = self._readers.one(self._sql.get_state, {"stream": stream})
+        return _state(row) if row else None
+
+    def find(self, query: Query) -> list[StateRow]:
+        sql, params = self._find(query)
+        return [_state(r) for r in self._readers.all(sql, params)]
+
+    def _find(self, q: Query) -> tuple[str, dict[str, object]]:
+        """The statement for this shape of query, compiled once a shape."""
+        params: dict[str, object] = {"kind": q.kind, "limit": q.limit}
+        equal = [n for n in ("task_id", "run_id", "agent_id", "match") if getattr(q, n)]
+        params.update({n: getattr(q, n) for n in equal})
+        params.update({f"status_{i}": v for i, v in enumerate(q.statuses)})
+        if q.due_before is not None:
+            params["due_before"] = to_micros(q.due_before)
+        if q.after is not None:
+            params["after_rank"], params["after_opened"] = q.after
+        shape = (frozenset(params), q.newest_first)
+        if shape not in self._find_sql:
+            self._find_sql[shape] = self._compile(_select(q, equal))
+        return self._find_sql[shape], params
+
+    def count(self, kind: str, statuses: Sequence[str]) -> int:
+        total = 0
+        for status in statuses:
+            row = self._readers.one(self._count_sql(), {"kind": kind, "status": status})
+            total += cast("int", row[0]) if row else 0
+        return total
+
+    def _count_sql(self) -> str:
+        if "count" not in self._find_sql:
+            c = s.state.c
+            stmt = sa.select(sa.func.count()).where(
+                c.kind == sa.bindparam("kind", type_=sa.Text),
+                c.status == sa.bindparam("status", type_=sa.Text),
+            )
+            self._find_sql["count"] = self._compile(stmt)
+        return self._find_sql["count"]
+
+    # -- bodies
+    def body(self, body_id: str) -> SealedBody | None:
+        row = self._readers.one(self._sql.get_body, {"body_id": body_id})
+        return _body(row) if row else None
+
+    def bodies(self, body_ids: Sequence[str]) -> dict[str, SealedBody]:
+        found: dict[str, SealedBody] = {}
+        with self._readers.connection() as c:
+            for body_id in dict.fromkeys(body_ids):
+                row = c.execute(self._sql.get_body, {"body_id": body_id}).fetchone()
+                if row:
+                    found[body_id] = _body(row)
+        return found
+
+    def erase_body(self, body_id: str) -> None:
+        self._readers.write([(self._sql.erase_body, {"body_id": body_id, "empty": b""})])
+
+    # -- credentials, leases, outbox
+    def credential(self, credential_id: str) -> Credential | None:
+        row = self._readers.one(self._sql.get_credential, {"id": credential_id})
+        return _credential(row) if row else None
+
+    def credentials_of(self, subject: str, kind: str) -> list[Credential]:
+        rows = self._readers.all(self._sql.credentials_of, {"subject": subject, "kind": kind})
+        return [_credential(r) for r in rows]
+
+    def revoke_credential(self, credential_id: str) -> None:
+        self._readers.write([(self._sql.revoke_credential, {"id": credential_id})])
+
+    def lease(self, resource: str) -> Lease | None:
+        row = self._readers.one(self._sql.get_lease, {"resource": resource})
+        if row is None:
+            return None
+        name, holder, epoch, expires = row
+        return Lease(
+            cast("str", name), cast("str", holder), cast("int", epoch), from_micros(cast("int", expires))
+        )
+
+    def renew_lease(self, resource: str, epoch: int, expires_at: datetime) -> bool:
+        params = {
+            "resource": resource,
+            "of_epoch": epoch,
+            "expires_at": to_micros(expires_at),
+        }
+        return self._readers.write([(self._sql.renew_lease, params)]) == 1
+
+    def outbox(self, limit: int) -> list[OutboxRow]:
+        rows = self._readers.all(self._sql.outbox_page, {"limit": limit})
+        return [
+            OutboxRow(cast("int", i), cast("str", t), bytes(cast("bytes", p)), cast("int", a))
+            for i, t, p, a in rows
+        ]
+
+    def outbox_done(self, ids: Sequence[int]) -> None:
+        if ids:
+            self._readers.write([(self._sql.outbox_done, {"id": i}) for i in ids])
+
+    def outbox_failed(self, row_id: int) -> None:
+        self._readers.write([(self._sql.outbox_failed, {"id": row_id})])
+
+    # -- process
+    def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        with self._listeners_lock:
+            self._listeners = [*self._listeners, listener]
+
+        def undo() -> None:
+            with self._listeners_lock:
+                self._listeners = [x for x in self._listeners if x is not listener]
+
+        return undo
+
+    def _notify(self, size: int) -> None:
+        for listener in self._listeners:
+            listener(size)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._readers.close()
+
+
+def _select(q: Query, equal: list[str]) -> sa.ClauseElement:
+    c = s.state.c
+    stmt = sa.select(s.state).where(c.kind == sa.bindparam("kind", type_=sa.Text))
+    for name in equal:
+        stmt = stmt.where(c[name] == sa.bindparam(name, type_=sa.Text))
+    if q.statuses:
+        binds = [sa.bindparam(f"status_{i}", type_=sa.Text) for i in range(len(q.statuses))]
+        stmt = stmt.where(sa.or_(*[c.status == b for b in binds]))
+    if q.due_before is not None:
+        stmt = stmt.where(c.due_at <= sa.bindparam("due_before", type_=sa.BigInteger))
+        stmt = stmt.order_by(c.due_at)
+    if q.after is not None:
+        stmt = stmt.where(_beyond(q))
+    order = (c.opened.desc(),) if q.newest_first else (c.rank, c.opened)
+    limit = sa.bindparam("limit", type_=sa.Integer)
+    return stmt.order_by(*order).limit(limit).offset(sa.literal_column("0"))
+
+
+def _beyond(q: Query) -> sa.ColumnElement[bool]:
+    """Rows after the last one of a page, in the order of the page."""
+    c = s.state.c
+    rank = sa.bindparam("after_rank", type_=sa.Integer)
+    opened = sa.bindparam("after_opened", type_=sa.BigInteger)
+    if q.newest_first:
+        return sa.and_(c.opened < opened, sa.or_(rank >= 0, rank < 0))
+    return sa.or_(c.rank > rank, sa.and_(c.rank == rank, c.opened > opened))
+
+
+def _event(r: Row) -> EventRow:
+    position, stream, version, kind, data, leaf = r
+    return EventRow(
+        cast("int", position),
+        cast("str", stream),
+        cast("int", version),
+        cast("str", kind),
+        bytes(cast("bytes", data)),
+        bytes(cast("bytes", leaf)),
+    )
+
+
+def _state(r: Row) -> StateRow:
+    row = dict(zip(_STATE, r, strict=True))
+    due = row.pop("due_at")
+    row["doc"] = bytes(cast("bytes", row["doc"]))
+    return StateRow(**row, due_at=from_micros(cast("int", due)) if due is not None else None)  # type: ignore[arg-type]
+
+
+_STATE = tuple(c.name for c in s.state.columns)
+
+
+def _body(r: Row) -> SealedBody:
+    body_id, salt, nonce, ciphertext, digest, media, size = r
+    return SealedBody(
+        cast("str", body_id),
+        bytes(cast("bytes", salt)),
+        bytes(cast("bytes", nonce)),
+        bytes(cast("bytes", ciphertext)),
+        cast("str", digest),
+        cast("str", media),
+        cast("int", size),
+    )
+
+
+def _credential(r: Row) -> Credential:
+    cid, kind, subject, secret, scopes, expires, revoked = r
+    return Credential(
+        cast("str", cid),
+        cast("str", kind),
+        cast("str", subject),
+        cast("str", secret),
+        tuple(cast("str", scopes).split()),
+        from_micros(cast("int", expires)) if expires is not None else None,
+        bool(revoked),
+    )
