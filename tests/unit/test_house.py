@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import handfast
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "handfast"
 CORE = PACKAGE / "core"
@@ -143,6 +145,14 @@ def test_importing_the_package_loads_no_other_part_of_it() -> None:
         [sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True
     )
     assert ran.stdout.split() == []
+
+
+def test_public_names_are_fetched_when_they_are_used() -> None:
+    assert [name for name in handfast.__all__ if not hasattr(handfast, name)] == []
+    assert dir(handfast) == sorted(handfast.__all__)
+    unknown = "Nothing"
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        getattr(handfast, unknown)
 
 
 def _locked(name: str) -> dict[str, str]:
