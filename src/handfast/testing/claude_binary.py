@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 BINARY_VARIABLE = "HANDFAST_TEST_CLAUDE"
-DUMMY_KEY = "sk-ant-api03-dummy-key-for-offline-tests-only-0000000000-AAAA"
+DUMMY_KEY = "dummy-key-for-offline-tests"
 
 _QUIET = {
     "DISABLE_AUTOUPDATER": "1",
@@ -78,6 +78,20 @@ def claude_env(home: Path, model_url: str, token: str | None = None) -> dict[str
     if token is not None:
         env["HANDFAST_TOKEN"] = token
     return env
+
+
+def accept_dialogs(home: Path, *workspaces: Path) -> None:
+    """Answer first-run, key and trust dialogs beforehand, for an interactive session.
+
+    Not needed with `-p`, which shows none.
+    """
+    config = {
+        "hasCompletedOnboarding": True,
+        "customApiKeyResponses": {"approved": [DUMMY_KEY[-20:]], "rejected": []},
+        "projects": {str(each): {"hasTrustDialogAccepted": True} for each in workspaces},
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".claude.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 @dataclass(frozen=True)
