@@ -1,0 +1,146 @@
+"""Checks on one entry after another: canonical form, envelope, dense versions, body references."""
+
+import json
+import re
+from collections.abc import Mapping
+
+from handfast.core.audit.bodies import BodyReference
+from handfast.core.audit.report import Findings
+from handfast.core.domain.canonical import MAX_SAFE_INTEGER, canonical_json
+from handfast.core.domain.errors import UsageError
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_encode = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
+).encode
+
+
+def _integer(text: str) -> int:
+    # The length test comes first: int() is slow on a number of many digits.
+    if len(text) > 17 or not -MAX_SAFE_INTEGER <= int(text) <= MAX_SAFE_INTEGER:
+        raise ValueError(text)
+    return int(text)
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(text)
+
+
+_decode = json.JSONDecoder(
+    parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
+).raw_decode
+
+
+def decode_canonical(raw: bytes) -> object:
+    """The JSON value of `raw`. Raises ValueError unless `raw` is its canonical encoding.
+
+    Text in ASCII takes a short way: with floats and large integers refused by the decoder, the
+    standard encoder with sorted keys writes the same bytes as `canonical_json`.
+    """
+    try:
+        value: object
+        value, _ = _decode(raw.decode())  # what follows the value shows when encoded again
+        again = _encode(value).encode() if raw.isascii() else canonical_json(value)
+    except (RecursionError, UsageError) as error:
+        raise ValueError(str(error)) from None
+    if again != raw:
+        raise ValueError("not canonical")
+    return value
+
+
+class EntryCheck:
+    """Feeds on entries in order. Memory grows with streams and bodies, not with entries."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._versions: dict[str, int] = {}
+        self.dense = True
+        self.bodies: dict[str, BodyReference] = {}
+        self.erasures: set[str] = set()
+
+    @property
+    def streams(self) -> int:
+        return len(self._versions)
+
+    def check(self, position: int, raw: bytes) -> None:
+        try:
+            event = decode_canonical(raw)
+        except ValueError:
+            self._findings.add(
+                "not_canonical",
+                f"The entry at position {position} is not canonical JSON.",
+                position=position,
+            )
+            return
+        if not isinstance(event, dict) or not _is_envelope(event):
+            self._findings.add(
+                "envelope",
+                f"The entry at position {position} is not an event: it needs id, type, stream, "
+                "version, at and actor.",
+                position=position,
+            )
+            return
+        stream, version = event["stream"], event["version"]
+        expected = self._versions.get(stream, 0) + 1
+        if version != expected:
+            self.dense = False
+            self._findings.add(
+                "version",
+                f"The entry at position {position} is version {version} of `{stream}`; "
+                f"version {expected} was due.",
+                position=position,
+                event_id=event["id"],
+            )
+        self._versions[stream] = version
+        if b'"body_id"' in raw:
+            self._note_bodies(position, event)
+
+    def _note_bodies(self, position: int, event: Mapping[str, object]) -> None:
+        data = event.get("data")
+        if event["type"] == "body.erased" and isinstance(data, dict):
+            self.erasures.add(str(data.get("body_id")))
+        pending: list[object] = [event]
+        while pending:
+            value = pending.pop()
+            if isinstance(value, dict):
+                if "body_id" in value and "digest" in value:
+                    self._note_body(position, str(event["id"]), value)
+                pending.extend(value.values())
+            elif isinstance(value, list):
+                pending.extend(value)
+
+    def _note_body(self, position: int, event_id: str, value: Mapping[str, object]) -> None:
+        body_id, digest, size = value["body_id"], value["digest"], value.get("size")
+        if not isinstance(body_id, str) or not isinstance(digest, str) or type(size) is not int:
+            self._findings.add(
+                "body_reference",
+                f"The entry at position {position} refers to a body without id, digest or size.",
+                position=position,
+                event_id=event_id,
+            )
+            return
+        known = self.bodies.setdefault(body_id, BodyReference(position, event_id, digest, size))
+        if (known.digest, known.size) != (digest, size):
+            self._findings.add(
+                "body_reference",
+                f"The entry at position {position} gives body `{body_id}` another digest or size "
+                f"than the entry at position {known.position}.",
+                position=position,
+                event_id=event_id,
+            )
+
+
+def _is_envelope(event: Mapping[str, object]) -> bool:
+    for name in ("id", "type", "stream"):
+        value = event.get(name)
+        if not isinstance(value, str) or not value:
+            return False
+    version, at, actor = event.get("version"), event.get("at"), event.get("actor")
+    if type(version) is not int or version < 1:
+        return False
+    return (
+        isinstance(at, str)
+        and _TIME.fullmatch(at) is not None
+        and isinstance(actor, (dict, str))
+        and bool(actor)
+    )
