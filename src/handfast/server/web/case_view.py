@@ -1,0 +1,364 @@
+"""One handoff as its case page shows it: the five things first, the rest below.
+
+Everything here is drawn from the record; the agent's own prose appears only as `agent_says`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup
+
+from handfast.core.domain.inert import inert
+from handfast.server.web.diff import DiffView, colour_command, parse_diff
+from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
+from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
+from handfast.server.web.times import milliseconds
+from handfast.server.web.wording import HAZARDS, hazard_sentence, kind_word, opaque_sentence
+
+_UNDO = {
+    True: ("Can be undone", "good"),
+    False: ("No undo", "bad"),
+    None: ("Not known whether it can be undone", "warn"),
+}
+_QUESTIONS = {
+    "approval": "May exactly this run?",
+    "review": "Is this the work you asked for?",
+    "doubt": "Did it run?",
+    "escalation": "Should the agent go on?",
+    "takeover": "Will you take this over?",
+    "delegation": "Should this work be done?",
+    "question": "What is the answer?",
+}
+_CONTAINMENT = {
+    ("enforce", True): "The agent runs in a sandbox: effects outside its worktree need Handfast.",
+    (
+        "enforce",
+        False,
+    ): "Filter, not containment: the agent runs as your own user. The hook stops what "
+    "goes through it and what can be read from a call; a script the agent wrote may do anything you may.",
+    (
+        "observe",
+        False,
+    ): "Observe mode: nothing is stopped. This is a record of what would have been asked.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A sentence and where its proof is, if anywhere. `tone` only chooses a colour."""
+
+    text: str
+    tone: str = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What will happen when it is approved."""
+
+    kind: str
+    text: str
+    command: Markup
+    diff: DiffView | None
+    hazards: tuple[str, ...]
+    details: tuple[str, ...]
+    opaque: tuple[str, ...]
+    odd_characters: tuple[str, ...]
+    blast: str
+    undo: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim with the recorded step behind it, or none."""
+
+    text: str
+    recorded: bool = False
+    result: str = ""
+    step_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that was run, with its recorded end."""
+
+    text: str
+    exit_code: int | None
+    took: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Finished work: what is merged where, and what it took."""
+
+    base: str
+    head: str
+    branch: str
+    commits: tuple[tuple[str, str], ...]
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An effect nobody saw the end of."""
+
+    started_at: datetime | None
+    start_id: str
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What was asked for. Criteria carry the claim that answers them."""
+
+    intent: str
+    criteria: tuple[Claim, ...]
+    non_goals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Something that was tried and did not work."""
+
+    tried: str
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline."""
+
+    at: datetime | None
+    text: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The whole page. Times are aware UTC."""
+
+    handoff_id: str
+    run_id: str
+    title: str
+    kind: str
+    kind_word: str
+    risk: str
+    agent: str
+    repository: str
+    requested_at: datetime | None
+    due_at: datetime | None
+    blocking: bool
+    holder: str
+    standing: Standing
+    effect: Effect
+    why: tuple[Fact, ...]
+    evidence: tuple[Claim, ...]
+    question: str
+    review: Review | None
+    doubt: Doubt | None
+    receipt: Receipt | None
+    attempts: tuple[Attempt, ...]
+    timeline: tuple[Entry, ...]
+    brief: Brief | None
+    agent_says: str
+    not_seen: tuple[str, ...]
+    digests: tuple[tuple[str, str], ...]
+    containment: str
+    state: str
+    cost: tuple[tuple[str, str], ...]
+
+
+def case_of(handoff: Record, brief: Record | None = None, run: Record | None = None) -> Case:
+    """The view of `handoff`. `brief` and `run` come from its task and run, where it has them."""
+    package = mapping(handoff, "package")
+    evidence = tuple(_claim(item) for item in records(package, "evidence"))
+    kind = text(handoff, "kind", "approval")
+    effect = _effect(handoff, package)
+    return Case(
+        handoff_id=text(handoff, "handoff_id"),
+        run_id=text(handoff, "run_id"),
+        title=text(handoff, "ask") or text(package, "ask", "The ask is not recorded"),
+        kind=kind,
+        kind_word=kind_word(kind),
+        risk=text(handoff, "risk", "unknown"),
+        agent=text(handoff, "agent_name") or text(handoff, "agent_id", "unknown agent"),
+        repository=repository_of(handoff, run),
+        requested_at=moment(handoff, "requested_at"),
+        due_at=moment(handoff, "due_at"),
+        blocking=flag(handoff, "blocking") is not False,
+        holder=_holder(handoff),
+        standing=standing_of(handoff),
+        effect=effect,
+        why=why_now(handoff),
+        evidence=evidence,
+        question=text(package, "open_question") or _QUESTIONS.get(kind, "What should happen?"),
+        review=_review(package) if kind == "review" else None,
+        doubt=_doubt(package) if kind == "doubt" else None,
+        receipt=receipt_of(handoff),
+        attempts=tuple(_attempt(item) for item in records(package, "attempts", 50)),
+        timeline=tuple(_entry(item) for item in records(handoff, "timeline", 200)),
+        brief=_brief(brief or mapping(package, "brief"), evidence),
+        agent_says=text(package, "agent_says"),
+        not_seen=(*texts(package, "not_seen"), *(effect.diff.unseen if effect.diff else ())),
+        digests=_digests(handoff),
+        containment=_containment(run),
+        state=text(package, "state"),
+        cost=_cost(package),
+    )
+
+
+def repository_of(handoff: Record, run: Record | None = None) -> str:
+    """The last part of the repository's path or address."""
+    found = text(handoff, "repository") or text(run or {}, "repository")
+    return found.rstrip("/").rpartition("/")[2].removesuffix(".git")
+
+
+def why_now(handoff: Record) -> tuple[Fact, ...]:
+    """The rules or limits that stopped it, with their figures."""
+    source = handoff if handoff.get("why_now") else mapping(handoff, "package")
+    found = []
+    for item in records(source, "why_now", 20) or records({"w": [source.get("why_now")]}, "w"):
+        sentence = text(item, "text") or text(item, "why")
+        figure = text(item, "figure")
+        found.append(Fact(f"{sentence} ({figure})" if figure else sentence, text(item, "id")))
+    return tuple(fact for fact in found if fact.text)
+
+
+def _effect(handoff: Record, package: Record) -> Effect:
+    will = mapping(package, "what_will_happen")
+    kind, body = text(will, "kind", "text"), text(will, "text")
+    hazards, opaque = texts(will, "hazards"), texts(will, "opaque")
+    undo, tone = _UNDO[flag(will, "reversible")]
+    return Effect(
+        kind=kind,
+        text=body,
+        command=colour_command(body) if kind == "command" else Markup(),
+        diff=parse_diff(body) if kind == "diff" else None,
+        hazards=tuple(hazard_sentence(name) for name in hazards),
+        details=tuple(texts(will, "details", 50)),
+        opaque=tuple(opaque_sentence(name) for name in opaque),
+        odd_characters=_odd_characters(body) if kind == "command" else (),
+        blast=text(will, "blast_radius") or _blast(hazards, opaque, text(handoff, "kind")),
+        undo=Fact(text(will, "undo") or undo, tone),
+    )
+
+
+def _blast(hazards: Iterable[str], opaque: Iterable[str], kind: str) -> str:
+    """How far it reaches, from the hazards of the real call."""
+    reach = list(dict.fromkeys(HAZARDS.get(name, ("", name))[1] for name in hazards))
+    if any(opaque):
+        reach.append("more than could be read, possibly")
+    if reach:
+        sentence = ", ".join(part for part in reach if part)
+        return sentence[:1].upper() + sentence[1:]
+    return "The target branch" if kind == "review" else "This worktree only"
+
+
+def _odd_characters(command: str) -> tuple[str, ...]:
+    """Letters that look like others: each character outside ASCII, named once."""
+    odd = sorted({char for char in command[:20_000] if ord(char) > 0x7E and char.isprintable()})
+    return tuple(f"{inert(char)} is U+{ord(char):04X}" for char in odd[:12])
+
+
+def _claim(item: Record) -> Claim:
+    recorded = text(item, "status") == "recorded"
+    claim = text(item, "claim") or text(item, "text")
+    return Claim(claim, recorded, text(item, "result"), text(item, "step_id") if recorded else "")
+
+
+def _brief(brief: Record, evidence: tuple[Claim, ...]) -> Brief | None:
+    """Each criterion with the claim of the same words, else unverified."""
+    if not brief:
+        return None
+    by_claim = {claim.text.strip().casefold(): claim for claim in evidence}
+    criteria = [
+        by_claim.get(criterion.strip().casefold(), Claim(criterion))
+        for criterion in texts(brief, "acceptance")
+    ]
+    return Brief(text(brief, "intent"), tuple(criteria), tuple(texts(brief, "non_goals")))
+
+
+def _review(package: Record) -> Review:
+    review = mapping(package, "review")
+    commits = [
+        (text(item, "commit")[:12], text(item, "subject") or text(item, "text"))
+        for item in records(review, "commits", 100)
+    ]
+    return Review(
+        base=text(review, "base_commit")[:12],
+        head=text(review, "head_commit"),
+        branch=text(review, "target_branch"),
+        commits=tuple(commits),
+        commands=tuple(_command(item) for item in records(review, "commands", 200)),
+    )
+
+
+def _command(item: Record) -> Command:
+    exit_code = number(item, "exit_code")
+    return Command(
+        text=text(item, "command") or text(item, "text"),
+        exit_code=exit_code,
+        took=milliseconds(number(item, "duration_ms")),
+        failed=exit_code not in (0, None),
+    )
+
+
+def _attempt(item: Record) -> Attempt:
+    tried = text(item, "tried") or text(item, "text", "an attempt")
+    return Attempt(tried, text(item, "outcome"), text(item, "why") or text(item, "why_failed"))
+
+
+def _entry(item: Record) -> Entry:
+    said = text(item, "text") or text(item, "type").replace(".", " ").replace("_", " ")
+    return Entry(moment(item, "at"), said, text(item, "who"))
+
+
+def _doubt(package: Record) -> Doubt:
+    doubt = mapping(package, "doubt")
+    return Doubt(
+        started_at=moment(doubt, "started_at"),
+        start_id=text(doubt, "start_id"),
+        checks=tuple(texts(doubt, "how_to_check")) or tuple(texts(package, "pointers", 20)),
+    )
+
+
+def _holder(handoff: Record) -> str:
+    holder = handoff.get("holder")
+    if isinstance(holder, str):
+        return text(handoff, "holder_name", holder)
+    named = mapping(handoff, "holder")
+    return text(named, "name") or text(named, "person_id")
+
+
+def _digests(handoff: Record) -> tuple[tuple[str, str], ...]:
+    pairs = (
+        ("What runs (action)", text(handoff, "action_digest")),
+        ("What this page shows", text(handoff, "presented_digest")),
+        ("What was decided on", text(mapping(handoff, "decision"), "presented_digest")),
+    )
+    return tuple((name, digest) for name, digest in pairs if digest)
+
+
+def _containment(run: Record | None) -> str:
+    if not run:
+        return _CONTAINMENT["enforce", False]
+    key = (text(run, "mode", "enforce"), flag(run, "contained") is True)
+    return _CONTAINMENT.get(key, _CONTAINMENT["enforce", False])
+
+
+def _cost(package: Record) -> tuple[tuple[str, str], ...]:
+    """Cost so far as label and figure; a plain text stands alone."""
+    plain = text(package, "cost")
+    if plain:
+        return (("Cost so far", plain),)
+    cost = mapping(package, "cost")
+    usd = text(cost, "cost_usd")
+    figures = (
+        ("Cost", f"${usd}" if usd else ""),
+        ("Time", milliseconds(number(cost, "duration_ms"))),
+        ("Calls", text(cost, "tool_calls")),
+        ("Turns", text(cost, "turns")),
+    )
+    return tuple((label, figure) for label, figure in figures if figure)

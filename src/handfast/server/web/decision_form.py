@@ -1,0 +1,271 @@
+"""What a reviewer may decide on a case, how much scrutiny that takes, and the form that comes back.
+
+The form and its check are one table: what a page asks for, the server demands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handfast.core.domain.handoff_commands import (
+    DOUBT_ANSWERS,
+    MUST_GIVE_REASON,
+    REASON_FOR_RISK,
+)
+from handfast.core.domain.inert import inert
+from handfast.server.web.reading import Record, mapping, text, texts
+from handfast.server.web.wording import WAITING
+
+MAX_REASON = 10_000
+MAX_COMMAND = 16_384
+_APPROVING = frozenset({"approve", "approve_with_edits"})
+_REASON_MISSING = {
+    "request_changes": "Write what should change; the text goes to the agent.",
+    "reject": "Write why you refuse; the agent and the record get it.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One button. `following` says what happens next; `scrutinised` verbs check the form first."""
+
+    kind: str
+    label: str
+    key: str
+    tone: str
+    following: str
+    scrutinised: bool = False
+    answer: str = ""
+
+    @property
+    def value(self) -> str:
+        """What the button sends as `kind`; a fixed answer rides along after a colon."""
+        return f"{self.kind}:{self.answer}" if self.answer else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionForm:
+    """Everything the form shows. Empty `verbs` means that nothing is offered to this reader."""
+
+    handoff_id: str
+    presented_digest: str
+    verbs: tuple[Verb, ...]
+    edit: Verb | None
+    command: str
+    command_is_hidden: bool
+    asks_answer: bool
+    reason_label: str
+    reason_required: bool
+    reason_need: str
+    target: str
+    reason: str = ""
+    answer: str = ""
+    edited_command: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInput:
+    """A checked form, ready for the engine. `edited_command` is None unless the verb is an edit."""
+
+    kind: str
+    presented_digest: str
+    reason: str
+    answer: str
+    edited_command: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FormProblem:
+    """The form cannot be taken; `message` says what to do. What was typed is to be shown again."""
+
+    message: str
+
+
+def decision_form(
+    handoff: Record, typed: Mapping[str, str] | None = None, error: str = ""
+) -> DecisionForm | None:
+    """The form of a waiting handoff; None when it is not waiting or nothing is offered.
+
+    `typed` (a form that was refused) fills the fields again.
+    """
+    digest = text(handoff, "presented_digest")
+    if text(handoff, "status") not in WAITING or not digest:
+        return None
+    verbs = [_verb(handoff, kind) for kind in texts(handoff, "offered")]
+    plain = [verb for verb in verbs if verb and verb.kind != "approve_with_edits"]
+    if text(handoff, "kind") == "doubt":
+        plain = [*_doubt_verbs(), *(verb for verb in plain if verb.kind != "answer")]
+    edit = next((verb for verb in verbs if verb and verb.kind == "approve_with_edits"), None)
+    if not plain and edit is None:
+        return None
+    command = _command(handoff)
+    typed = typed or {}
+    return DecisionForm(
+        handoff_id=text(handoff, "handoff_id"),
+        presented_digest=digest,
+        verbs=tuple(plain),
+        edit=edit if command else None,
+        command=command,
+        command_is_hidden=inert(command, len(command)) != command,
+        asks_answer=any(verb.kind == "answer" and not verb.answer for verb in plain),
+        reason_label=_reason_label(handoff),
+        reason_required=reason_required(handoff),
+        reason_need=_reason_need(handoff, plain),
+        target=typed_target(handoff),
+        reason=typed.get("reason", ""),
+        answer=typed.get("answer", ""),
+        edited_command=typed.get("edited_command", ""),
+        error=error,
+    )
+
+
+def reason_required(handoff: Record) -> bool:
+    """Whether every decision on this case needs a written reason, and not only a refusal."""
+    return text(handoff, "risk") in REASON_FOR_RISK and text(handoff, "kind") != "doubt"
+
+
+def typed_target(handoff: Record) -> str:
+    """What must be typed to approve a critical case; empty below critical.
+
+    The named target of the action, else the branch it merges into, else the repository, else the first
+    eight characters of the digest: always something that differs between cases.
+    """
+    if text(handoff, "risk") != "critical":
+        return ""
+    package = mapping(handoff, "package")
+    review = mapping(package, "review")
+    digest = text(handoff, "presented_digest").removeprefix("sha256:")[:8]
+    named = text(mapping(package, "what_will_happen"), "target") or text(review, "target_branch")
+    found = named or text(handoff, "repository").rstrip("/").rpartition("/")[2]
+    return digest if not found or inert(found, 80, multiline=False) != found else found
+
+
+def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | FormProblem:
+    """The submitted form, checked against the case as it is now.
+
+    Line ends are made `\\n` again (browsers send CR LF). The engine checks the digest and who may decide.
+    """
+    kind, _, fixed_answer = form.get("kind", "").partition(":")
+    if kind not in texts(handoff, "offered"):
+        return FormProblem("That decision is not offered for this case. Choose one of the buttons.")
+    reason = _lines(form.get("reason", ""))
+    answer = fixed_answer or _lines(form.get("answer", ""))
+    problem = _problem(handoff, form, kind, reason, answer)
+    if problem:
+        return FormProblem(problem)
+    edited = None
+    if kind == "approve_with_edits":
+        edited = _lines(form.get("edited_command", ""))
+        if not edited:
+            return FormProblem("Write the command that may run instead.")
+        if edited == _command(handoff):
+            return FormProblem("The command is unchanged. Change it, or approve it as it is.")
+    return DecisionInput(kind, form.get("presented_digest", ""), reason, answer, edited)
+
+
+def _problem(
+    handoff: Record, form: Mapping[str, str], kind: str, reason: str, answer: str
+) -> str | None:
+    if not form.get("presented_digest"):
+        return "The form lacks the digest of what was shown. Load the page again and decide there."
+    if len(reason) > MAX_REASON or len(answer) > MAX_REASON:
+        return f"The text is too long: at most {MAX_REASON:,} characters."
+    if len(form.get("edited_command", "")) > MAX_COMMAND:
+        return f"The command is too long: at most {MAX_COMMAND:,} characters."
+    if kind == "answer" and (missing := _answer_problem(handoff, answer)):
+        return missing
+    if kind in MUST_GIVE_REASON and not reason:
+        return _REASON_MISSING[kind]
+    if reason_required(handoff) and not reason:
+        return f"This case has {text(handoff, 'risk')} risk. Write the reason for your decision."
+    target = typed_target(handoff)
+    if target and kind in _APPROVING and form.get("typed_target", "").strip() != target:
+        return f"To approve a critical case, type `{target}` exactly as shown."
+    return None
+
+
+def _answer_problem(handoff: Record, answer: str) -> str | None:
+    if text(handoff, "kind") == "doubt" and answer not in DOUBT_ANSWERS:
+        return "Say whether it ran or did not run."
+    return None if answer else "Write the answer; it goes to the agent."
+
+
+def _lines(value: str) -> str:
+    return value.replace("\r\n", "\n").strip()
+
+
+def _command(handoff: Record) -> str:
+    will = mapping(mapping(handoff, "package"), "what_will_happen")
+    return text(will, "text") if text(will, "kind") == "command" else ""
+
+
+def _reason_label(handoff: Record) -> str:
+    match text(handoff, "kind"):
+        case "review":
+            return "Your note to the agent"
+        case "doubt" | "question":
+            return "How you know"
+        case _:
+            return "Your reason"
+
+
+def _reason_need(handoff: Record, verbs: list[Verb]) -> str:
+    if reason_required(handoff):
+        return "needed"
+    refusing = [verb.label.lower() for verb in verbs if verb.kind in MUST_GIVE_REASON]
+    return f"needed to {' or '.join(refusing)}" if refusing else "optional"
+
+
+def _doubt_verbs() -> list[Verb]:
+    words = {
+        "it_ran": ("It ran", "y", "Recorded as done. It is not repeated."),
+        "it_did_not_run": (
+            "It did not run",
+            "n",
+            "Recorded as not done. The agent may ask again; nothing runs by itself.",
+        ),
+    }
+    return [
+        Verb("answer", label, key, "plain", following, answer=answer)
+        for answer, (label, key, following) in ((known, words[known]) for known in DOUBT_ANSWERS)
+    ]
+
+
+def _verb(handoff: Record, kind: str) -> Verb | None:
+    review = text(handoff, "kind") == "review"
+    match kind:
+        case "approve" if review:
+            return _merge(handoff)
+        case "approve":
+            after = "Exactly this runs, once. Anything changed needs a new approval."
+            return Verb(kind, "Approve", "a", "good", after, scrutinised=True)
+        case "approve_with_edits":
+            after = "Your version is judged again by policy. Then only it may run, once."
+            return Verb(kind, "Approve my version", "", "good", after, scrutinised=True)
+        case "answer":
+            return Verb(kind, "Send answer", "s", "good", "The agent goes on with your answer.")
+        case "request_changes":
+            nothing = "Nothing is merged" if review else "Nothing runs"
+            after = f"{nothing}. Your text goes to the agent, which works on in the same session."
+            return Verb(kind, "Request changes", "c", "plain", after)
+        case "reject":
+            after = (
+                "Nothing is merged. The repository stays as it is."
+                if review
+                else "Nothing runs. The agent is told no, with your reason."
+            )
+            return Verb(kind, "Reject", "r", "bad", after)
+        case "take_over":
+            return Verb(kind, "Take over", "t", "plain", "The agent stops. The worktree is yours.")
+        case _:
+            return None
+
+
+def _merge(handoff: Record) -> Verb:
+    review = mapping(mapping(handoff, "package"), "review")
+    commit, branch = text(review, "head_commit")[:12], text(review, "target_branch")
+    if not commit or not branch:
+        after = "Merges exactly the commit named on this page."
+        return Verb("approve", "Approve and merge", "a", "good", after, scrutinised=True)
+    after = f"Merges exactly commit {commit} into {branch}. Later commits are not covered."
+    return Verb("approve", f"Merge into {branch}", "a", "good", after, scrutinised=True)

@@ -1,0 +1,172 @@
+"""The queue: grouped by what each case needs of a person, in an order that never depends on chance."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from handfast.server.web.case_view import repository_of, why_now
+from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
+from handfast.server.web.standing import Standing, decider, standing_of
+from handfast.server.web.wording import RISKS, kind_word
+
+# need → (heading, what it asks of a person), in the order of the page
+NEEDS = {
+    "judge": ("Judge", "Weigh it: the answer is not obvious."),
+    "stamp": ("Stamp", "Low risk, can be undone, fully read: one look is enough."),
+    "route": ("Route", "Find who should take it."),
+    "blocked": ("Blocked", "Nothing you can decide now."),
+}
+_FAR = "9999"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case in the queue. `need_why` says why it is in its group."""
+
+    handoff_id: str
+    ask: str
+    need: str
+    need_why: str
+    why: str
+    risk: str
+    kind_word: str
+    agent: str
+    repository: str
+    requested_at: datetime | None
+    due_at: datetime | None
+    overdue: bool
+    blocking: bool
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A heading and its rows; never empty."""
+
+    need: str
+    title: str
+    sentence: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedRow:
+    """A case that no longer waits."""
+
+    handoff_id: str
+    ask: str
+    standing: Standing
+    agent: str
+    at: datetime | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unattended:
+    """What ran without asking anyone since a moment."""
+
+    calls: int
+    allowed: int
+    stopped: int
+    would_stop: int
+    runs: int
+    since: datetime | None
+
+
+def grouped(handoffs: Iterable[Record], now: datetime) -> tuple[Group, ...]:
+    """Waiting handoffs in groups: highest risk first, then the nearest deadline, then the oldest."""
+    rows = [_row(handoff, now) for handoff in handoffs]
+    rows.sort(key=_order)
+    return tuple(
+        Group(need, *words, tuple(row for row in rows if row.need == need))
+        for need, words in NEEDS.items()
+        if any(row.need == need for row in rows)
+    )
+
+
+def need_of(handoff: Record) -> tuple[str, str]:
+    """What the case asks of a person, and why. Only facts of the case count, so it is repeatable."""
+    will = mapping(mapping(handoff, "package"), "what_will_happen")
+    risk, kind = text(handoff, "risk"), text(handoff, "kind")
+    if not texts(handoff, "offered") or flag(handoff, "frozen"):
+        return "blocked", "nothing is offered to decide"
+    if kind in ("escalation", "takeover", "delegation"):
+        return "route", f"{kind_word(kind).lower()}: someone must take it"
+    if kind != "approval":
+        return "judge", f"{kind_word(kind).lower()}"
+    if risk != "low":
+        return "judge", f"{risk or 'unknown'} risk"
+    if texts(will, "opaque"):
+        return "judge", "it could not be fully read"
+    if flag(will, "reversible") is not True:
+        return "judge", "it may have no undo"
+    if any(text(claim, "status") != "recorded" for claim in _evidence(handoff)):
+        return "judge", "a claim is unverified"
+    return "stamp", "low risk, can be undone"
+
+
+def decided_rows(handoffs: Iterable[Record]) -> tuple[DecidedRow, ...]:
+    """Cases that ended, newest first."""
+    rows = [_decided_row(handoff) for handoff in handoffs]
+    rows.sort(key=lambda row: (row.at.isoformat() if row.at else "", row.handoff_id), reverse=True)
+    return tuple(rows)
+
+
+def unattended_of(figures: Record | None) -> Unattended | None:
+    """From `{calls, allowed, stopped, would_stop, runs, since}`."""
+    if not figures:
+        return None
+    return Unattended(
+        calls=number(figures, "calls") or 0,
+        allowed=number(figures, "allowed") or 0,
+        stopped=number(figures, "stopped") or 0,
+        would_stop=number(figures, "would_stop") or 0,
+        runs=number(figures, "runs") or 0,
+        since=moment(figures, "since"),
+    )
+
+
+def _row(handoff: Record, now: datetime) -> Row:
+    need, need_why = need_of(handoff)
+    due_at = moment(handoff, "due_at")
+    why = why_now(handoff)
+    return Row(
+        handoff_id=text(handoff, "handoff_id"),
+        ask=text(handoff, "ask", "The ask is not recorded"),
+        need=need,
+        need_why=need_why,
+        why=why[0].text if why else "",
+        risk=text(handoff, "risk", "unknown"),
+        kind_word=kind_word(text(handoff, "kind")),
+        agent=text(handoff, "agent_name") or text(handoff, "agent_id", "unknown agent"),
+        repository=repository_of(handoff),
+        requested_at=moment(handoff, "requested_at"),
+        due_at=due_at,
+        overdue=due_at is not None and due_at < now,
+        blocking=flag(handoff, "blocking") is not False,
+        holder=text(handoff, "holder_name") or text(handoff, "holder"),
+    )
+
+
+def _order(row: Row) -> tuple[int, str, str, str]:
+    severity = RISKS.index(row.risk) if row.risk in RISKS else len(RISKS)
+    due = row.due_at.isoformat() if row.due_at else _FAR
+    asked = row.requested_at.isoformat() if row.requested_at else _FAR
+    return (-severity, due, asked, row.handoff_id)
+
+
+def _decided_row(handoff: Record) -> DecidedRow:
+    decision, effect = mapping(handoff, "decision"), mapping(handoff, "effect")
+    at = moment(decision, "at") or moment(effect, "at") or moment(handoff, "closed_at")
+    return DecidedRow(
+        handoff_id=text(handoff, "handoff_id"),
+        ask=text(handoff, "ask", "The ask is not recorded"),
+        standing=standing_of(handoff),
+        agent=text(handoff, "agent_name") or text(handoff, "agent_id"),
+        at=at or moment(handoff, "requested_at"),
+        by=decider(handoff),
+    )
+
+
+def _evidence(handoff: Record) -> list[Record]:
+    return records(mapping(handoff, "package"), "evidence")

@@ -1,0 +1,205 @@
+"""Where a handoff stands, in words that keep its endings apart.
+
+Nobody answered, refused, blocked by policy, approved by a machine, superseded and withdrawn are
+different things to whoever reads the record later, so each has its own words.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from handfast.server.web.reading import Record, flag, mapping, moment, number, text, texts
+from handfast.server.web.wording import DECIDED_WORDS, EFFECTS, EXECUTORS, GRANTS, WAITING
+
+_NOTHING_RAN = "Nothing ran."
+# code → (headline, sentence, tone)
+_ENDINGS = {
+    "expired": (
+        "Nobody answered",
+        "The deadline passed without a decision. That is not an approval: nothing ran.",
+        "warn",
+    ),
+    "superseded": (
+        "Superseded",
+        "What was asked changed before anyone decided. A newer handoff took its place; nothing ran.",
+        "quiet",
+    ),
+    "withdrawn": (
+        "Withdrawn",
+        "The run ended before anyone decided. Nothing ran.",
+        "quiet",
+    ),
+    "incomplete": (
+        "Back with the agent",
+        "The package lacked something a reviewer needs. Nobody was asked; the agent was told what.",
+        "quiet",
+    ),
+    "grant_expired": (
+        "Approved, never used",
+        "The permission expired before anything started. Nothing ran, and nothing can run on it.",
+        "quiet",
+    ),
+    "blocked_by_policy": (
+        "Blocked by policy",
+        "A rule refuses this always. Nobody was asked, and nothing ran.",
+        "bad",
+    ),
+    "auto_proceed": (
+        "Approved by a machine",
+        "A policy let it go on; no person decided.",
+        "warn",
+    ),
+    "sampled": (
+        "Approved by a machine, kept for audit",
+        "A policy let it go on and marked it for a person to check afterwards.",
+        "warn",
+    ),
+}
+_ANSWERS = {"it_ran": "It ran.", "it_did_not_run": "It did not run."}
+_TONES = {"approve": "good", "approve_with_edits": "good", "answer": "good", "reject": "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`code` is stable and tested; `tone` (good, bad, warn, quiet, open) only chooses a colour."""
+
+    code: str
+    headline: str
+    sentence: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a decided or finished handoff, in the order a reader asks."""
+
+    standing: Standing
+    decided_by: str
+    decided_at: datetime | None
+    reason: str
+    answer: str
+    edited_command: str
+    ran: str
+    outcome_code: str
+    outcome: str
+    exit_code: int | None
+    note: str
+    settled_at: datetime | None
+    output_body_id: str
+    executor: str
+    grant: str
+    grant_expires_at: datetime | None
+
+
+def standing_of(handoff: Record) -> Standing:
+    """The one state a reader needs, from status, decision and outcome."""
+    status, outcome = text(handoff, "status"), text(handoff, "outcome")
+    kind = text(mapping(handoff, "decision"), "kind")
+    for code in (outcome, kind, status):
+        if code in _ENDINGS:
+            return Standing(code, *_ENDINGS[code])
+    if kind in DECIDED_WORDS:
+        return _decided(handoff, kind)
+    if status in WAITING:
+        return Standing("waiting", "Waiting for a decision", "Nobody has decided yet.", "open")
+    return Standing(status or "unknown", status.capitalize() or "Not known", "", "quiet")
+
+
+def receipt_of(handoff: Record) -> Receipt | None:
+    """The receipt, or None while a decision is still waited for."""
+    standing = standing_of(handoff)
+    if standing.code in ("waiting", "unknown"):
+        return None
+    decision, grant = mapping(handoff, "decision"), mapping(handoff, "grant")
+    effect = mapping(handoff, "effect")
+    outcome_code = text(effect, "outcome")
+    edited = decision.get("edited_call")
+    return Receipt(
+        standing=standing,
+        decided_by=decider(handoff),
+        decided_at=moment(decision, "at"),
+        reason=text(decision, "reason"),
+        answer=_ANSWERS.get(text(decision, "answer"), text(decision, "answer")),
+        edited_command=_command_of(edited) if isinstance(edited, dict | str) else "",
+        ran=_what_ran(handoff, outcome_code),
+        outcome_code=outcome_code,
+        outcome=EFFECTS.get(outcome_code, ""),
+        exit_code=number(effect, "exit_code"),
+        note=text(effect, "note") or _why_final(handoff),
+        settled_at=moment(effect, "at"),
+        output_body_id=text(effect, "output_body_id"),
+        executor=EXECUTORS.get(text(grant, "executor"), ""),
+        grant=GRANTS.get(text(grant, "status"), ""),
+        grant_expires_at=moment(grant, "expires_at"),
+    )
+
+
+def decider(handoff: Record) -> str:
+    """Who decided: a person's name, or that it was a machine."""
+    decision = mapping(handoff, "decision")
+    by = text(decision, "by")
+    if not decision:
+        return ""
+    if flag(decision, "by_machine") or (by and not by.startswith("pe_")):
+        return f"{text(decision, 'by_name', by or 'policy')} (a machine)"
+    return text(decision, "by_name", by)
+
+
+def _decided(handoff: Record, kind: str) -> Standing:
+    by = decider(handoff)
+    if by.endswith("(a machine)") and kind.startswith("approve"):
+        return Standing("auto_proceed", *_ENDINGS["auto_proceed"])
+    if by.endswith("(a machine)") and kind == "reject":
+        return Standing("blocked_by_policy", *_ENDINGS["blocked_by_policy"])
+    headline = f"{DECIDED_WORDS[kind]} by {by}" if by else DECIDED_WORDS[kind]
+    code = "refused" if kind == "reject" else kind
+    return Standing(code, headline, _consequence(handoff, kind), _TONES.get(kind, "quiet"))
+
+
+def _consequence(handoff: Record, kind: str) -> str:
+    """What followed, when no effect says it better."""
+    review = text(handoff, "kind") == "review"
+    match kind:
+        case "reject":
+            return "Nothing was merged; the repository is as it was." if review else _NOTHING_RAN
+        case "request_changes":
+            return "Nothing ran. The text went to the agent, which works on."
+        case "answer":
+            return "The answer went to the agent."
+        case "take_over":
+            return "The agent stopped. The worktree belongs to the person."
+        case _:
+            return _effect_sentence(handoff)
+
+
+def _why_final(handoff: Record) -> str:
+    """The reason recorded with an ending that no person decided."""
+    if text(handoff, "status") in ("withdrawn", "superseded"):
+        outcome = text(handoff, "outcome")
+        return "" if outcome == text(handoff, "status") else outcome
+    return ", ".join(texts(handoff, "missing"))
+
+
+def _effect_sentence(handoff: Record) -> str:
+    outcome = text(mapping(handoff, "effect"), "outcome")
+    if outcome in EFFECTS:
+        return EFFECTS[outcome]
+    return GRANTS.get(text(mapping(handoff, "grant"), "status"), "It may run once, as approved.")
+
+
+def _what_ran(handoff: Record, outcome_code: str) -> str:
+    """The exact text that ran or may have run; empty when nothing did."""
+    if outcome_code not in ("verified", "reported", "unknown"):
+        return ""
+    edited = mapping(handoff, "decision").get("edited_call")
+    if isinstance(edited, dict | str) and edited:
+        return _command_of(edited)
+    will = mapping(mapping(handoff, "package"), "what_will_happen")
+    return text(will, "text") if text(will, "kind") == "command" else text(handoff, "ask")
+
+
+def _command_of(call: Record | str) -> str:
+    if isinstance(call, str):
+        return call
+    arguments = mapping(call, "arguments")
+    command = text(arguments, "command") or text(call, "command")
+    return command or ", ".join(f"{key}: {value}" for key, value in arguments.items())
