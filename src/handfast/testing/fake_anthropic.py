@@ -31,6 +31,7 @@ from handfast.testing.model_script import (
     Json,
     ModelRequest,
     ToolResult,
+    Turn,
     bash,
     script,
     subagent,
@@ -44,6 +45,7 @@ __all__ = [
     "FakeAnthropic",
     "ModelRequest",
     "ToolResult",
+    "Turn",
     "bash",
     "script",
     "subagent",
@@ -59,7 +61,8 @@ class FakeAnthropic:
 
     `requests` holds every model request in order of arrival. With `log_path` each request and
     its answer are also appended there as one JSON line. `lifetime_s` bounds the server's life
-    when its owner is killed without cleaning up.
+    when its owner is killed without cleaning up. What a `Decide` raises is kept in
+    `script_errors` and answered as an error that an agent does not retry.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class FakeAnthropic:
         self.requests: list[ModelRequest] = []
         self.answers: list[list[Block]] = []
         self.other_paths: list[str] = []
+        self.script_errors: list[Exception] = []
         self._decide = decide
         self._delay_s = delay_s
         self._log_path = log_path
@@ -217,7 +221,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({})
 
     def _message(self, body: Json) -> None:
-        blocks = self.fake.answer(ModelRequest(body=body, headers=dict(self.headers.items())))
+        request = ModelRequest(body=body, headers=dict(self.headers.items()))
+        try:
+            blocks = self.fake.answer(request)
+        except Exception as error:  # noqa: BLE001 - a test's own code; the agent must not hang on it
+            self.fake.script_errors.append(error)
+            self._error(400, "invalid_request_error", f"the script failed: {error!r}")
+            return
         calls = any(each.get("type") == "tool_use" for each in blocks)
         message: Json = {
             "id": f"msg_{uuid.uuid4().hex[:24]}",
@@ -296,6 +306,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lifetime-s", type=float, default=900.0)
     options = parser.parse_args(argv)
     turns = json.loads(options.script.read_text("utf-8")) if options.script else []
+    if not isinstance(turns, list):
+        parser.error(f"{options.script} does not hold a JSON list of turns")
     fake = FakeAnthropic(
         script(turns, at_end="ok"),
         port=options.port,
