@@ -162,6 +162,10 @@ class EventLog(Protocol):
         """Raises Concurrency, Unavailable, DiskFull, InvalidTransition (a key reused differently)."""
         ...
 
+    def answer(self, key: str) -> tuple[str, bytes] | None:
+        """Fingerprint and result of an idempotency key that was used, or None."""
+        ...
+
     def size(self) -> int:
         """Number of events, which is the last position."""
         ...

@@ -1,7 +1,7 @@
 """The delegation brief: what is wanted, what is not, within which bounds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from handfast.core.domain.action import Risk
@@ -38,7 +38,6 @@ class Brief:
     risk: Risk = Risk.MEDIUM
     contacts: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 _TEXTS = ("acceptance", "non_goals", "contacts", "context")
@@ -61,7 +60,7 @@ def parse_brief(data: object) -> Brief:
         intent=_bounded(intent.strip(), "intent"),
         scope=_scope(top.get("scope")),
         budget=_budget(top.get("budget")),
-        risk=Risk(cast("str", risk)),
+        risk=Risk(risk),
         **texts,
     )
 

@@ -9,7 +9,7 @@ never drops what a newer one wrote.
 
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 def encode(value: object) -> dict[str, object]:
     """A dataclass instance as a JSON object. Fields equal to their default are left out."""
-    return cast("dict[str, object]", _encoder(type(value))(value))
+    return cast("dict[str, object]", _encoder(cast("Hashable", type(value)))(value))
 
 
 def decode(cls: type[T], data: Mapping[str, object]) -> T:
     """The inverse of `encode`. Raises IntegrityError when `data` does not fit `cls`."""
-    return cast("T", _decoder(cls)(data))
+    return cast("T", _decoder(cast("Hashable", cls))(data))
 
 
 def format_time(at: datetime) -> str:

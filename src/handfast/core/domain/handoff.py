@@ -244,8 +244,8 @@ def _executed(
         effect = EffectRecord(
             event.outcome, at, event.exit_code, event.output, event.executed_digest, event.note
         )
-        grant = replace(state.grant, status=GrantStatus.SETTLED) if state.grant else None
-        return replace(state, effect=effect, grant=grant)
+        settled = replace(state.grant, status=GrantStatus.SETTLED) if state.grant else None
+        return replace(state, effect=effect, grant=settled)
     if state.grant is None:
         raise ValueError("a grant was used that was never minted")
     if isinstance(event, e.GrantExpired):

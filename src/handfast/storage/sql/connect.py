@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
@@ -81,7 +81,7 @@ def _sqlite(url: str) -> Database:
         c.execute("PRAGMA foreign_keys=ON")
         c.execute("PRAGMA secure_delete=ON")
         c.execute("PRAGMA cache_size=-16000")
-        return c
+        return cast("Connection", c)
 
     return Database(
         name="sqlite",
@@ -131,7 +131,7 @@ def _postgres(url: str) -> Database:
                 hint="Check HANDFAST_DATABASE_URL and that the server runs.",
             ) from None
         c.prepare_threshold = 2
-        return c  # type: ignore[return-value]  # psycopg types its SQL parameter more strictly
+        return cast("Connection", c)
 
     def translate(e: Exception) -> Exception | None:
         if isinstance(e, psycopg.errors.UniqueViolation):

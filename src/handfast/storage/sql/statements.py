@@ -5,6 +5,7 @@ against executing constructs; the constructs keep one source for both dialects.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -55,7 +56,8 @@ def dialect_for(name: str) -> Dialect:
         return sqlite.dialect(paramstyle="named")
     from sqlalchemy.dialects.postgresql import psycopg
 
-    return psycopg.dialect()
+    dialect: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+    return dialect
 
 
 def compiler(name: str) -> "Compile":
@@ -75,12 +77,13 @@ class Compile:
     def upsert(self, table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.ClauseElement:
         insert = (sqlite if self.name == "sqlite" else postgresql).insert(table)
         if not changed:
-            return insert.on_conflict_do_nothing(index_elements=[key])
+            return cast("sa.ClauseElement", insert.on_conflict_do_nothing(index_elements=[key]))
         new = {c: insert.excluded[c] for c in changed}
-        return insert.on_conflict_do_update(index_elements=[key], set_=new)
+        update = insert.on_conflict_do_update(index_elements=[key], set_=new)
+        return cast("sa.ClauseElement", update)
 
 
-_NO_OFFSET = sa.literal_column("0")  # else SQLite's dialect binds an offset of its own
+_NO_OFFSET: sa.ColumnElement[int] = sa.literal_column("0")  # else SQLite's dialect binds an offset of its own
 
 
 def _p(name: str, column: sa.Column[object]) -> sa.BindParameter[object]:

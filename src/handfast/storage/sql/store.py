@@ -48,6 +48,10 @@ class SqlStore:
     def commit(self, write: WriteSet) -> Committed:
         return self._writer.commit(write)
 
+    def answer(self, key: str) -> tuple[str, bytes] | None:
+        row = self._readers.one(self._sql.get_key, {"key": key})
+        return (cast("str", row[0]), bytes(cast("bytes", row[1]))) if row else None
+
     def size(self) -> int:
         return int.from_bytes(self.frontier()[:8], "big")
 

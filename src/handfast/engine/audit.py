@@ -1,0 +1,171 @@
+"""The audit trail's reads: proofs, exports, erasure, replay."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from handfast import __version__
+from handfast.core.audit.proofs import consistency_path, inclusion_path
+from handfast.core.audit.tree import StoredSubtrees
+from handfast.core.domain.codec import format_time
+from handfast.core.domain.errors import IntegrityError, NotFound, UsageError
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_org import BodyErased, BundleExported
+from handfast.core.domain.ids import BodyId
+from handfast.core.domain.installation import Installation
+from handfast.engine.actions import INSTALLATION_ID
+from handfast.engine.bundle_file import BundleContent, ExportedBody, write_bundle
+from handfast.engine.heads import Heads
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.keys import SigningKey
+from handfast.engine.projections import fold
+from handfast.storage.api import EventRow
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One stream folded again. `same` is whether the stored state is byte for byte the fold."""
+
+    stream: str
+    events: int
+    same: bool
+    why: str = ""
+
+
+class Audit:
+    """Reads of the log and its proofs."""
+
+    def __init__(self, kernel: Kernel, heads: Heads, key: SigningKey) -> None:
+        self._kernel = kernel
+        self._heads = heads
+        self._key = key
+
+    @property
+    def verifier(self) -> str:
+        return str(self._key.verifier)
+
+    def head(self) -> str:
+        """A freshly signed tree head, as a note."""
+        return self._heads.sign().note
+
+    def proof(self, position: int) -> Result:
+        """Inclusion of one entry in the newest signed head. Raises NotFound."""
+        head = self._heads.sign()
+        if not 1 <= position <= head.size:
+            raise NotFound(f"there is no entry {position}; the log has {head.size}")
+        row = self._kernel.store.events(after=position - 1, limit=1)[0]
+        path = inclusion_path(position - 1, head.size, self._subtrees())
+        return {
+            "position": position,
+            "size": head.size,
+            "entry": row.data.decode(),
+            "leaf": row.leaf.hex(),
+            "path": [h.hex() for h in path],
+            "checkpoint": head.note,
+        }
+
+    def consistency(self, old: int, new: int) -> Result:
+        """Proof that the log of size `new` only extends the log of size `old`. Raises UsageError."""
+        size = self._kernel.store.size()
+        if not 0 < old <= new <= size:
+            raise UsageError(f"`from` and `to` must be 1 to {size}, in order")
+        path = consistency_path(old, new, self._subtrees())
+        return {"from": old, "to": new, "path": [h.hex() for h in path]}
+
+    def _subtrees(self) -> StoredSubtrees:
+        return StoredSubtrees(self._kernel.store)
+
+    def export(self, actor: Actor, path: Path, *, bodies: bool) -> Result:
+        """Write a bundle that can be verified offline. The export itself is an entry of the log."""
+        self._record_export(actor, bodies)
+        head = self._heads.sign()
+        store = self._kernel.store
+        content = BundleContent(
+            checkpoint=head.note,
+            heads=(h.note for h in store.heads() if h.size <= head.size),
+            keys=(self._key.verifier,),
+            entries=((row.leaf, row.data) for row in self._first(head.size)),
+            bodies=self._bodies(head.size, bodies=bodies),
+            exported_at=format_time(self._kernel.clock.now()),
+            version=__version__,
+        )
+        entries = write_bundle(path, content)
+        return {"path": str(path), "entries": entries, "bodies": bodies}
+
+    def _record_export(self, actor: Actor, bodies: bool) -> None:
+        def work(unit: Unit) -> Result:
+            event = BundleExported(self._kernel.store.size() + 1, bodies)
+            unit.record(Installation, INSTALLATION_ID, [event])
+            return {}
+
+        self._kernel.run(actor, work)
+
+    def _first(self, size: int) -> Iterator[EventRow]:
+        for row in self._kernel.store.scan():
+            if row.position > size:
+                return
+            yield row
+
+    def _bodies(self, size: int, *, bodies: bool) -> Iterator[ExportedBody]:
+        """Every body that the entries refer to, once: held, erased, or withheld from this export."""
+        seen: set[str] = set()
+        for row in self._first(size):
+            for body_id in body_ids(json.loads(row.data)["data"]):
+                if body_id not in seen:
+                    seen.add(body_id)
+                    yield self._exported(body_id, bodies=bodies)
+
+    def _exported(self, body_id: str, *, bodies: bool) -> ExportedBody:
+        sealed = self._kernel.store.body(body_id)
+        if sealed is None or not sealed.nonce:
+            return ExportedBody(body_id, "erased")
+        if not bodies:
+            return ExportedBody(body_id, "withheld")
+        content = self._kernel.vault.unseal(sealed)
+        return ExportedBody(body_id, "held", sealed.salt, [content.data])
+
+    def erase(self, actor: Actor, body_id: str, reason: str) -> Result:
+        """Overwrite a body and its salt. The proofs stay valid. Idempotent. Raises NotFound."""
+        if self._kernel.store.body(body_id) is None:
+            raise NotFound(f"there is no body `{body_id}`")
+
+        def work(unit: Unit) -> Result:
+            unit.record(Installation, INSTALLATION_ID, [BodyErased(BodyId(body_id), reason[:200])])
+            return {"body_id": body_id, "erased": True}
+
+        result = self._kernel.run(actor, work)
+        self._kernel.store.erase_body(body_id)
+        return result
+
+    def replay(self, stream: str) -> Replayed:
+        """Fold one stream again and compare with what is stored. Raises NotFound."""
+        stored = self._kernel.store.load(stream)
+        if stored is None:
+            raise NotFound(f"there is no stream `{stream}`")
+        try:
+            folded = fold(self._stream(stream))
+        except IntegrityError as e:
+            return Replayed(stream, 0, same=False, why=e.message)
+        if folded.doc == stored.doc and folded.version == stored.version:
+            return Replayed(stream, folded.version, same=True)
+        why = f"the stored state (version {stored.version}) is not the fold of {folded.version} events"
+        return Replayed(stream, folded.version, same=False, why=why)
+
+    def _stream(self, stream: str) -> Iterator[EventRow]:
+        after = 0
+        while page := self._kernel.store.events(stream=stream, after=after, limit=1000):
+            yield from page
+            after = page[-1].version
+
+
+def body_ids(value: object) -> Iterator[str]:
+    """Ids of the bodies that an event's data refers to."""
+    if isinstance(value, dict):
+        if "body_id" in value and "digest" in value:
+            yield value["body_id"]
+        for item in value.values():
+            yield from body_ids(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from body_ids(item)

@@ -1,0 +1,58 @@
+"""What starts led to: reported, verified, or unknown with a doubt handoff."""
+
+import json
+from typing import cast
+
+from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain.action import Risk
+from handfast.core.domain.codec import decode
+from handfast.core.domain.events_handoff import EffectOutcome, HandoffKind
+from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
+from handfast.core.domain.run import Run
+from handfast.engine.kernel import Kernel, Unit
+from handfast.engine.opening import Opening, open_handoff
+from handfast.engine.packages import Shown, doubt
+
+
+def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> Handoff:
+    """Close a start as unknown and open the doubt about it. Gives the doubt handoff.
+
+    Nothing repeats the action: an equal call attaches to the doubt until a person answers.
+    """
+    if handoff.grant is None or not commands.starts_unsettled(handoff):
+        raise ValueError("only a start without an effect can be settled as unknown")
+    unknown = commands.Settle(handoff.grant.start_id, EffectOutcome.UNKNOWN, note=note)
+    unit.record(Handoff, handoff.handoff_id, commands.settle(handoff, unknown))
+    package = open_package(kernel, handoff)
+    run = unit.find(Run, handoff.run_id) if handoff.run_id else None
+    shown = Shown(package.what_will_happen.kind, package.what_will_happen.text)
+    return open_handoff(
+        unit,
+        Opening(
+            kind=HandoffKind.DOUBT,
+            risk=Risk.HIGH.value if handoff.risk != Risk.CRITICAL.value else handoff.risk,
+            package=doubt(handoff, package.ask, shown, run),
+            action_digest=handoff.grant.action_digest,
+            agent_id=handoff.agent_id,
+            within_s=kernel.settings.review_within_s,
+            run_id=handoff.run_id,
+            task_id=handoff.task_id,
+            step_id=handoff.step_id,
+            action=handoff.action,
+            about=handoff.handoff_id,
+        ),
+    )
+
+
+def open_package(kernel: Kernel, handoff: Handoff) -> Package:
+    """The package as it was recorded; an erased one says so."""
+    content = kernel.vault.open(handoff.package.body_id)
+    if content.erased:
+        return erased_package()
+    return decode(Package, cast("dict[str, object]", json.loads(content.data)))
+
+
+def erased_package() -> Package:
+    gone = "(erased)"
+    return Package(gone, WhatWillHappen(ShowKind.TEXT, gone), gone, gone, gone)

@@ -1,0 +1,95 @@
+"""Everything an installation can do, in one object: the engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from handfast.core.domain.events import SYSTEM
+from handfast.core.domain.events_org import InstallationCreated, ServerStarted
+from handfast.core.domain.installation import Installation
+from handfast.engine.access import Access
+from handfast.engine.actions import INSTALLATION_ID, Actions
+from handfast.engine.agents import Agents
+from handfast.engine.audit import Audit
+from handfast.engine.deadlines import sweep
+from handfast.engine.grants import Grants
+from handfast.engine.handoffs import Handoffs
+from handfast.engine.heads import Heads
+from handfast.engine.hooks import Hooks
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.keys import SigningKey
+from handfast.engine.people import People
+from handfast.engine.reading import reader
+from handfast.engine.reviews import Reviews
+from handfast.engine.runs import Runs
+from handfast.engine.tasks import Tasks
+from handfast.engine.views import Views
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Commands and reads by area. Thread-safe; close it when done."""
+
+    home: Path
+    kernel: Kernel
+    tasks: Tasks
+    runs: Runs
+    actions: Actions
+    handoffs: Handoffs
+    grants: Grants
+    reviews: Reviews
+    agents: Agents
+    people: People
+    access: Access
+    hooks: Hooks
+    heads: Heads
+    audit: Audit
+    views: Views
+
+    def sweep(self) -> int:
+        """Handle what became due. Called by every server about once a second."""
+        return sweep(self.kernel)
+
+    def server_started(self, version: str) -> None:
+        def work(unit: Unit) -> Result:
+            unit.record(Installation, INSTALLATION_ID, [ServerStarted(version)])
+            return {}
+
+        self.kernel.run(SYSTEM, work)
+
+    def close(self) -> None:
+        self.kernel.store.close()
+
+
+def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
+    """Wire the engine and make sure the installation is in its own log."""
+    tasks, people = Tasks(kernel), People(kernel)
+    heads = Heads(kernel.store, key, home / "heads")
+    engine = Engine(
+        home=home,
+        kernel=kernel,
+        tasks=tasks,
+        runs=Runs(kernel),
+        actions=Actions(kernel),
+        handoffs=Handoffs(kernel, reader(home)),
+        grants=Grants(kernel),
+        reviews=Reviews(kernel, tasks),
+        agents=Agents(kernel),
+        people=people,
+        access=Access(kernel),
+        hooks=Hooks(kernel),
+        heads=heads,
+        audit=Audit(kernel, heads, key),
+        views=Views(kernel, people, tasks),
+    )
+    _first_entry(kernel, key)
+    return engine
+
+
+def _first_entry(kernel: Kernel, key: SigningKey) -> None:
+    def work(unit: Unit) -> Result:
+        if unit.find(Installation, INSTALLATION_ID) is None:
+            created = InstallationCreated(key.verifier.name, str(key.verifier))
+            unit.record(Installation, INSTALLATION_ID, [created])
+        return {}
+
+    kernel.run(SYSTEM, work)

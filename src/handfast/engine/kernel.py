@@ -1,0 +1,211 @@
+"""The unit of work: load states, decide, record events, commit once; try again when outrun.
+
+A command handler gets a `Unit`, reads states through it, and hands it events. The kernel folds
+them, encodes them as leaves and commits everything in one write set. When another writer was
+faster (Concurrency), the handler runs again on fresh state, so a handler must do nothing else.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar, cast
+
+from handfast.core.audit.tree import leaf_hash
+from handfast.core.domain.canonical import canonical_json, digest
+from handfast.core.domain.errors import Concurrency, InvalidTransition, NotFound
+from handfast.core.domain.events import NAMES, Actor, Event, Recorded, to_bytes
+from handfast.core.domain.events_work import BodyRef
+from handfast.engine.clock import Clock
+from handfast.engine.ids import new_id
+from handfast.engine.projections import KINDS, Kind, load, row_of
+from handfast.engine.settings import Settings
+from handfast.engine.vault import Vault
+from handfast.storage.api import (
+    Append,
+    Committed,
+    Credential,
+    Lease,
+    NewEvent,
+    OutboxItem,
+    SealedBody,
+    Store,
+    WriteSet,
+)
+
+S = TypeVar("S")
+Result = dict[str, object]
+ATTEMPTS = 50
+
+
+@dataclass(slots=True)
+class _Stream:
+    kind: Kind
+    base: int
+    version: int
+    state: object | None
+    events: list[NewEvent] = field(default_factory=list)
+
+
+class Unit:
+    """One command's view of the world, and what it wants to write."""
+
+    def __init__(self, kernel: "Kernel", actor: Actor, key: str) -> None:
+        self.now: datetime = kernel.clock.now()
+        self._kernel = kernel
+        self._actor = actor
+        self._key = key
+        self._streams: dict[str, _Stream] = {}
+        self._bodies: list[SealedBody] = []
+        self._outbox: list[OutboxItem] = []
+        self._credentials: list[Credential] = []
+        self._lease: Lease | None = None
+
+    def find(self, state_type: type[S], item_id: str) -> S | None:
+        """The state of one aggregate, or None."""
+        return cast("S | None", self._stream(KINDS[state_type], item_id).state)
+
+    def get(self, state_type: type[S], item_id: str) -> S:
+        """Raises NotFound."""
+        state = self.find(state_type, item_id)
+        if state is None:
+            raise NotFound(f"there is no {KINDS[state_type].name} `{item_id}`")
+        return state
+
+    def record(self, state_type: type[S], item_id: str, events: Sequence[Event]) -> S:
+        """Append to one aggregate's stream and give its new state."""
+        stream = self._stream(KINDS[state_type], item_id)
+        for event in events:
+            stream.version += 1
+            recorded = Recorded(
+                id=new_id("ev"),
+                stream=f"{stream.kind.name}/{item_id}",
+                version=stream.version,
+                at=self.now,
+                actor=self._actor,
+                event=event,
+                key=self._key,
+            )
+            data = to_bytes(recorded)
+            stream.events.append(NewEvent(NAMES[type(event)], data, leaf_hash(data)))
+            stream.state = stream.kind.evolve(stream.state, event, self.now)
+        return cast("S", stream.state)
+
+    def put(self, data: bytes | str, media: str = "text/plain") -> BodyRef:
+        ref, sealed = self._kernel.vault.seal(data, media)
+        self._bodies.append(sealed)
+        return ref
+
+    def put_json(self, value: object) -> BodyRef:
+        ref, sealed = self._kernel.vault.seal_json(value)
+        self._bodies.append(sealed)
+        return ref
+
+    def post(self, topic: str, payload: Mapping[str, object]) -> None:
+        """Work that leaves the process, delivered at least once after the commit."""
+        self._outbox.append(OutboxItem(topic, canonical_json(dict(payload))))
+
+    def put_credential(self, credential: Credential) -> None:
+        self._credentials.append(credential)
+
+    def take_lease(self, lease: Lease) -> None:
+        self._lease = lease
+
+    def _stream(self, kind: Kind, item_id: str) -> _Stream:
+        name = f"{kind.name}/{item_id}"
+        if name not in self._streams:
+            row = self._kernel.store.load(name)
+            version = row.version if row else 0
+            state = load(kind, row.doc) if row else None
+            self._streams[name] = _Stream(kind, version, version, state)
+        return self._streams[name]
+
+    def write_set(self, fingerprint: str, result: bytes) -> WriteSet:
+        appends = tuple(
+            Append(s.base, tuple(s.events), row_of(s.kind, name, s.version, s.state))
+            for name, s in self._streams.items()
+            if s.events
+        )
+        return WriteSet(
+            appends=appends,
+            bodies=tuple(self._bodies),
+            outbox=tuple(self._outbox),
+            credentials=tuple(self._credentials),
+            lease=self._lease,
+            key=self._key,
+            fingerprint=fingerprint,
+            result=result,
+        )
+
+
+class Kernel:
+    """Store, clock, vault and settings, and the way to run a command on them."""
+
+    def __init__(self, store: Store, vault: Vault, clock: Clock, settings: Settings) -> None:
+        self.store = store
+        self.vault = vault
+        self.clock = clock
+        self.settings = settings
+
+    def run(
+        self,
+        actor: Actor,
+        work: Callable[[Unit], Result],
+        *,
+        key: str = "",
+        command: object = None,
+        before_commit: Callable[[], None] | None = None,
+    ) -> Result:
+        """Run `work` and commit what it recorded, atomically.
+
+        With `key`, a repeat of the same command gets the first result and writes nothing; the same
+        key with another `command` raises InvalidTransition. Raises what `work` raises, Concurrency
+        after 50 lost races, and the store's errors.
+        """
+        fingerprint = digest(command) if key else ""
+        if key and (first := self._first_answer(key, fingerprint)) is not None:
+            return first
+        for attempt in range(ATTEMPTS):
+            unit = Unit(self, actor, key)
+            result = work(unit)
+            write = unit.write_set(fingerprint, canonical_json(result) if key else b"")
+            if not (write.appends or write.bodies or write.credentials or write.lease or key):
+                return result
+            if before_commit:
+                before_commit()
+            try:
+                committed = self.store.commit(write)
+            except Concurrency:
+                time.sleep(random.uniform(0, 0.001 * min(attempt, 10)))  # noqa: S311 - jitter
+                continue
+            return _answer(committed, result)
+        raise Concurrency("too many writers on one stream", hint="Try again in a moment.")
+
+    def _first_answer(self, key: str, fingerprint: str) -> Result | None:
+        found = self.store.answer(key)
+        if found is None:
+            return None
+        if found[0] != fingerprint:
+            raise InvalidTransition(
+                f"the idempotency key `{key}` was used for another command",
+                hint="Use a new key for a new command.",
+            )
+        return cast("Result", json.loads(found[1]))
+
+    def state(self, state_type: type[S], item_id: str) -> S:
+        """The stored state. Raises NotFound."""
+        kind = KINDS[state_type]
+        row = self.store.load(f"{kind.name}/{item_id}")
+        if row is None:
+            raise NotFound(f"there is no {kind.name} `{item_id}`")
+        return cast("S", load(kind, row.doc))
+
+
+def _answer(committed: Committed, result: Result) -> Result:
+    if committed.replayed is None:
+        return result
+    return cast("Result", json.loads(committed.replayed))
+
+

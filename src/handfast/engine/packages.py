@@ -1,0 +1,205 @@
+"""Builds the package of each kind of handoff from what was recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handfast.core.domain.action import Call, Facts, Judgement, Verdict
+from handfast.core.domain.canonical import digest
+from handfast.core.domain.codec import encode, format_time
+from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
+from handfast.core.domain.events_work import Mode
+from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.inert import inert
+from handfast.core.domain.package import (
+    Attempt,
+    Cost,
+    Evidence,
+    Package,
+    ShowKind,
+    WhatWillHappen,
+)
+from handfast.core.domain.run import Run
+
+MAX_SHOWN = 200_000
+MAX_PROSE = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The call as a person should read it: the exact command, or a diff of a file."""
+
+    kind: ShowKind
+    text: str
+
+
+def presented_digest(
+    handoff_id: str, action_digest: str, package: Package, offered: tuple[DecisionKind, ...]
+) -> str:
+    """Names exactly what a reviewer is shown. A decision carries it back."""
+    return digest(
+        {
+            "handoff_id": handoff_id,
+            "action_digest": action_digest,
+            "package": encode(package),
+            "offered": [k.value for k in offered],
+        }
+    )
+
+
+def why_now(judgement: Judgement) -> str:
+    """The rules that stopped the call, in their own words."""
+    stopping = [r for r in judgement.rules if r.verdict is not Verdict.ALLOW]
+    return " ".join(f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in stopping) or "Policy asks for a person."
+
+
+def shown_call(call: Call, shown: Shown | None) -> Shown:
+    """What to show when the runner sent no rendering: the canonical arguments, readable."""
+    if shown is not None:
+        return Shown(shown.kind, shown.text[:MAX_SHOWN])
+    command = call.arguments.get("command")
+    if isinstance(command, str):
+        return Shown(ShowKind.COMMAND, command[:MAX_SHOWN])
+    lines = [f"{call.tool}", *(f"  {k}: {v}" for k, v in sorted(call.arguments.items()))]
+    return Shown(ShowKind.TEXT, "\n".join(lines)[:MAX_SHOWN])
+
+
+def approval(
+    call: Call, facts: Facts, judgement: Judgement, run: Run, shown: Shown, agent_says: str
+) -> Package:
+    """An action that waits at a gate."""
+    what = WhatWillHappen(
+        kind=shown.kind,
+        text=shown.text,
+        details=facts.details,
+        hazards=facts.hazards,
+        opaque=facts.opaque,
+        reversible=facts.reversible,
+    )
+    return Package(
+        ask=inert(facts.summary, 300, multiline=False),
+        what_will_happen=what,
+        why_now=why_now(judgement),
+        open_question=_question(facts),
+        state=_where(run),
+        cost=cost_of(run),
+        agent_says=agent_says[:MAX_PROSE],
+        pointers=(f"run {run.run_id}",),
+        containment=containment(run),
+    )
+
+
+def _question(facts: Facts) -> str:
+    if facts.opaque:
+        return "Part of this call could not be read. Do you know what it does, and should it run?"
+    if facts.reversible is False:
+        return "This cannot be undone. Should exactly this run now?"
+    return "Should exactly this run now?"
+
+
+def _where(run: Run) -> str:
+    place = run.worktree or run.cwd or "its session"
+    return f"The agent waits in {place}. On approval exactly this call runs, once."
+
+
+def containment(run: Run) -> str:
+    if run.mode is Mode.OBSERVE:
+        return "Observe mode: nothing is stopped."
+    return (
+        "Same user, no sandbox: the gate filters what goes through the hook. "
+        "A script that the agent wrote may do anything this user may."
+    )
+
+
+def cost_of(run: Run) -> Cost:
+    return Cost(run.cost_usd, run.turns, run.duration_ms // 1000, run.counts.steps)
+
+
+def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
+    """A start whose effect nobody saw."""
+    grant = about.grant
+    when = format_time(grant.redeemed_at) if grant and grant.redeemed_at else "an unknown time"
+    return Package(
+        ask=inert(f"May or may not have run: {ask}", 300, multiline=False),
+        what_will_happen=WhatWillHappen(
+            kind=shown.kind,
+            text=shown.text,
+            details=(
+                f"It was approved, and its one start was taken at {when}.",
+                "No result was recorded after that: the process that ran it was lost.",
+                "Nothing repeats it. Look at what it should have changed, then say what you found.",
+            ),
+        ),
+        why_now="A start has no recorded effect (effect unknown).",
+        open_question="Did it take effect? Check, then answer.",
+        state="The action is not run again by itself. The run goes on with your answer.",
+        cost=cost_of(run) if run else Cost(),
+        pointers=(f"handoff {about.handoff_id}",),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFacts:
+    """Finished work as the runner recorded it. `commit` is exactly what approval merges."""
+
+    base_commit: str
+    commit: str
+    target_branch: str
+    diff: str
+    files: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
+    insertions: int = 0
+    deletions: int = 0
+    agent_says: str = ""
+    details: tuple[str, ...] = ()
+    hazards: tuple[str, ...] = ()
+    not_seen: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+def review(f: ReviewFacts, run: Run, acceptance: tuple[str, ...]) -> Package:
+    """Finished work. Acceptance criteria have no evidence of their own yet: they are unverified."""
+    size = f"{len(f.files)} file{'' if len(f.files) == 1 else 's'}, +{f.insertions} −{f.deletions}"
+    criteria = tuple(Evidence(claim=c) for c in acceptance)
+    return Package(
+        ask=f"Merge {f.commit[:12]} into {f.target_branch}: {size}",
+        what_will_happen=WhatWillHappen(
+            kind=ShowKind.DIFF,
+            text=f.diff[:MAX_SHOWN] or "(no textual change)",
+            details=f.details,
+            hazards=f.hazards,
+            reversible=True,
+        ),
+        why_now="The agent says it has finished; nothing is merged without a person.",
+        open_question=f"Is this what the brief asks for, and may it go into {f.target_branch}?",
+        state=f"On approval exactly commit {f.commit} is merged into {f.target_branch}.",
+        evidence=(*criteria, *f.evidence),
+        attempts=f.attempts,
+        cost=cost_of(run),
+        agent_says=f.agent_says[:MAX_PROSE],
+        pointers=(f"run {run.run_id}", f"branch {run.branch}"),
+        not_seen=f.not_seen,
+        acceptance=acceptance,
+        commits=f.commits,
+        files=f.files,
+        commit=f.commit,
+        target_branch=f.target_branch,
+        containment=containment(run),
+    )
+
+
+OFFERED: Mapping[HandoffKind, tuple[DecisionKind, ...]] = {
+    HandoffKind.APPROVAL: (
+        DecisionKind.APPROVE,
+        DecisionKind.APPROVE_WITH_EDITS,
+        DecisionKind.REQUEST_CHANGES,
+        DecisionKind.REJECT,
+    ),
+    HandoffKind.REVIEW: (
+        DecisionKind.APPROVE,
+        DecisionKind.REQUEST_CHANGES,
+        DecisionKind.REJECT,
+    ),
+    HandoffKind.QUESTION: (DecisionKind.ANSWER, DecisionKind.REJECT),
+    HandoffKind.DOUBT: (DecisionKind.ANSWER,),
+}

@@ -1,0 +1,227 @@
+"""People, their secrets and their sessions. Secrets are credentials beside the log, hashed."""
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from handfast.core.domain.errors import InvalidTransition, LimitExceeded, NotPermitted, UsageError
+from handfast.core.domain.events import SYSTEM, Actor
+from handfast.core.domain.events_org import (
+    AccessRefused,
+    CredentialSet,
+    PersonAdded,
+    SignedIn,
+    SignedOut,
+)
+from handfast.core.domain.ids import PersonId
+from handfast.core.domain.installation import Installation
+from handfast.core.domain.person import Person
+from handfast.engine.actions import INSTALLATION_ID
+from handfast.engine.ids import hash_secret, new_id, new_secret
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.passwords import hash_password, matches, never
+from handfast.storage.api import Credential, Query
+
+SETUP_ID = "setup"
+SETUP_TTL = timedelta(hours=24)
+MIN_PASSWORD, MIN_PIN = 10, 6
+TRIES, LOCKED_FOR = 5, timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    name: str
+    login: str
+    password: str
+    pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """`secret` goes into the cookie; only its hash is stored."""
+
+    secret: str
+    person_id: str
+    expires_at: datetime
+
+
+class People:
+    """All calls are atomic. Wrong secrets are counted, recorded, and lock after five tries."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._failures: dict[str, list[datetime]] = {}
+
+    def any(self) -> bool:
+        return bool(self._kernel.store.find(Query("person", limit=1)))
+
+    def invite(self) -> str:
+        """The secret of a one-time set-up link, valid for 24 hours. Only while nobody is set up."""
+        if self.any():
+            raise InvalidTransition("somebody is set up already", hint="Sign in.")
+        secret = new_secret()
+
+        def work(unit: Unit) -> Result:
+            unit.put_credential(
+                Credential(SETUP_ID, "setup", "", hash_secret(secret), (), unit.now + SETUP_TTL)
+            )
+            return {}
+
+        self._kernel.run(SYSTEM, work)
+        return secret
+
+    def check_invitation(self, secret: str) -> None:
+        """Raises NotPermitted for a link that is wrong, used or too old."""
+        found = self._kernel.store.credential(SETUP_ID)
+        valid = (
+            found is not None
+            and not found.revoked
+            and found.expires_at is not None
+            and found.expires_at > self._kernel.clock.now()
+            and hmac.compare_digest(found.secret, hash_secret(secret))
+        )
+        if not valid or self.any():
+            raise NotPermitted(
+                "this set-up link is not valid any more",
+                hint="Restart `handfast serve`: it prints a new link while nobody is set up.",
+            )
+
+    def set_up(self, secret: str, new: NewPerson) -> Result:
+        """The first person, with all roles. Uses up the link."""
+        self.check_invitation(secret)
+        check_new(new)
+        login_digest = digest_login(new.login)
+        password, pin = hash_password(new.password), hash_password(new.pin)
+
+        def work(unit: Unit) -> Result:
+            person_id = PersonId(new_id("pe"))
+            roles = ("reviewer", "operator", "admin", "auditor")
+            unit.record(
+                Person,
+                person_id,
+                [
+                    PersonAdded(person_id, unit.put(new.name.strip()), login_digest, roles),
+                    CredentialSet(person_id, "password"),
+                    CredentialSet(person_id, "pin"),
+                ],
+            )
+            unit.put_credential(Credential(f"password:{person_id}", "password", person_id, password))
+            unit.put_credential(Credential(f"pin:{person_id}", "pin", person_id, pin))
+            unit.put_credential(Credential(SETUP_ID, "setup", "", "used", (), None, revoked=True))
+            return {"person_id": person_id}
+
+        actor = Actor("person", "", "setup-link")
+        return self._kernel.run(actor, work, key=f"setup:{hash_secret(secret)}", command=[login_digest])
+
+    def sign_in(self, login: str, password: str) -> OpenSession:
+        """Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
+        digest = digest_login(login)
+        person_id = self._by_login(digest)
+        self._verify(digest, person_id, "password", password)
+        secret = new_secret()
+        expires = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.session_s)
+        self.open_session(person_id, secret, expires)
+        return OpenSession(secret, person_id, expires)
+
+    def open_session(self, person_id: str, secret: str, expires: datetime) -> None:
+        session_id = session_of(secret)
+
+        def work(unit: Unit) -> Result:
+            event = SignedIn(PersonId(person_id), "password", session_id)
+            unit.record(Person, person_id, [event])
+            unit.put_credential(
+                Credential(session_id, "session", person_id, hash_secret(secret), (), expires)
+            )
+            return {}
+
+        self._kernel.run(Actor("person", person_id, "browser"), work)
+
+    def sign_out(self, secret: str) -> None:
+        """Idempotent. The session is revoked on the server, whatever the browser keeps."""
+        session_id = session_of(secret)
+        found = self._kernel.store.credential(session_id)
+        if found is None or found.revoked:
+            return
+
+        def work(unit: Unit) -> Result:
+            unit.record(Person, found.subject, [SignedOut(PersonId(found.subject), session_id)])
+            unit.put_credential(
+                Credential(session_id, "session", found.subject, "ended", (), None, revoked=True)
+            )
+            return {}
+
+        self._kernel.run(Actor("person", found.subject, "browser"), work)
+
+    def of_session(self, secret: str) -> str:
+        """The person behind a session cookie, or ''."""
+        found = self._kernel.store.credential(session_of(secret))
+        if found is None or found.revoked or found.kind != "session":
+            return ""
+        if found.expires_at is None or found.expires_at <= self._kernel.clock.now():
+            return ""
+        return found.subject if hmac.compare_digest(found.secret, hash_secret(secret)) else ""
+
+    def with_pin(self, login: str, pin: str) -> Actor:
+        """A person at a terminal. Raises NotPermitted, LimitExceeded."""
+        digest = digest_login(login)
+        person_id = self._by_login(digest)
+        self._verify(digest, person_id, "pin", pin)
+        return Actor("person", person_id, "pin")
+
+    def name(self, person_id: str) -> str:
+        """What to call a person on a page; an erased one is `a former member`."""
+        row = self._kernel.store.load(f"person/{person_id}")
+        if row is None:
+            return person_id
+        content = self._kernel.vault.open(self._kernel.state(Person, person_id).name.body_id)
+        return "a former member" if content.erased else content.text
+
+    def _by_login(self, digest: str) -> str:
+        rows = self._kernel.store.find(Query("person", match=digest, limit=1))
+        return rows[0].stream.partition("/")[2] if rows else ""
+
+    def _verify(self, who: str, person_id: str, kind: str, text: str) -> None:
+        now = self._kernel.clock.now()
+        recent = [t for t in self._failures.get(who, []) if now - t < LOCKED_FOR]
+        if len(recent) >= TRIES:
+            raise LimitExceeded(
+                "too many wrong tries; this account waits 15 minutes", hint="Try again later."
+            )
+        found = self._kernel.store.credential(f"{kind}:{person_id}") if person_id else None
+        if matches(found.secret if found else never(), text) and found is not None:
+            self._failures.pop(who, None)
+            return
+        self._failures[who] = [*recent, now]
+        self._refused(kind, person_id)
+        raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret")
+
+    def _refused(self, kind: str, person_id: str) -> None:
+        def work(unit: Unit) -> Result:
+            event = AccessRefused(what=f"sign in with {kind}", why="wrong secret", subject=person_id)
+            unit.record(Installation, INSTALLATION_ID, [event])
+            return {}
+
+        self._kernel.run(Actor("anonymous"), work)
+
+
+def check_new(new: NewPerson) -> None:
+    """Raises UsageError naming the field."""
+    if not new.name.strip() or len(new.name) > 100 or not new.name.isprintable():
+        raise UsageError("`name` must be 1 to 100 printable characters")
+    if not re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", new.login):
+        raise UsageError("`login` must be 1 to 64 letters, digits or . _ @ -")
+    if len(new.password) < MIN_PASSWORD or len(new.password) > 1000:
+        raise UsageError(f"`password` must have at least {MIN_PASSWORD} characters")
+    if not re.fullmatch(r"[0-9]{%d,32}" % MIN_PIN, new.pin):
+        raise UsageError(f"`pin` must have at least {MIN_PIN} digits")
+
+
+def digest_login(login: str) -> str:
+    return hashlib.sha256(b"login:" + login.strip().lower().encode()).hexdigest()
+
+
+def session_of(secret: str) -> str:
+    """A session's public id, which may stand in the log."""
+    return "session:" + hash_secret("id:" + secret)[:24]

@@ -1,0 +1,136 @@
+"""Finished work, and questions, handed to a person."""
+
+from dataclasses import dataclass
+
+from handfast.core.domain.action import Call, Risk
+from handfast.core.domain.errors import UsageError
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_handoff import Executor, HandoffKind
+from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
+from handfast.core.domain.run import Run, check_epoch, check_not_over
+from handfast.core.domain.task import Task
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.opening import Opening, open_handoff
+from handfast.engine.packages import ReviewFacts, containment, cost_of, review
+from handfast.engine.runs import Pause, pause_events
+from handfast.engine.tasks import Tasks
+
+MERGE_TOOL = "git.merge"
+HIGH = ("fs.", "secret.", "control-plane", "git.hooks")
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedWork:
+    run_id: str
+    epoch: int
+    facts: ReviewFacts
+    pause: Pause
+    request_key: str = ""
+
+
+def merge_call(repository: str, target_branch: str, commit: str) -> Call:
+    """The action that approving a review permits: exactly this commit into exactly this branch."""
+    return Call(
+        MERGE_TOOL,
+        {"repository": repository, "target_branch": target_branch, "commit": commit},
+        cwd=repository,
+    )
+
+
+class Reviews:
+    """All calls are atomic."""
+
+    def __init__(self, kernel: Kernel, tasks: Tasks) -> None:
+        self._kernel = kernel
+        self._tasks = tasks
+
+    def open(self, actor: Actor, work_done: FinishedWork) -> Result:
+        """Hand finished work to review and pause the run. Idempotent by `request_key`.
+
+        Raises StaleEpoch, InvalidTransition, UsageError for a run that has no task.
+        """
+        f = work_done.facts
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, work_done.run_id)
+            check_epoch(run, work_done.epoch)
+            check_not_over(run)
+            if not run.task_id:
+                raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
+            task = unit.get(Task, run.task_id)
+            brief = self._tasks.brief(task)
+            call = merge_call(task.repository, f.target_branch, f.commit)
+            handoff = open_handoff(
+                unit,
+                Opening(
+                    kind=HandoffKind.REVIEW,
+                    risk=_risk(f, brief.risk).value,
+                    package=review(f, run, brief.acceptance),
+                    action_digest=call.digest,
+                    agent_id=run.agent_id,
+                    within_s=self._kernel.settings.review_within_s,
+                    run_id=run.run_id,
+                    task_id=run.task_id,
+                    action=unit.put_json(call.canonical()),
+                    executor=Executor.MEDIATED,
+                    brief_digest=task.brief_digest,
+                ),
+            )
+            p = work_done.pause
+            session = unit.put(p.session, "application/jsonl") if p.session else None
+            paused = Pause(
+                p.snapshot_ref, p.snapshot_commit, None, (handoff.handoff_id,), "work finished"
+            )
+            unit.record(Run, run.run_id, pause_events(run, work_done.epoch, paused, session))
+            return {"handoff_id": handoff.handoff_id, "status": handoff.status.value}
+
+        return self._kernel.run(
+            actor,
+            work,
+            key=work_done.request_key,
+            command=[work_done.run_id, f.commit, f.target_branch],
+        )
+
+    def ask(self, actor: Actor, run_id: str, question: str) -> Result:
+        """A question of the agent's. Non-empty; the words are shown as the agent's."""
+        if not question.strip():
+            raise UsageError("`question` is empty", hint="Ask one thing a person can answer.")
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, run_id)
+            check_not_over(run)
+            package = Package(
+                ask="The agent asks a question",
+                what_will_happen=WhatWillHappen(ShowKind.TEXT, question[:20_000]),
+                why_now="The agent cannot go on without an answer.",
+                open_question="Answer the agent's question.",
+                state="The run goes on with your answer.",
+                cost=cost_of(run),
+                agent_says=question[:4_000],
+                pointers=(f"run {run_id}",),
+                containment=containment(run),
+            )
+            handoff: Handoff = open_handoff(
+                unit,
+                Opening(
+                    kind=HandoffKind.QUESTION,
+                    risk=Risk.LOW.value,
+                    package=package,
+                    action_digest="",
+                    agent_id=run.agent_id,
+                    within_s=self._kernel.settings.review_within_s,
+                    run_id=run.run_id,
+                    task_id=run.task_id,
+                ),
+            )
+            return {"handoff_id": handoff.handoff_id}
+
+        return self._kernel.run(actor, work)
+
+
+def _risk(f: ReviewFacts, briefed: Risk) -> Risk:
+    """The brief's own risk, raised when the change itself shows a hazard."""
+    order = list(Risk)
+    found = Risk.HIGH if any(h.startswith(HIGH) for h in f.hazards) else Risk.LOW
+    return max(briefed, found, key=order.index)

@@ -1,0 +1,331 @@
+"""The life of a run: created, leased, started, paused, resumed, reviewed, ended."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+from handfast.core.domain import events_work as e
+from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain import run as runs
+from handfast.core.domain import task as tasks
+from handfast.core.domain.agent import Agent
+from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted
+from handfast.core.domain.events import Actor, RunEvent
+from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
+from handfast.core.domain.handoff import WAITING, Handoff, Status
+from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId
+from handfast.core.domain.run import Run, RunStatus, check_epoch, check_not_over
+from handfast.core.domain.task import Task
+from handfast.engine.effects import settle_unknown
+from handfast.engine.ids import new_id
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.projections import BY_NAME, load
+from handfast.storage.api import Lease, Query
+
+LEASABLE = (RunStatus.READY.value, RunStatus.QUEUED.value)
+HELD = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run of a task: `command` is the agent's command line."""
+
+    task_id: str
+    agent_id: str
+    harness: str
+    command: tuple[str, ...]
+    mode: Mode = Mode.ENFORCE
+    request_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A person's own agent session, seen through the hook."""
+
+    agent_id: str
+    harness: str
+    session_id: str
+    cwd: str
+    mode: Mode
+    repository: str = ""
+    runner_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    snapshot_ref: str = ""
+    snapshot_commit: str = ""
+    session: bytes | None = None
+    waiting_on: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    cost_usd: str = ""
+    turns: int = 0
+    duration_ms: int = 0
+    output: str = ""
+
+
+class Runs:
+    """All calls are atomic. Those of a runner carry its epoch and raise StaleEpoch when outdated."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def create(self, actor: Actor, new: NewRun) -> Result:
+        """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted."""
+
+        def work(unit: Unit) -> Result:
+            task = unit.get(Task, new.task_id)
+            self._active_agent(unit, new.agent_id)
+            if task.outcome:
+                raise InvalidTransition(f"task `{task.task_id}` is closed: {task.outcome.value}")
+            run_id = RunId(new_id("run"))
+            event = e.RunCreated(
+                run_id=run_id,
+                agent_id=AgentId(new.agent_id),
+                harness=new.harness,
+                mode=new.mode,
+                task_id=task.task_id,
+                command=unit.put_json(list(new.command)),
+                repository=task.repository,
+            )
+            unit.record(Run, run_id, [event])
+            unit.post("run.queued", {"run_id": run_id})
+            return {"run_id": run_id}
+
+        return self._kernel.run(
+            actor, work, key=new.request_key, command=[new.task_id, list(new.command)]
+        )
+
+    def _active_agent(self, unit: Unit, agent_id: str) -> Agent:
+        agent = unit.find(Agent, agent_id)
+        if agent is None:
+            raise NotFound(f"agent `{agent_id}` is not registered", hint="Use `handfast agent add`.")
+        if agent.suspended:
+            raise NotPermitted(f"agent `{agent_id}` is suspended", hint="Ask an operator.")
+        return agent
+
+    def session(self, actor: Actor, s: Session) -> Result:
+        """The run of a session, made on its first call. Idempotent by agent and session id."""
+        match = f"{s.agent_id}|{s.session_id}"
+        found = self._kernel.store.find(Query("run", match=match, newest_first=True, limit=1))
+        if found and found[0].status != RunStatus.ENDED.value:
+            run = cast("Run", load(BY_NAME["run"], found[0].doc))
+            return {"run_id": run.run_id, "mode": run.mode.value}
+
+        def work(unit: Unit) -> Result:
+            self._active_agent(unit, s.agent_id)
+            run_id = RunId(new_id("run"))
+            event = e.RunCreated(
+                run_id=run_id,
+                agent_id=AgentId(s.agent_id),
+                harness=s.harness,
+                mode=s.mode,
+                session_id=s.session_id,
+                cwd=s.cwd,
+                repository=s.repository,
+                runner_id=RunnerId(s.runner_id),
+            )
+            unit.record(Run, run_id, [event])
+            return {"run_id": run_id, "mode": s.mode.value}
+
+        key = f"session:{match}:{found[0].stream if found else ''}"
+        return self._kernel.run(actor, work, key=key, command=[match])
+
+    def lease(self, actor: Actor, runner_id: str, host: str) -> Run | None:
+        """Take the next run: ready ones first, then queued, then those whose runner fell silent."""
+        for row in self._kernel.store.find(Query("run", statuses=LEASABLE, limit=20)):
+            if run := self._try_lease(actor, row.stream, runner_id, host, expired=False):
+                return run
+        for row in self._kernel.store.find(Query("run", statuses=HELD, limit=500)):
+            lease = self._kernel.store.lease(row.stream)
+            if lease is None or lease.expires_at > self._kernel.clock.now():
+                continue
+            if run := self._try_lease(actor, row.stream, runner_id, host, expired=True):
+                return run
+        return None
+
+    def _try_lease(
+        self, actor: Actor, stream: str, runner_id: str, host: str, *, expired: bool
+    ) -> Run | None:
+        run_id = stream.partition("/")[2]
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, run_id)
+            if run.command is None:
+                raise InvalidTransition(f"run `{run_id}` is a person's own session")
+            unit.record(Run, run_id, runs.lease(run, RunnerId(runner_id), host, expired=expired))
+            until = unit.now + timedelta(seconds=self._kernel.settings.lease_s)
+            unit.take_lease(Lease(stream, runner_id, run.epoch + 1, until))
+            return {}
+
+        try:
+            self._kernel.run(actor, work)
+        except InvalidTransition:
+            return None
+        return self._kernel.state(Run, run_id)
+
+    def heartbeat(self, run_id: str, epoch: int) -> bool:
+        """Keep the lease. False when it was taken over: the runner must let go."""
+        until = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.lease_s)
+        return self._kernel.store.renew_lease(f"run/{run_id}", epoch, until)
+
+    def started(self, actor: Actor, event: e.AgentStarted) -> Result:
+        return self._record(actor, event.run_id, event.epoch, [event])
+
+    def never_started(self, actor: Actor, run_id: str, epoch: int, reason: str, output: str) -> Result:
+        """The agent's program never ran: its own outcome, not a failure of the work."""
+
+        def work(unit: Unit) -> Result:
+            run = self._mine(unit, run_id, epoch)
+            body = unit.put(output) if output else None
+            events: list[RunEvent] = [
+                e.AgentNeverStarted(run.run_id, epoch, reason[:500], body),
+                e.RunEnded(run.run_id, RunOutcome.NEVER_STARTED),
+            ]
+            unit.record(Run, run_id, events)
+            self._close_task(unit, run, TaskOutcome.FAILED)
+            return {"run_id": run_id, "outcome": RunOutcome.NEVER_STARTED.value}
+
+        return self._kernel.run(actor, work)
+
+    def exited(self, actor: Actor, run_id: str, epoch: int, x: Exit) -> Result:
+        def work(unit: Unit) -> Result:
+            run = self._mine(unit, run_id, epoch)
+            event = e.AgentExited(
+                run_id=run.run_id,
+                epoch=epoch,
+                exit_code=x.exit_code,
+                signal=x.signal,
+                reason=x.reason[:500],
+                cost_usd=x.cost_usd,
+                turns=x.turns,
+                duration_ms=x.duration_ms,
+                output=unit.put(x.output) if x.output else None,
+            )
+            unit.record(Run, run_id, [event])
+            return {"run_id": run_id}
+
+        return self._kernel.run(actor, work)
+
+    def paused(self, actor: Actor, run_id: str, epoch: int, p: Pause) -> Result:
+        """Let go of a run that waits. When what it waits for is settled already, it is ready at once."""
+
+        def work(unit: Unit) -> Result:
+            run = self._mine(unit, run_id, epoch)
+            session = unit.put(p.session, "application/jsonl") if p.session else None
+            unit.record(Run, run_id, pause_events(run, epoch, p, session))
+            for handoff_id in p.waiting_on:
+                h = unit.get(Handoff, handoff_id)
+                if not h.waiting:
+                    unit.record(Run, run_id, runs.ready(unit.get(Run, run_id), h.handoff_id))
+            return {"run_id": run_id, "status": unit.get(Run, run_id).status.value}
+
+        return self._kernel.run(actor, work)
+
+    def settle(self, actor: Actor, run_id: str, epoch: int | None) -> Result:
+        """The agent's process is gone: every start without an effect becomes unknown, with a doubt.
+
+        Result: `doubts`, the handoffs that were opened. Idempotent.
+        """
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, run_id)
+            if epoch is not None:
+                check_epoch(run, epoch)
+            doubts: list[str] = []
+            for row in self._handoffs(run_id, (Status.RESUMED.value,)):
+                h = unit.get(Handoff, row)
+                if commands.starts_unsettled(h):
+                    why = "the agent's process ended before a result was recorded"
+                    doubts.append(settle_unknown(self._kernel, unit, h, why).handoff_id)
+            return {"doubts": list(doubts)}
+
+        return self._kernel.run(actor, work)
+
+    def ended(self, actor: Actor, run_id: str, epoch: int | None, outcome: RunOutcome) -> Result:
+        """End a run: open handoffs are withdrawn, its task is closed. Idempotent."""
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, run_id)
+            if run.over:
+                return {"run_id": run_id, "outcome": run.outcome.value if run.outcome else ""}
+            if epoch is not None:
+                check_epoch(run, epoch)
+            unit.record(Run, run_id, [e.RunEnded(run.run_id, outcome)])
+            waiting = tuple(s.value for s in WAITING)
+            for handoff_id in self._handoffs(run_id, waiting):
+                h = unit.get(Handoff, handoff_id)
+                unit.record(Handoff, handoff_id, commands.withdraw(h, "the run ended"))
+            self._close_task(unit, run, _TASK_OUTCOME[outcome])
+            unit.post("run.ended", {"run_id": run_id})
+            return {"run_id": run_id, "outcome": outcome.value}
+
+        return self._kernel.run(actor, work)
+
+    def gap(self, actor: Actor, run_id: str, kind: str, detail: str) -> Result:
+        """Record that something was not seen."""
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, run_id)
+            unit.record(Run, run_id, [e.CoverageGap(run.run_id, kind[:100], detail[:500])])
+            return {"run_id": run_id}
+
+        return self._kernel.run(actor, work)
+
+    def _handoffs(self, run_id: str, statuses: tuple[str, ...]) -> list[str]:
+        rows = self._kernel.store.find(
+            Query("handoff", run_id=run_id, statuses=statuses, limit=1000)
+        )
+        return [r.stream.partition("/")[2] for r in rows]
+
+    def _close_task(self, unit: Unit, run: Run, outcome: TaskOutcome) -> None:
+        if run.task_id:
+            task = unit.get(Task, run.task_id)
+            unit.record(Task, run.task_id, tasks.close(task, outcome))
+
+    def _mine(self, unit: Unit, run_id: str, epoch: int) -> Run:
+        run = unit.get(Run, run_id)
+        check_epoch(run, epoch)
+        check_not_over(run)
+        return run
+
+    def _record(self, actor: Actor, run_id: str, epoch: int, events: list[RunEvent]) -> Result:
+        def work(unit: Unit) -> Result:
+            self._mine(unit, run_id, epoch)
+            unit.record(Run, run_id, events)
+            return {"run_id": run_id}
+
+        return self._kernel.run(actor, work)
+
+
+def pause_events(run: Run, epoch: int, p: Pause, session: BodyRef | None) -> list[RunEvent]:
+    return [
+        e.RunPaused(
+            run_id=run.run_id,
+            epoch=epoch,
+            waiting_on=tuple(HandoffId(h) for h in p.waiting_on),
+            snapshot_ref=p.snapshot_ref,
+            snapshot_commit=p.snapshot_commit,
+            session=session,
+            reason=p.reason[:500],
+        )
+    ]
+
+
+_TASK_OUTCOME = {
+    RunOutcome.MERGED: TaskOutcome.MERGED,
+    RunOutcome.REJECTED: TaskOutcome.REJECTED,
+    RunOutcome.NEVER_STARTED: TaskOutcome.FAILED,
+    RunOutcome.FAILED: TaskOutcome.FAILED,
+    RunOutcome.NOTHING_CHANGED: TaskOutcome.WITHDRAWN,
+    RunOutcome.WITHDRAWN: TaskOutcome.WITHDRAWN,
+    RunOutcome.SESSION_OVER: TaskOutcome.WITHDRAWN,
+}
+

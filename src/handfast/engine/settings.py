@@ -1,0 +1,36 @@
+"""What an operator may set. Read from the environment once, when the engine is opened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from handfast.core.domain.errors import UsageError
+
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times are seconds. Each is set by `HANDFAST_` and its name in capitals."""
+
+    approval_within_s: int = DAY
+    review_within_s: int = 7 * DAY
+    grant_ttl_s: int = DAY
+    settle_within_s: int = HOUR
+    lease_s: int = 10
+    session_s: int = 12 * HOUR
+    agent_token_s: int = 30 * DAY
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Raises UsageError naming the variable that is not a whole positive number."""
+        values: dict[str, int] = {}
+        for f in fields(cls):
+            name = "HANDFAST_" + f.name.upper()
+            text = environment.get(name)
+            if text is None:
+                continue
+            if not text.isdigit() or int(text) == 0:
+                raise UsageError(f"{name} is `{text}`", hint="Give whole seconds, 1 or more.")
+            values[f.name] = int(text)
+        return cls(**values)

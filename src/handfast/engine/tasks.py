@@ -1,0 +1,59 @@
+"""Delegation: a task with its brief."""
+
+import json
+from dataclasses import dataclass
+from typing import cast
+
+from handfast.core.domain.brief import Brief
+from handfast.core.domain.canonical import digest
+from handfast.core.domain.codec import decode, encode
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_work import TaskCreated
+from handfast.core.domain.ids import TaskId
+from handfast.core.domain.task import Task
+from handfast.engine.ids import new_id
+from handfast.engine.kernel import Kernel, Result, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    brief: Brief
+    repository: str
+    target_branch: str
+    base_commit: str
+    request_key: str = ""
+
+
+class Tasks:
+    """All calls are atomic."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def create(self, actor: Actor, new: NewTask) -> Result:
+        """Idempotent by `request_key`."""
+        brief = encode(new.brief)
+
+        def work(unit: Unit) -> Result:
+            task_id = TaskId(new_id("task"))
+            event = TaskCreated(
+                task_id=task_id,
+                repository=new.repository,
+                target_branch=new.target_branch,
+                base_commit=new.base_commit,
+                brief=unit.put_json(brief),
+                brief_digest=digest(brief),
+            )
+            unit.record(Task, task_id, [event])
+            return {"task_id": task_id}
+
+        return self._kernel.run(
+            actor, work, key=new.request_key, command=[brief, new.repository, new.target_branch]
+        )
+
+    def brief(self, task: Task) -> Brief:
+        """The brief as it was delegated; an erased one keeps only a note of that."""
+        content = self._kernel.vault.open(task.brief.body_id)
+        if content.erased:
+            return Brief(intent="(erased)")
+        return decode(Brief, cast("dict[str, object]", json.loads(content.data)))

@@ -1,0 +1,363 @@
+"""States and bodies put together for people and programs: the JSON of the API and the pages."""
+
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import cast
+
+from handfast.core.domain import events_handoff as e
+from handfast.core.domain.agent import Agent
+from handfast.core.domain.codec import encode, format_time
+from handfast.core.domain.events import Recorded, from_bytes
+from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
+from handfast.core.domain.handoff import WAITING, Handoff
+from handfast.core.domain.run import Run
+from handfast.core.domain.task import Task
+from handfast.engine.effects import open_package
+from handfast.engine.grants import grant_of
+from handfast.engine.kernel import Kernel, Result
+from handfast.engine.people import People
+from handfast.engine.projections import BY_NAME, load
+from handfast.engine.tasks import Tasks
+from handfast.storage.api import Query, StateRow
+
+STATUS_GROUPS: dict[str, tuple[str, ...]] = {
+    "waiting": tuple(sorted(s.value for s in WAITING)),
+    "decided": ("decided", "resumed"),
+    "closed": ("closed", "superseded", "withdrawn", "expired", "incomplete"),
+    "all": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next` goes into the next call's `after`; '' at the end."""
+
+    items: list[Result]
+    next: str
+
+
+class Views:
+    """Read only. Lists carry what a row needs; `handoff` and `run` carry everything."""
+
+    def __init__(self, kernel: Kernel, people: People, tasks: Tasks) -> None:
+        self._kernel = kernel
+        self._people = people
+        self._tasks = tasks
+
+    def handoffs(
+        self,
+        status: str = "waiting",
+        *,
+        run_id: str = "",
+        task_id: str = "",
+        after: str = "",
+        limit: int = 50,
+        newest_first: bool = False,
+    ) -> Page:
+        """Waiting ones by risk and age; others newest first. Raises KeyError for a bad status."""
+        query = Query(
+            "handoff",
+            statuses=STATUS_GROUPS[status],
+            run_id=run_id,
+            task_id=task_id,
+            newest_first=newest_first or status != "waiting",
+            after=_cursor(after),
+            limit=limit,
+        )
+        rows = self._kernel.store.find(query)
+        states = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
+        asks = self._kernel.vault.open_many([h.ask.body_id for h in states])
+        items = [self._summary(h, asks[h.ask.body_id].text) for h in states]
+        return Page(items, _next(rows, limit))
+
+    def _summary(self, h: Handoff, ask: str) -> Result:
+        return {
+            "handoff_id": h.handoff_id,
+            "kind": h.kind.value,
+            "status": h.status.value,
+            "waiting": h.waiting,
+            "risk": h.risk,
+            "blocking": h.blocking,
+            "task_id": h.task_id,
+            "run_id": h.run_id,
+            "agent_id": h.agent_id,
+            "agent_name": self.agent_name(h.agent_id),
+            "repository": self._repository(h),
+            "ask": ask,
+            "rules": list(h.rules),
+            "requested_at": format_time(h.requested_at),
+            "due_at": _time(h.due_at),
+            "holder": h.holder,
+            "holder_name": self._people.name(h.holder) if h.holder else "",
+            "outcome": h.outcome,
+            "decision": self._decision(h),
+            "effect": self._effect(h),
+        }
+
+    def _repository(self, h: Handoff) -> str:
+        if not h.run_id:
+            return ""
+        run = self._kernel.state(Run, h.run_id)
+        return run.repository or run.cwd
+
+    def agent_name(self, agent_id: str) -> str:
+        row = self._kernel.store.load(f"agent/{agent_id}")
+        return cast("Agent", load(BY_NAME["agent"], row.doc)).name if row else agent_id
+
+    def handoff(self, handoff_id: str) -> Result:
+        """Everything a reviewer needs. Raises NotFound."""
+        h = self._kernel.state(Handoff, handoff_id)
+        package = open_package(self._kernel, h)
+        out = self._summary(h, package.ask)
+        out |= {
+            "why_now": package.why_now,
+            "action_digest": h.action_digest,
+            "presented_digest": h.presented_digest,
+            "offered": [k.value for k in h.offered],
+            "executor": h.executor.value,
+            "package": full(package),
+            "grant": self._grant(h),
+            "about": h.about,
+            "missing": list(h.missing),
+            "policy_digest": h.policy_digest,
+            "brief_digest": h.brief_digest,
+            "timeline": self.timeline(f"handoff/{handoff_id}"),
+            "action": self._json(h.action),
+        }
+        if h.task_id:
+            out["brief"] = encode(self._tasks.brief(self._kernel.state(Task, h.task_id)))
+        if h.run_id:
+            out["run"] = self.run_summary(self._kernel.state(Run, h.run_id))
+        return out
+
+    def _decision(self, h: Handoff) -> Result | None:
+        d = h.decision
+        if d is None:
+            return None
+        return {
+            "kind": d.kind.value,
+            "by": d.person_id,
+            "by_name": self._people.name(d.person_id),
+            "at": format_time(d.at),
+            "auth": d.auth,
+            "reason": self.text(d.reason),
+            "answer": d.answer,
+            "presented_digest": d.presented_digest,
+            "edited_digest": d.edited_digest,
+            "edited_call": self._json(d.edited_action),
+        }
+
+    def _grant(self, h: Handoff) -> Result | None:
+        g = h.grant
+        if g is None:
+            return None
+        return {
+            "grant_id": g.grant_id,
+            "status": g.status.value,
+            "executor": g.executor.value,
+            "action_digest": g.action_digest,
+            "expires_at": format_time(g.expires_at),
+            "redeemed_at": _time(g.redeemed_at),
+            "start_id": g.start_id,
+        }
+
+    def _effect(self, h: Handoff) -> Result | None:
+        x = h.effect
+        if x is None:
+            return None
+        return {
+            "outcome": x.outcome.value,
+            "exit_code": x.exit_code,
+            "output_body_id": x.output.body_id if x.output else "",
+            "output": self.text(x.output)[-4000:],
+            "executed_digest": x.executed_digest,
+            "note": x.note,
+            "at": format_time(x.at),
+        }
+
+    def text(self, ref: BodyRef | None) -> str:
+        return self._kernel.vault.open(ref.body_id).text if ref else ""
+
+    def _json(self, ref: BodyRef | None) -> object:
+        if ref is None:
+            return None
+        content = self._kernel.vault.open(ref.body_id)
+        return None if content.erased else json.loads(content.data)
+
+    def timeline(self, stream: str, after: int = 0, limit: int = 200) -> list[Result]:
+        rows = self._kernel.store.events(stream=stream, after=after, limit=limit)
+        return [self._line(from_bytes(r.data)) for r in rows]
+
+    def _line(self, r: Recorded) -> Result:
+        who = r.actor.id
+        if r.actor.type == "person":
+            who = self._people.name(r.actor.id)
+        elif r.actor.type == "agent":
+            who = self.agent_name(r.actor.id)
+        return {
+            "at": format_time(r.at),
+            "type": r.type,
+            "who": who,
+            "who_type": r.actor.type,
+            "text": self._said(r),
+        }
+
+    def _said(self, r: Recorded) -> str:
+        """What happened, in words, with the content that belongs to it."""
+        match r.event:
+            case e.HandoffCommented():
+                return self.text(r.event.text)
+            case e.HandoffDecided():
+                words = self.text(r.event.reason) or r.event.answer
+                return f"{r.event.decision.value}{': ' + words if words else ''}"
+            case e.HandoffRouted():
+                return f"asked {r.event.to}, due {format_time(r.event.due_at)}"
+            case e.GrantRefused():
+                return f"refused: {r.event.reason}"
+            case e.EffectRecorded():
+                code = "" if r.event.exit_code is None else f", exit {r.event.exit_code}"
+                return f"effect {r.event.outcome.value}{code} {r.event.note}".strip()
+            case _:
+                return ""
+
+    # -- runs and tasks
+    def runs(self, *, task_id: str = "", after: str = "", limit: int = 50) -> Page:
+        query = Query("run", task_id=task_id, newest_first=True, after=_cursor(after), limit=limit)
+        rows = self._kernel.store.find(query)
+        items = [self.run_summary(cast("Run", load(BY_NAME["run"], r.doc))) for r in rows]
+        return Page(items, _next(rows, limit))
+
+    def run_summary(self, r: Run) -> Result:
+        doc = encode(r)
+        for private in ("command", "session", "output", "open_steps"):
+            doc.pop(private, None)
+        return {
+            **doc,
+            "agent_name": self.agent_name(r.agent_id),
+            "counts": _counts(r),
+            "status": r.status.value,
+            "mode": r.mode.value,
+        }
+
+    def run(self, run_id: str) -> Result:
+        """A run with its command, brief and output. Raises NotFound."""
+        r = self._kernel.state(Run, run_id)
+        out = self.run_summary(r)
+        out["command"] = self._json(r.command)
+        out["output"] = self.text(r.output)[-20_000:]
+        out["session_body_id"] = r.session.body_id if r.session else ""
+        if r.task_id:
+            task = self._kernel.state(Task, r.task_id)
+            out["brief"] = full(self._tasks.brief(task))
+            out["target_branch"] = task.target_branch
+        return out
+
+    def steps(self, run_id: str, after: int = 0, limit: int = 200) -> Result:
+        """A page of a run's steps with their results, oldest first."""
+        rows = self._kernel.store.events(stream=f"run/{run_id}", after=after, limit=limit)
+        steps: dict[str, Result] = {}
+        for row in rows:
+            recorded = from_bytes(row.data)
+            if isinstance(recorded.event, StepJudged):
+                steps[recorded.event.step_id] = self._step(recorded.event, recorded.at)
+            elif isinstance(recorded.event, StepFinished):
+                step = steps.setdefault(
+                    recorded.event.step_id, {"step_id": recorded.event.step_id}
+                )
+                step |= {
+                    "failed": recorded.event.failed,
+                    "exit_code": recorded.event.exit_code,
+                    "duration_ms": recorded.event.duration_ms,
+                    "output": self.text(recorded.event.output)[-2000:],
+                    "finished": True,
+                }
+        following = rows[-1].version if len(rows) == limit else 0
+        return {"items": list(steps.values()), "next": following}
+
+    def _step(self, s: StepJudged, at: datetime) -> Result:
+        return {
+            "step_id": s.step_id,
+            "key": s.key,
+            "at": format_time(s.called_at or at),
+            "tool": s.tool,
+            "effect": s.effect,
+            "verdict": s.verdict,
+            "risk": s.risk,
+            "summary": self.text(s.summary),
+            "hazards": list(s.hazards),
+            "opaque": list(s.opaque),
+            "rules": list(s.rules),
+            "handoff_id": s.handoff_id,
+            "subagent": s.subagent,
+            "action_digest": s.action_digest,
+            "finished": False,
+        }
+
+    def tasks(self, *, after: str = "", limit: int = 50) -> Page:
+        query = Query("task", newest_first=True, after=_cursor(after), limit=limit)
+        rows = self._kernel.store.find(query)
+        items = [self.task_summary(cast("Task", load(BY_NAME["task"], r.doc))) for r in rows]
+        return Page(items, _next(rows, limit))
+
+    def task_summary(self, t: Task) -> Result:
+        return {**encode(t), "brief": full(self._tasks.brief(t))}
+
+    def task(self, task_id: str) -> Result:
+        return self.task_summary(self._kernel.state(Task, task_id))
+
+    def agents(self) -> list[Result]:
+        rows = self._kernel.store.find(Query("agent", newest_first=True, limit=1000))
+        return [full(load(BY_NAME["agent"], r.doc)) for r in rows]
+
+    def grant(self, handoff_id: str) -> Result:
+        """What `handfast exec` needs: the grant and the exact call it permits."""
+        h = self._kernel.state(Handoff, handoff_id)
+        edited = h.decision.edited_action if h.decision else None
+        return {
+            "grant_id": grant_of(handoff_id),
+            "handoff_id": handoff_id,
+            "run_id": h.run_id,
+            "agent_id": h.agent_id,
+            "status": h.status.value,
+            "grant": self._grant(h),
+            "call": self._json(edited or h.action),
+            "worktree": self._kernel.state(Run, h.run_id).worktree if h.run_id else "",
+        }
+
+
+def full(value: object) -> Result:
+    """A dataclass as JSON with its defaults, so that a client need not know them."""
+    if not is_dataclass(value):
+        raise TypeError(f"{type(value).__name__} is not a dataclass")
+    encoded = encode(value)
+    out: Result = {}
+    for f in fields(value):
+        item = getattr(value, f.name)
+        out[f.name] = _full_item(item, encoded.get(f.name, item))
+    return out
+
+
+def _full_item(item: object, encoded: object) -> object:
+    if is_dataclass(item) and not isinstance(item, type):
+        return full(item)
+    if isinstance(item, tuple):
+        return [_full_item(x, x) for x in item]
+    return encoded
+
+
+def _counts(r: Run) -> Result:
+    return full(r.counts)
+
+
+def _time(at: datetime | None) -> str:
+    return format_time(at) if at else ""
+
+
+def _cursor(after: str) -> tuple[int, int] | None:
+    rank, _, opened = after.partition(".")
+    return (int(rank), int(opened)) if rank.isdigit() and opened.isdigit() else None
+
+
+def _next(rows: list[StateRow], limit: int) -> str:
+    return f"{rows[-1].rank}.{rows[-1].opened}" if len(rows) == limit else ""
