@@ -91,4 +91,3 @@ def _check_key(engine: Engine) -> None:
             "the signing key is not the one this log was started with",
             hint="Point HANDFAST_HOME to the folder with the right keys. Nothing was written.",
         )
-

@@ -36,7 +36,10 @@ class Principal:
         return Actor(self.kind.value, self.id, auth)
 
 
-FILES = {PrincipalKind.RUNNER: ("runner.token", "hfr_"), PrincipalKind.OPERATOR: ("operator.token", "hfo_")}
+FILES = {
+    PrincipalKind.RUNNER: ("runner.token", "hfr_"),
+    PrincipalKind.OPERATOR: ("operator.token", "hfo_"),
+}
 
 
 class Access:

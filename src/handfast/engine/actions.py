@@ -156,9 +156,9 @@ class Actions:
         match = f"{run.run_id}|{action_digest}"
         rows = store.find(Query("handoff", match=match, newest_first=True, limit=1))
         same = [unit.get(Handoff, r.stream.partition("/")[2]) for r in rows]
-        if same and (same[0].waiting or same[0].status is Status.DECIDED):
-            if not _edited_away(same[0]):
-                return same[0]
+        pending = same and (same[0].waiting or same[0].status is Status.DECIDED)
+        if pending and not _edited_away(same[0]):
+            return same[0]
         decided = store.find(
             Query("handoff", run_id=run.run_id, statuses=(Status.DECIDED.value,), limit=200)
         )
@@ -200,9 +200,7 @@ class Actions:
         grant = h.grant
         if _edited_away(h) and (grant is None or grant.action_digest != p.call.digest):
             reason = self._refused_before(h)
-            return self._step(
-                unit, p, judgement, "deny", handoff_id=h.handoff_id, reason=reason
-            )
+            return self._step(unit, p, judgement, "deny", handoff_id=h.handoff_id, reason=reason)
         if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
             return self._hand_over(unit, run, p, judgement)
         redeem = commands.Redeem(
@@ -228,7 +226,7 @@ class Actions:
             Opening(
                 kind=HandoffKind.APPROVAL,
                 risk=judgement.risk.value,
-                package=approval(p.call, p.facts, judgement, run, shown, p.agent_says),
+                package=approval(p.facts, judgement, run, shown, p.agent_says),
                 action_digest=p.call.digest,
                 agent_id=run.agent_id,
                 within_s=self._kernel.settings.approval_within_s,
@@ -355,4 +353,3 @@ def _reason(judgement: Judgement) -> str:
         for r in judgement.rules
         if r.verdict is not Verdict.ALLOW
     )
-

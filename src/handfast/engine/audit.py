@@ -78,7 +78,7 @@ class Audit:
 
     def export(self, actor: Actor, path: Path, *, bodies: bool) -> Result:
         """Write a bundle that can be verified offline. The export itself is an entry of the log."""
-        self._record_export(actor, bodies)
+        self._record_export(actor, bodies=bodies)
         head = self._heads.sign()
         store = self._kernel.store
         content = BundleContent(
@@ -93,7 +93,7 @@ class Audit:
         entries = write_bundle(path, content)
         return {"path": str(path), "entries": entries, "bodies": bodies}
 
-    def _record_export(self, actor: Actor, bodies: bool) -> None:
+    def _record_export(self, actor: Actor, *, bodies: bool) -> None:
         def work(unit: Unit) -> Result:
             event = BundleExported(self._kernel.store.size() + 1, bodies)
             unit.record(Installation, INSTALLATION_ID, [event])

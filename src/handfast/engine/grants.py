@@ -74,7 +74,9 @@ class Grants:
                 raise NotPermitted(f"grant `{r.grant_id}` was given to another agent")
             agent = unit.find(Agent, handoff.agent_id)
             if agent is None or agent.suspended:
-                raise NotPermitted(f"agent `{handoff.agent_id}` is suspended", hint="Ask an operator.")
+                raise NotPermitted(
+                    f"agent `{handoff.agent_id}` is suspended", hint="Ask an operator."
+                )
         run = unit.find(Run, handoff.run_id) if handoff.run_id else None
         if run is not None and r.epoch is not None:
             check_epoch(run, r.epoch)

@@ -64,7 +64,9 @@ class Handoffs:
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
         person = self._decider(unit, actor)
         handoff = unit.get(Handoff, d.handoff_id)
-        edited = self._edited(unit, handoff, d) if d.kind is DecisionKind.APPROVE_WITH_EDITS else None
+        edited = (
+            self._edited(unit, handoff, d) if d.kind is DecisionKind.APPROVE_WITH_EDITS else None
+        )
         command = commands.Decide(
             kind=d.kind,
             person_id=person.person_id,
@@ -118,7 +120,9 @@ class Handoffs:
 
     def _check_edit(self, original: Call, call: Call, facts: Facts) -> None:
         if call.digest == original.digest:
-            raise UsageError("the edited call is the same as the original", hint="Approve it instead.")
+            raise UsageError(
+                "the edited call is the same as the original", hint="Approve it instead."
+            )
         judgement = judge(facts)
         if judgement.verdict is Verdict.DENY:
             why = " ".join(r.why for r in judgement.rules)

@@ -1,6 +1,5 @@
 """Signs tree heads and publishes them outside the database."""
 
-import os
 import threading
 from pathlib import Path
 
@@ -42,4 +41,4 @@ class Heads:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self._folder / "latest.part"
         part.write_text(head.note)
-        os.replace(part, self._folder / "latest")
+        part.replace(self._folder / "latest")

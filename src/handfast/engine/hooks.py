@@ -28,7 +28,9 @@ class Hooks:
         until = format_time(state.paused_until) if state.paused(now) and state.paused_until else ""
         return {"mode": state.hook_mode.value, "paused_until": until}
 
-    def installed(self, actor: Actor, harness: str, scope: str, agent_id: str, mode: Mode) -> Result:
+    def installed(
+        self, actor: Actor, harness: str, scope: str, agent_id: str, mode: Mode
+    ) -> Result:
         return self._record(actor, HookInstalled(harness, scope, AgentId(agent_id), mode.value))
 
     def set_mode(self, actor: Actor, mode: Mode) -> Result:

@@ -207,5 +207,3 @@ def _answer(committed: Committed, result: Result) -> Result:
     if committed.replayed is None:
         return result
     return cast("Result", json.loads(committed.replayed))
-
-

@@ -70,6 +70,4 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
     if lacking:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
     unit.post("handoff.requested", {"handoff_id": hid})
-    return unit.record(
-        Handoff, hid, [request, *commands.route(request, "reviewers", unit.now)]
-    )
+    return unit.record(Handoff, hid, [request, *commands.route(request, "reviewers", unit.now)])

@@ -49,7 +49,10 @@ def presented_digest(
 def why_now(judgement: Judgement) -> str:
     """The rules that stopped the call, in their own words."""
     stopping = [r for r in judgement.rules if r.verdict is not Verdict.ALLOW]
-    return " ".join(f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in stopping) or "Policy asks for a person."
+    return (
+        " ".join(f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in stopping)
+        or "Policy asks for a person."
+    )
 
 
 def shown_call(call: Call, shown: Shown | None) -> Shown:
@@ -64,7 +67,7 @@ def shown_call(call: Call, shown: Shown | None) -> Shown:
 
 
 def approval(
-    call: Call, facts: Facts, judgement: Judgement, run: Run, shown: Shown, agent_says: str
+    facts: Facts, judgement: Judgement, run: Run, shown: Shown, agent_says: str
 ) -> Package:
     """An action that waits at a gate."""
     what = WhatWillHappen(
@@ -159,7 +162,7 @@ class ReviewFacts:
 
 def review(f: ReviewFacts, run: Run, acceptance: tuple[str, ...]) -> Package:
     """Finished work. Acceptance criteria have no evidence of their own yet: they are unverified."""
-    size = f"{len(f.files)} file{'' if len(f.files) == 1 else 's'}, +{f.insertions} −{f.deletions}"
+    size = f"{len(f.files)} file{'' if len(f.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
     criteria = tuple(Evidence(claim=c) for c in acceptance)
     return Package(
         ask=f"Merge {f.commit[:12]} into {f.target_branch}: {size}",

@@ -107,13 +107,17 @@ class People:
                     CredentialSet(person_id, "pin"),
                 ],
             )
-            unit.put_credential(Credential(f"password:{person_id}", "password", person_id, password))
+            unit.put_credential(
+                Credential(f"password:{person_id}", "password", person_id, password)
+            )
             unit.put_credential(Credential(f"pin:{person_id}", "pin", person_id, pin))
             unit.put_credential(Credential(SETUP_ID, "setup", "", "used", (), None, revoked=True))
             return {"person_id": person_id}
 
         actor = Actor("person", "", "setup-link")
-        return self._kernel.run(actor, work, key=f"setup:{hash_secret(secret)}", command=[login_digest])
+        return self._kernel.run(
+            actor, work, key=f"setup:{hash_secret(secret)}", command=[login_digest]
+        )
 
     def sign_in(self, login: str, password: str) -> OpenSession:
         """Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
@@ -199,7 +203,9 @@ class People:
 
     def _refused(self, kind: str, person_id: str) -> None:
         def work(unit: Unit) -> Result:
-            event = AccessRefused(what=f"sign in with {kind}", why="wrong secret", subject=person_id)
+            event = AccessRefused(
+                what=f"sign in with {kind}", why="wrong secret", subject=person_id
+            )
             unit.record(Installation, INSTALLATION_ID, [event])
             return {}
 
@@ -214,7 +220,7 @@ def check_new(new: NewPerson) -> None:
         raise UsageError("`login` must be 1 to 64 letters, digits or . _ @ -")
     if len(new.password) < MIN_PASSWORD or len(new.password) > 1000:
         raise UsageError(f"`password` must have at least {MIN_PASSWORD} characters")
-    if not re.fullmatch(r"[0-9]{%d,32}" % MIN_PIN, new.pin):
+    if not re.fullmatch(rf"[0-9]{{{MIN_PIN},32}}", new.pin):
         raise UsageError(f"`pin` must have at least {MIN_PIN} digits")
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from handfast.core.domain import agent, handoff, installation, person, run, task
 from handfast.core.domain.action import Risk
-from handfast.core.domain.canonical import canonical_json
+from handfast.core.domain.canonical import compact_json
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events import from_bytes
@@ -82,7 +82,7 @@ BY_NAME: dict[str, Kind] = {k.name: k for k in _ALL}
 
 
 def dump(state: object) -> bytes:
-    return canonical_json(encode(state))
+    return compact_json(encode(state))
 
 
 def load(kind: Kind, doc: bytes) -> object:

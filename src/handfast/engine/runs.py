@@ -106,7 +106,9 @@ class Runs:
     def _active_agent(self, unit: Unit, agent_id: str) -> Agent:
         agent = unit.find(Agent, agent_id)
         if agent is None:
-            raise NotFound(f"agent `{agent_id}` is not registered", hint="Use `handfast agent add`.")
+            raise NotFound(
+                f"agent `{agent_id}` is not registered", hint="Use `handfast agent add`."
+            )
         if agent.suspended:
             raise NotPermitted(f"agent `{agent_id}` is suspended", hint="Ask an operator.")
         return agent
@@ -179,7 +181,9 @@ class Runs:
     def started(self, actor: Actor, event: e.AgentStarted) -> Result:
         return self._record(actor, event.run_id, event.epoch, [event])
 
-    def never_started(self, actor: Actor, run_id: str, epoch: int, reason: str, output: str) -> Result:
+    def never_started(
+        self, actor: Actor, run_id: str, epoch: int, reason: str, output: str
+    ) -> Result:
         """The agent's program never ran: its own outcome, not a failure of the work."""
 
         def work(unit: Unit) -> Result:
@@ -328,4 +332,3 @@ _TASK_OUTCOME = {
     RunOutcome.WITHDRAWN: TaskOutcome.WITHDRAWN,
     RunOutcome.SESSION_OVER: TaskOutcome.WITHDRAWN,
 }
-

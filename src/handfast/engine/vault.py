@@ -71,4 +71,3 @@ class Vault:
                 hint="Run `handfast audit verify` and restore the database from a backup.",
             )
         return Content(plain, sealed.media)
-

@@ -262,9 +262,7 @@ class Views:
             if isinstance(recorded.event, StepJudged):
                 steps[recorded.event.step_id] = self._step(recorded.event, recorded.at)
             elif isinstance(recorded.event, StepFinished):
-                step = steps.setdefault(
-                    recorded.event.step_id, {"step_id": recorded.event.step_id}
-                )
+                step = steps.setdefault(recorded.event.step_id, {"step_id": recorded.event.step_id})
                 step |= {
                     "failed": recorded.event.failed,
                     "exit_code": recorded.event.exit_code,

@@ -51,7 +51,9 @@ def parse_brief(data: object) -> Brief:
     _no_unknown(top, _KNOWN, "")
     intent = top.get("intent")
     if not isinstance(intent, str) or not intent.strip():
-        raise UsageError("`intent` is missing or empty", hint="Say in one sentence why this is done.")
+        raise UsageError(
+            "`intent` is missing or empty", hint="Say in one sentence why this is done."
+        )
     risk = top.get("risk", Risk.MEDIUM.value)
     if risk not in [r.value for r in Risk]:
         raise UsageError(f"`risk` is {risk!r}", hint="One of: low, medium, high, critical.")
@@ -122,7 +124,7 @@ def _budget(value: object) -> Budget:
     return Budget(cost_usd=_money(cost), **whole)
 
 
-def _money(cost: int | float | str | None) -> str:
+def _money(cost: float | str | None) -> str:
     if cost is None:
         return ""
     text = str(cost)

@@ -71,7 +71,11 @@ def _encoder(tp: object) -> Encode:
 def _dataclass_encoder(cls: type) -> Encode:
     hints = typing.get_type_hints(cls)
     plan = [
-        (f.name, _encoder(hints[f.name]), f.default if f.default_factory is MISSING else f.default_factory())
+        (
+            f.name,
+            _encoder(hints[f.name]),
+            f.default if f.default_factory is MISSING else f.default_factory(),
+        )
         for f in fields(cls)
     ]
 

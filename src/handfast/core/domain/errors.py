@@ -16,7 +16,7 @@ A message says what happened, names ids in backticks, and `hint` says what to do
 from collections.abc import Mapping
 from typing import ClassVar, TypeAlias
 
-Detail: TypeAlias = str | int | bool | None | list[str]
+Detail: TypeAlias = str | int | bool | list[str] | None
 
 
 class HandfastError(Exception):

@@ -155,24 +155,54 @@ def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
     if state is None:
         raise ValueError("a handoff's first event must be handoff.requested")
     match event:
-        case e.HandoffReturned():
-            return replace(state, status=Status.INCOMPLETE, missing=event.missing, due_at=None)
-        case e.HandoffRouted():
-            return replace(state, status=Status.ROUTED, level=event.level, due_at=event.due_at)
-        case e.HandoffAcknowledged():
-            return replace(state, status=Status.ACKNOWLEDGED, holder=event.person_id)
-        case e.HandoffReleased():
-            return replace(state, status=Status.ROUTED, holder=PersonId(""))
-        case e.HandoffViewed():
-            return state if state.first_viewed_at else replace(state, first_viewed_at=at)
-        case e.HandoffCommented() | e.LevelTimedOut() | e.GrantRefused():
-            return state
         case e.HandoffDecided():
             return _decided(state, event, at)
         case e.GrantMinted() | e.GrantRedeemed() | e.GrantExpired() | e.EffectRecorded():
             return _executed(state, event, at)
+        case e.HandoffViewed():
+            return state if state.first_viewed_at else replace(state, first_viewed_at=at)
+        case e.HandoffCommented() | e.LevelTimedOut() | e.GrantRefused():
+            return state
+        case e.HandoffRouted() | e.HandoffAcknowledged() | e.HandoffReleased():
+            return _routed(state, event)
+        case _:
+            return _ended(state, event)
+
+
+_Routing = e.HandoffRouted | e.HandoffAcknowledged | e.HandoffReleased
+_Ending = (
+    e.HandoffReturned
+    | e.HandoffClosed
+    | e.HandoffSuperseded
+    | e.HandoffWithdrawn
+    | e.HandoffExpired
+)
+
+
+def _routed(state: Handoff, event: _Routing) -> Handoff:
+    match event:
+        case e.HandoffRouted():
+            return replace(
+                state,
+                status=Status.ROUTED,
+                level=event.level,
+                due_at=event.due_at,
+                holder=PersonId(""),
+            )
+        case e.HandoffAcknowledged():
+            return replace(state, status=Status.ACKNOWLEDGED, holder=event.person_id)
+        case e.HandoffReleased():
+            return replace(state, status=Status.ROUTED, holder=PersonId(""))
+        case _:
+            assert_never(event)
+
+
+def _ended(state: Handoff, event: _Ending) -> Handoff:
+    match event:
         case e.HandoffClosed():
             return replace(state, status=Status.CLOSED, outcome=event.outcome)
+        case e.HandoffReturned():
+            return replace(state, status=Status.INCOMPLETE, missing=event.missing, due_at=None)
         case e.HandoffSuperseded():
             return replace(state, status=Status.SUPERSEDED, outcome="superseded", due_at=None)
         case e.HandoffWithdrawn():

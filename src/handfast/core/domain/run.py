@@ -165,9 +165,7 @@ def _lifecycle(state: Run, event: _Lifecycle) -> Run:
                 process=None,
             )
         case e.RunReady():
-            return replace(
-                state, status=RunStatus.READY, ready_for=event.handoff_id, waiting_on=()
-            )
+            return replace(state, status=RunStatus.READY, ready_for=event.handoff_id, waiting_on=())
         case e.AgentExited():
             return _exited(state, event)
         case e.AgentNeverStarted():
@@ -236,7 +234,7 @@ def _step(state: Run, event: e.StepJudged | e.StepFinished | e.CoverageGap) -> R
     return replace(state, counts=counts, open_steps=_bounded(state.open_steps, event.key, step))
 
 
-MAX_OPEN_STEPS = 64
+MAX_OPEN_STEPS = 32
 
 
 def _bounded(steps: Mapping[str, OpenStep], key: str, step: OpenStep) -> dict[str, OpenStep]:
@@ -260,9 +258,7 @@ def check_not_over(state: Run) -> None:
         raise InvalidTransition(f"run `{state.run_id}` has ended", hint="Start a new run.")
 
 
-def lease(
-    state: Run, runner_id: RunnerId, host: str, *, expired: bool
-) -> list[RunEvent]:
+def lease(state: Run, runner_id: RunnerId, host: str, *, expired: bool) -> list[RunEvent]:
     """Take a run. Refused while another lease holds; the epoch rises with every lease."""
     free = state.status in (RunStatus.QUEUED, RunStatus.READY)
     held = state.status in (RunStatus.LEASED, RunStatus.RUNNING, RunStatus.EXITED)
