@@ -67,7 +67,7 @@ class Call:
 
     def canonical(self) -> dict[str, JSON]:
         """The value whose RFC 8785 bytes are digested. The order of operands does not matter."""
-        operands = sorted(self.operands, key=lambda operand: operand.path)
+        operands = sorted(self.operands, key=lambda operand: (operand.path, operand.digest))
         return {
             "tool": self.tool,
             "arguments": dict(self.arguments),

@@ -1,5 +1,6 @@
 """The delegation brief: what is wanted, what is not, within which bounds."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -128,6 +129,6 @@ def _money(cost: float | str | None) -> str:
     if cost is None:
         return ""
     text = str(cost)
-    if not text.replace(".", "", 1).isdigit():
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text):
         raise UsageError(f"`budget.cost_usd` is {text!r}", hint="Write it like `5.00`.")
     return text

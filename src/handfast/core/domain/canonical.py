@@ -17,6 +17,7 @@ from handfast.core.domain.errors import UsageError
 JSON: TypeAlias = "str | int | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 
 MAX_SAFE_INTEGER = 2**53 - 1
+MAX_DEPTH = 100
 _encode = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
 ).encode
@@ -24,7 +25,7 @@ _encode = json.JSONEncoder(
 
 def canonical_json(value: object) -> bytes:
     """RFC 8785 bytes of `value`. Raises UsageError naming the first part that is refused."""
-    _check(value, "$")
+    _check(value, "$", MAX_DEPTH)
     try:
         return _encode(value).encode()
     except UnicodeEncodeError:
@@ -38,27 +39,33 @@ def compact_json(value: object) -> bytes:
     return _encode(value).encode()
 
 
-def _check(value: object, path: str) -> None:
+def _check(value: object, path: str, depth: int) -> None:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return
+    if depth == 0:
+        raise UsageError(f"a value is nested more than {MAX_DEPTH} deep", hint="Flatten it.")
     if kind is int:
-        if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:  # type: ignore[operator]
-            raise UsageError(f"`{path}` is an integer of 2^53 or more", hint="Send it as a string.")
+        _check_int(value, path)
     elif kind is dict:
         for key, item in value.items():  # type: ignore[attr-defined]
             if type(key) is not str or (not key.isascii() and max(key) > "\uffff"):
                 raise UsageError(f"`{path}` has a key that is not plain text: {key!r}")
             if type(item) is not str:
-                _check(item, f"{path}.{key}")
+                _check(item, f"{path}.{key}", depth - 1)
     elif kind is list or kind is tuple:
         for index, item in enumerate(value):  # type: ignore[arg-type]
-            _check(item, f"{path}[{index}]")
+            _check(item, f"{path}[{index}]", depth - 1)
     else:
         raise UsageError(
             f"`{path}` is {kind.__name__}, which has no canonical form",
             hint="Send numbers with a fraction as strings.",
         )
+
+
+def _check_int(value: object, path: str) -> None:
+    if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:  # type: ignore[operator]
+        raise UsageError(f"`{path}` is an integer of 2^53 or more", hint="Send it as a string.")
 
 
 def sha256(data: bytes) -> str:

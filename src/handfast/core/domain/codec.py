@@ -16,7 +16,7 @@ from enum import Enum
 from functools import cache
 from typing import TypeAlias, TypeVar, cast
 
-from handfast.core.domain.errors import IntegrityError
+from handfast.core.domain.errors import IntegrityError, UsageError
 
 Encode: TypeAlias = Callable[[object], object]
 Decode: TypeAlias = Callable[[object], object]
@@ -34,16 +34,38 @@ def decode(cls: type[T], data: Mapping[str, object]) -> T:
 
 
 def format_time(at: datetime) -> str:
-    """RFC 3339 in UTC with six digits of a second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """RFC 3339 in UTC with six digits of a second. Raises UsageError for a naive time."""
+    if at.tzinfo is None:
+        raise UsageError("a time has no time zone", hint="Pass an aware time in UTC.")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    """The inverse of `format_time`. Raises ValueError for a time without a zone."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"a time without a zone: {text}")
+    return at
 
 
 def _identity(value: object) -> object:
     return value
+
+
+def _exactly(kind: type) -> Decode:
+    """Takes only values JSON decodes to this very type: `true` is no integer, `1` is no text."""
+
+    def check(value: object) -> object:
+        if type(value) is not kind:
+            raise TypeError(f"{kind.__name__} expected, {type(value).__name__} found")
+        return value
+
+    return check
+
+
+_SCALARS: dict[object, Decode] = {kind: _exactly(kind) for kind in (str, int, bool)}
+_list = _exactly(list)
+_object = _exactly(dict)
 
 
 @cache
@@ -101,16 +123,16 @@ def _decoder(tp: object) -> Decode:
         return inner if inner is _identity else lambda v: None if v is None else inner(v)
     if origin is tuple:
         item = _decoder(args[0])
-        return lambda v: tuple([item(x) for x in cast("list[object]", v)])
+        return lambda v: tuple([item(x) for x in cast("list[object]", _list(v))])
     if origin is not None and issubclass(origin, Mapping):
         item = _decoder(args[1])
-        return lambda v: {k: item(x) for k, x in cast("Mapping[str, object]", v).items()}
+        return lambda v: {k: item(x) for k, x in cast("dict[str, object]", _object(v)).items()}
     if isinstance(tp, type) and issubclass(tp, Enum):
         members = {m.value: m for m in tp}
         return lambda v: members[cast("str", v)]
     if tp is datetime:
         return lambda v: parse_time(cast("str", v))
-    return _identity
+    return _SCALARS.get(tp, _identity)
 
 
 def _dataclass_decoder(cls: type) -> Decode:

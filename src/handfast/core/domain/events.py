@@ -15,7 +15,7 @@ from handfast.core.domain import events_org as o
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
-from handfast.core.domain.errors import IntegrityError
+from handfast.core.domain.errors import IntegrityError, UsageError
 
 TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed
 RunEvent: TypeAlias = (
@@ -130,6 +130,8 @@ WIRE: dict[str, type[Event]] = {
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 
 SCHEMA = 1
+MAX_EVENT_BYTES = 65_536
+"""A verifier refuses longer entries, so none is written. Content belongs into a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,10 @@ class Recorded:
 
 
 def to_bytes(r: Recorded) -> bytes:
-    """The canonical bytes: the leaf of the tree. `from_bytes` is the inverse."""
+    """The canonical bytes: the leaf of the tree. `from_bytes` is the inverse.
+
+    Raises UsageError above 65,536 bytes and for values that have no canonical form.
+    """
     envelope: dict[str, object] = {
         "id": r.id,
         "type": NAMES[type(r.event)],
@@ -178,7 +183,17 @@ def to_bytes(r: Recorded) -> bytes:
         envelope["key"] = r.key
     if r.on_behalf_of:
         envelope["on_behalf_of"] = r.on_behalf_of
-    return canonical_json(envelope)
+    data = canonical_json(envelope)
+    if len(data) > MAX_EVENT_BYTES:
+        raise UsageError(
+            f"a `{envelope['type']}` event has {len(data)} bytes; at most {MAX_EVENT_BYTES} are taken",
+            hint="Shorten what was sent: long text belongs into a body.",
+        )
+    return data
+
+
+_ENVELOPE = frozenset({"id", "type", "schema", "stream", "version", "at", "actor", "data"})
+_OPTIONAL = frozenset({"key", "on_behalf_of"})
 
 
 def from_bytes(data: bytes) -> Recorded:
@@ -186,11 +201,13 @@ def from_bytes(data: bytes) -> Recorded:
     try:
         e = cast("dict[str, object]", json.loads(data))
         name, schema = cast("str", e["type"]), cast("int", e["schema"])
-        if schema > SCHEMA or name not in WIRE:
+        if not 1 <= schema <= SCHEMA or name not in WIRE:
             raise IntegrityError(
                 f"event type `{name}` of schema {schema} is not known to this version",
                 hint="Read this log with the version of Handfast that wrote it, or a newer one.",
             )
+        if not _ENVELOPE <= e.keys() <= _ENVELOPE | _OPTIONAL:
+            raise ValueError(f"fields {sorted(e)}")
         return Recorded(
             id=cast("str", e["id"]),
             stream=cast("str", e["stream"]),

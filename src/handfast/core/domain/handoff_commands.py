@@ -183,6 +183,12 @@ def redeem(state: Handoff, cmd: Redeem, now: datetime) -> list[HandoffEvent]:
             code="grant_expired",
             hint="Propose the action again to get a new decision.",
         )
+    if grant.executor is Executor.MEDIATED and cmd.executor is not Executor.MEDIATED:
+        raise GateClosed(
+            f"grant `{grant.grant_id}` is not for an agent's own tool",
+            code="wrong_executor",
+            hint=f"Run it as `handfast exec {grant.grant_id}`.",
+        )
     if cmd.action_digest != grant.action_digest:
         raise StaleDecision(
             f"what is about to run is not what grant `{grant.grant_id}` was given for",
@@ -216,7 +222,7 @@ class Settle:
 def settle(state: Handoff, cmd: Settle) -> list[HandoffEvent]:
     """Record what a start led to. Idempotent: a second report of a settled start adds nothing."""
     grant = state.grant
-    if grant is None or grant.start_id != cmd.start_id:
+    if grant is None or not grant.start_id or grant.start_id != cmd.start_id:
         raise InvalidTransition(f"handoff `{state.handoff_id}` has no start `{cmd.start_id}`")
     if grant.status is GrantStatus.SETTLED:
         return []
