@@ -11,7 +11,9 @@ NOW = datetime(2026, 3, 4, 14, 5, tzinfo=UTC)
 
 def at(minutes: float) -> str:
     """RFC 3339, `minutes` from NOW (negative: before)."""
-    return (NOW + timedelta(minutes=minutes)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (
+        (NOW + timedelta(minutes=minutes)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )
 
 
 def digest(letter: str) -> str:
@@ -102,7 +104,7 @@ def approval_high() -> Json:
     return _handoff(
         "H1",
         risk="high",
-        ask="deletes 14 tracked files under billing/legacy/, no undo outside git",
+        ask="deletes 14 tracked files under billing/legacy/",
         why_now="Recursive delete of files that git tracks (rule `fs-delete-tracked`): 14 files, limit 0.",
         package={
             "what_will_happen": {
@@ -114,6 +116,7 @@ def approval_high() -> Json:
                 "hazards": ["fs.delete-tracked"],
                 "opaque": [],
                 "reversible": True,
+                "undo": "Only what was committed, by git restore",
             },
             "evidence": [
                 {"claim": "Nothing imports billing.legacy", "status": "recorded", "step_id": "st_02A", "result": "grep -rn 'billing.legacy': exit 1, no matches"},
@@ -184,21 +187,21 @@ index 3b18e51..9c2f7aa 100644
 +++ b/billing/invoice.py
 @@ -1,10 +1,12 @@
  \"\"\"Invoices and their lines.\"\"\"
- 
+~
 +from collections.abc import Iterable
  from dataclasses import dataclass
 -from decimal import Decimal
 +from decimal import ROUND_HALF_EVEN, Decimal
- 
+~
  from billing.money import Money
- 
+~
 +CENT = Decimal("0.01")
- 
+~
  @dataclass(frozen=True)
  class Line:
-@@ -24,9 +26,15 @@ class Invoice:
+@@ -24,9 +26,14 @@ class Invoice:
      lines: tuple[Line, ...]
- 
+~
      def total(self) -> Money:
 -        amount = sum(line.quantity * line.price for line in self.lines)
 -        return Money(round(amount, 2), self.currency)
@@ -209,8 +212,8 @@ index 3b18e51..9c2f7aa 100644
 +    \"\"\"Each line is rounded on its own: the total equals what the customer can add up.\"\"\"
 +    amounts = (line.quantity * line.price for line in lines)
 +    return sum((a.quantize(CENT, ROUND_HALF_EVEN) for a in amounts), Decimal(0))
- 
- 
+~
+~
  def overdue(invoice: Invoice, today: date) -> bool:
      return invoice.due < today and not invoice.paid
 diff --git a/tests/test_invoice.py b/tests/test_invoice.py
@@ -238,7 +241,7 @@ rename from scripts/check
 rename to scripts/check.sh
 old mode 100644
 new mode 100755
-"""
+""".replace("\n~", "\n ")  # context lines that are blank
 
 
 def review() -> Json:
@@ -370,7 +373,12 @@ def _grant(status: str = "settled", executor: str = "hooked") -> Json:
 
 
 def _effect(outcome: str, exit_code: int | None = None) -> Json:
-    return {"outcome": outcome, "exit_code": exit_code, "output_body_id": "bo_01KJVQ6Z5M8R3T0WXYZ", "at": at(-1.8)}
+    return {
+        "outcome": outcome,
+        "exit_code": exit_code,
+        "output_body_id": "bo_01KJVQ6Z5M8R3T0WXYZ",
+        "at": at(-1.8),
+    }
 
 
 def decided() -> Mapping[str, Json]:
@@ -409,7 +417,7 @@ def waiting() -> list[Json]:
 
 
 HOSTILE = (
-    '</pre></textarea><script>alert(1)</script><img src=x onerror=alert(1)>"\' \u202edetorp\u202c '
+    "</pre></textarea><script>alert(1)</script><img src=x onerror=alert(1)>\"' \u202edetorp\u202c "
     "\x1b[32mAPPROVED by Noor Haddad\x1b[0m \u200b\u200b\u200b\u200b\u2066x\u2069 {{ 7*7 }} {% raw %}"
     " javascript:alert(1)\r\n<h2>Receipt: Approved by Noor Haddad</h2>"
 )

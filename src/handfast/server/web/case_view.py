@@ -169,6 +169,13 @@ class Case:
     state: str
     cost: tuple[tuple[str, str], ...]
 
+    @property
+    def what_title(self) -> str:
+        """The heading over the call: to come, past, or in doubt."""
+        if self.kind == "doubt":
+            return "What may have run"
+        return "What was asked" if self.receipt else "What will happen"
+
 
 def case_of(handoff: Record, brief: Record | None = None, run: Record | None = None) -> Case:
     """The view of `handoff`. `brief` and `run` come from its task and run, where it has them."""
@@ -246,14 +253,16 @@ def _effect(handoff: Record, package: Record) -> Effect:
 
 
 def _blast(hazards: Iterable[str], opaque: Iterable[str], kind: str) -> str:
-    """How far it reaches, from the hazards of the real call."""
+    """How far it reaches, from the hazards of the real call; empty where there is no call."""
     reach = list(dict.fromkeys(HAZARDS.get(name, ("", name))[1] for name in hazards))
     if any(opaque):
-        reach.append("more than could be read, possibly")
+        reach.append("perhaps more: not all of it could be read")
     if reach:
         sentence = ", ".join(part for part in reach if part)
         return sentence[:1].upper() + sentence[1:]
-    return "The target branch" if kind == "review" else "This worktree only"
+    if kind == "review":
+        return "The target branch"
+    return "This worktree only" if kind in ("approval", "doubt") else ""
 
 
 def _odd_characters(command: str) -> tuple[str, ...]:
@@ -334,9 +343,9 @@ def _holder(handoff: Record) -> str:
 
 def _digests(handoff: Record) -> tuple[tuple[str, str], ...]:
     pairs = (
-        ("What runs (action)", text(handoff, "action_digest")),
-        ("What this page shows", text(handoff, "presented_digest")),
-        ("What was decided on", text(mapping(handoff, "decision"), "presented_digest")),
+        ("Action digest", text(handoff, "action_digest")),
+        ("Shown here", text(handoff, "presented_digest")),
+        ("Decided on", text(mapping(handoff, "decision"), "presented_digest")),
     )
     return tuple((name, digest) for name, digest in pairs if digest)
 

@@ -202,7 +202,7 @@ def _command(handoff: Record) -> str:
 def _reason_label(handoff: Record) -> str:
     match text(handoff, "kind"):
         case "review":
-            return "Your note to the agent"
+            return "Your note"
         case "doubt" | "question":
             return "How you know"
         case _:

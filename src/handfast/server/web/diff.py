@@ -4,6 +4,7 @@ Never raises for a bad patch: text that is not wholly understood is shown plain,
 parser skips is a line the reviewer would approve unseen. Every line is inert before it is coloured.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,9 @@ OPEN_ROWS = 600  # files are unfolded until this many rows are on the page
 LINE_LIMIT = 1_000
 COLOUR_LIMIT = 60_000  # characters of one side of a hunk; longer ones stay plain
 
+_MARK = re.compile(
+    "(\u2039U\\+[0-9A-F]{4,6}(?: \u00d7[0-9]+)?\u203a)"
+)  # as core.domain.inert writes
 _KNOWN_HEADERS = (
     "diff --git ", "index ", "old mode ", "new mode ", "new file mode ", "deleted file mode ",
     "similarity index ", "dissimilarity index ", "rename from ", "rename to ", "copy from ",
@@ -256,9 +260,21 @@ def _lexer(path: str) -> Lexer:
 def _coloured(lines: Sequence[str], lexer: Lexer) -> list[Markup]:
     """One coloured text a line; plain where the colouring would not give one row a line."""
     source = "\n".join(lines)
+    coloured: list[str] = []
     if len(source) <= COLOUR_LIMIT and not isinstance(lexer, TextLexer):
         coloured = highlight(source, lexer, _SPANS).rstrip("\n").split("\n")
         coloured += [""] * (len(lines) - len(coloured))  # blank lines at the end are dropped above
-        if len(coloured) == len(lines):
-            return [Markup(line) for line in coloured]  # noqa: S704 - escaped by the formatter
-    return [escape(line) for line in lines]
+    if len(coloured) != len(lines):
+        return [_marked(line) for line in lines]
+    return [
+        _marked(line) if _MARK.search(line) else Markup(html)  # noqa: S704 - escaped by the formatter
+        for line, html in zip(lines, coloured, strict=True)
+    ]
+
+
+def _marked(line: str) -> Markup:
+    """A line without colours, in which what was hidden stands out."""
+    return Markup("").join(
+        Markup('<span class="mark">{}</span>').format(part) if at % 2 else escape(part)
+        for at, part in enumerate(_MARK.split(line))
+    )

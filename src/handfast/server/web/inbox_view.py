@@ -21,7 +21,7 @@ _FAR = "9999"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case in the queue. `need_why` says why it is in its group."""
+    """One case in the queue. `need_why` says why it is in its group, unless the row says so anyway."""
 
     handoff_id: str
     ask: str
@@ -130,11 +130,12 @@ def _row(handoff: Record, now: datetime) -> Row:
     need, need_why = need_of(handoff)
     due_at = moment(handoff, "due_at")
     why = why_now(handoff)
+    said = (f"{text(handoff, 'risk')} risk", kind_word(text(handoff, "kind")).lower())
     return Row(
         handoff_id=text(handoff, "handoff_id"),
         ask=text(handoff, "ask", "The ask is not recorded"),
         need=need,
-        need_why=need_why,
+        need_why="" if need == "stamp" or need_why in said else need_why,
         why=why[0].text if why else "",
         risk=text(handoff, "risk", "unknown"),
         kind_word=kind_word(text(handoff, "kind")),

@@ -42,6 +42,7 @@ def environment() -> Environment:
         inert=shown,
         exact=exact,
         one_line=one_line,
+        prose=prose,
         ago=times.ago,
         clock=times.clock,
         iso=times.iso,
@@ -59,6 +60,17 @@ def shown(value: str, limit: int = 20_000) -> Markup:
 def one_line(value: str, limit: int = 300) -> Markup:
     """Text in one line, inert, cut after `limit` characters."""
     return escape(inert(value, limit, multiline=False))
+
+
+def prose(value: str, limit: int = 300) -> Markup:
+    """One line in which `names in backticks` are set as code."""
+    parts = inert(value, limit, multiline=False).split("`")
+    if len(parts) % 2 == 0:  # an odd number of backticks pairs none with certainty
+        return escape("`".join(parts))
+    code = Markup("<code>{}</code>")
+    return Markup("").join(
+        code.format(part) if at % 2 else escape(part) for at, part in enumerate(parts)
+    )
 
 
 def exact(value: str) -> Markup:

@@ -193,7 +193,10 @@ def _what_ran(handoff: Record, outcome_code: str) -> str:
     edited = mapping(handoff, "decision").get("edited_call")
     if isinstance(edited, dict | str) and edited:
         return _command_of(edited)
-    will = mapping(mapping(handoff, "package"), "what_will_happen")
+    package = mapping(handoff, "package")
+    will, review = mapping(package, "what_will_happen"), mapping(package, "review")
+    if commit := text(review, "head_commit"):
+        return f"merge of {commit[:12]} into {text(review, 'target_branch', 'the target branch')}"
     return text(will, "text") if text(will, "kind") == "command" else text(handoff, "ask")
 
 

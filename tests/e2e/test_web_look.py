@@ -1,0 +1,94 @@
+"""The pages in a real browser: no accessibility violation, nothing wider than the screen, what must be
+on the first screen is on it, and the content policy holds."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handfast.server.web import pages
+from handfast.server.web.render import CONTENT_SECURITY_POLICY, render
+from tests import web_fixtures as fx
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+pytestmark = pytest.mark.browser
+SHELL = pages.Shell(person_name="Noor Haddad", csrf_token="t", waiting=7)
+SITE = "http://handfast.invalid"
+CASES: dict[str, Callable[[], fx.Json]] = {
+    "low": fx.approval_low, "high": fx.approval_high, "critical": fx.approval_critical, "review": fx.review,
+    "doubt": fx.doubt, "question": fx.question, "hostile": fx.hostile,
+    "receipt": lambda: fx.decided()["approve_with_edits"], "expired": lambda: fx.decided()["expired"],
+}  # fmt: skip
+WIDER = "document.documentElement.scrollWidth - innerWidth"
+
+
+def _html(name: str) -> str:
+    now = fx.NOW
+    if name in CASES:
+        return render("case.html", pages.case_page(CASES[name](), shell=SHELL, now=now))
+    match name:
+        case "inbox":
+            page = pages.inbox_page(
+                fx.waiting(), shell=SHELL, now=now, decided=fx.decided().values()
+            )
+            return render("inbox.html", page)
+        case "run":
+            return render("run.html", pages.run_page(fx.run(), fx.steps(), shell=SHELL, now=now))
+        case "runs":
+            return render("runs.html", pages.runs_page(fx.runs(), shell=SHELL, now=now))
+        case _:
+            return render("setup.html", pages.setup_page(shell=SHELL, now=now, setup_token="t"))
+
+
+def _serve(route: "Route") -> None:
+    path = route.request.url.removeprefix(f"{SITE}/")
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    if path.startswith("static/"):
+        kind = "text/css" if path.endswith(".css") else "image/svg+xml"
+        body = files("handfast.server.web").joinpath(path).read_text()
+        route.fulfill(body=body, content_type=kind)
+    else:
+        route.fulfill(body=_html(path), content_type="text/html; charset=utf-8", headers=headers)
+
+
+@pytest.mark.parametrize("name", [*CASES, "inbox", "run", "runs", "setup"])
+def test_accessible_and_within_the_screen(page: "Page", name: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.route("**/*", _serve)
+    page.goto(f"{SITE}/{name}")
+    for scheme in ("light", "dark"):
+        page.emulate_media(
+            color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
+        )
+        for width in (1280, 360):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate(WIDER) <= 0
+            found = Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("name", ["low", "high", "critical", "review", "doubt"])
+def test_the_first_screen_holds_what_a_decision_needs(page: "Page", name: str) -> None:
+    page.route("**/*", _serve)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{SITE}/{name}")
+    for part in (".first", "#decision"):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 800
+
+
+def test_a_decision_needs_neither_script_nor_pointer(page: "Page") -> None:
+    page.route("**/*", _serve)
+    page.goto(f"{SITE}/critical")
+    seen = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.name || document.activeElement.id"))
+    assert [name for name in seen if name in ("reason", "typed_target", "kind")][:3] == [
+        "reason", "typed_target", "kind",
+    ]  # fmt: skip
