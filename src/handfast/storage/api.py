@@ -5,6 +5,8 @@ Guarantees every implementation gives (the conformance suite in `handfast.testin
 - `commit` is atomic: events, state rows, bodies, outbox rows, lease and tree commit together or
   not at all. It returns only after the database says the transaction is durable.
 - A stale `expected_version` leaves nothing behind and raises Concurrency.
+- A `Seen` stream that moved on does the same: what a command only read is as guarded as what it wrote.
+- A text with a NUL or half a surrogate pair is refused with UsageError, on every database alike.
 - An idempotency key that was used before returns the first result again and writes nothing;
   with another fingerprint it raises InvalidTransition.
 - Positions are dense, start at 1 and are visible in order: a reader that has seen position n
@@ -68,6 +70,14 @@ class Append:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A stream that a command read and relies on, at the version it had. 0 means it is not there."""
+
+    stream: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class SealedBody:
     body_id: str
     salt: bytes
@@ -115,9 +125,14 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class WriteSet:
-    """Everything one command writes. `result` is what a repeat of `key` gets back."""
+    """Everything one command writes. `result` is what a repeat of `key` gets back.
+
+    `seen` must still hold when it commits. `erased` names bodies whose content and salt are overwritten.
+    """
 
     appends: tuple[Append, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    erased: tuple[str, ...] = ()
     bodies: tuple[SealedBody, ...] = ()
     outbox: tuple[OutboxItem, ...] = ()
     credentials: tuple[Credential, ...] = ()
@@ -137,7 +152,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which state rows. Empty fields do not filter. `after` pages by (rank, opened) of a row."""
+    """Which state rows. Empty fields do not filter. `after` pages by (rank, opened) of a row.
+
+    Rows come by (rank, opened); with `newest_first` by `opened` downwards; with `due_before` the
+    longest due first, and then there is no paging: handled rows are due no more.
+    """
 
     kind: str
     statuses: tuple[str, ...] = ()
@@ -159,7 +178,9 @@ class TreeHead:
 
 class EventLog(Protocol):
     def commit(self, write: WriteSet) -> Committed:
-        """Raises Concurrency, Unavailable, DiskFull, InvalidTransition (a key reused differently)."""
+        """Raises Concurrency, Unavailable, DiskFull, InvalidTransition (a key reused differently),
+        UsageError for a write set that cannot be stored.
+        """
         ...
 
     def answer(self, key: str) -> tuple[str, bytes] | None:
@@ -173,7 +194,10 @@ class EventLog(Protocol):
     def events(
         self, *, stream: str = "", after: int = 0, limit: int = 500, types: Sequence[str] = ()
     ) -> list[EventRow]:
-        """A page in order: of one stream after a version, else of the log after a position."""
+        """A page in order: of one stream after a version, else of the log after a position.
+
+        With `types` only those; the page is full as long as there are more of them.
+        """
         ...
 
     def scan(self, after: int = 0) -> Iterator[EventRow]:
@@ -226,7 +250,9 @@ class Credentials(Protocol):
 
 
 class Leases(Protocol):
-    def lease(self, resource: str) -> Lease | None: ...
+    def lease(self, resource: str) -> Lease | None:
+        """Taken in a write set; one with the epoch of the stored lease, or less, is refused there."""
+        ...
 
     def renew_lease(self, resource: str, epoch: int, expires_at: datetime) -> bool:
         """False when the lease has another epoch by now."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from handfast.core.domain.errors import (
@@ -25,6 +26,8 @@ from handfast.core.domain.errors import (
 )
 
 LOCK_WAIT_S = 10.0
+_LOCK_WAIT_MS = int(LOCK_WAIT_S * 1000)
+_STUCK_MS = 30_000  # a stopped process inside a write would hold every other writer for ever
 
 
 class Cursor(Protocol):
@@ -49,7 +52,7 @@ class Database:
     url: str
     connect: Callable[[], Connection]
     begin: str
-    locks_row: bool
+    server: bool
     translate: Callable[[Exception], Exception | None]
     errors: tuple[type[Exception], ...]
 
@@ -68,19 +71,30 @@ def open_database(url: str) -> Database:
 
 
 def sqlite_path(url: str) -> Path:
-    return Path(url.removeprefix("sqlite:///"))
+    """The file behind a URL. Raises UsageError for a database in memory: connections share a file."""
+    name = url.removeprefix("sqlite:///")
+    if name == url or not name or name.startswith((":memory:", "file:")):
+        raise UsageError(
+            f"`{url}` does not name a database file", hint="Use `sqlite:////absolute/path.db`."
+        )
+    return Path(name)
 
 
 def _sqlite(url: str) -> Database:
     path = sqlite_path(url)
 
     def connect() -> Connection:
-        c = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        c.execute("PRAGMA journal_mode=WAL")
-        c.execute("PRAGMA synchronous=FULL")
-        c.execute("PRAGMA foreign_keys=ON")
-        c.execute("PRAGMA secure_delete=ON")
-        c.execute("PRAGMA cache_size=-16000")
+        try:
+            c = sqlite3.connect(
+                path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                _prepare(c)
+            except BaseException:
+                c.close()
+                raise
+        except sqlite3.Error as e:
+            raise _sqlite_error(e) or StorageError(f"the database cannot be used: {e}") from e
         return cast("Connection", c)
 
     return Database(
@@ -88,16 +102,43 @@ def _sqlite(url: str) -> Database:
         url=url,
         connect=connect,
         begin="BEGIN IMMEDIATE",
-        locks_row=False,
+        server=False,
         translate=_sqlite_error,
         errors=(sqlite3.Error,),
     )
 
 
+def _prepare(c: sqlite3.Connection) -> None:
+    """The change to WAL does not wait for other processes by itself, so it is tried again."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            c.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - jitter, not a secret
+    c.execute("PRAGMA synchronous=FULL")
+    c.execute("PRAGMA foreign_keys=ON")
+    c.execute("PRAGMA secure_delete=ON")
+    c.execute("PRAGMA cache_size=-16000")
+
+
+_TAKEN = frozenset(
+    {
+        sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+        sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+        sqlite3.SQLITE_CONSTRAINT_ROWID,
+    }
+)
+
+
 def _sqlite_error(e: Exception) -> Exception | None:
     text = str(e)
     if isinstance(e, sqlite3.IntegrityError):
-        return Concurrency(f"a row exists already: {text}")
+        taken = e.sqlite_errorcode in _TAKEN
+        return Concurrency(f"a row exists already: {text}") if taken else None
     if "locked" in text or "busy" in text:
         return Unavailable(
             "the database is locked by another process", hint="Try again in a moment."
@@ -131,6 +172,8 @@ def _postgres(url: str) -> Database:
                 hint="Check HANDFAST_DATABASE_URL and that the server runs.",
             ) from None
         c.prepare_threshold = 2
+        c.execute(f"SET lock_timeout = {_LOCK_WAIT_MS}")
+        c.execute(f"SET idle_in_transaction_session_timeout = {_STUCK_MS}")
         return cast("Connection", c)
 
     def translate(e: Exception) -> Exception | None:
@@ -149,7 +192,7 @@ def _postgres(url: str) -> Database:
         url=url,
         connect=connect,
         begin="BEGIN",
-        locks_row=True,
+        server=True,
         translate=translate,
         errors=(psycopg.Error,),
     )
@@ -169,6 +212,14 @@ def begin_write(db: Database, c: Connection) -> None:
     if db.name != "sqlite":
         c.execute(db.begin)
         return
+    c.execute("PRAGMA busy_timeout = 0")
+    try:
+        _begin_sqlite(db, c)
+    finally:
+        c.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
+
+
+def _begin_sqlite(db: Database, c: Connection) -> None:
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
@@ -197,7 +248,12 @@ class Readers:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Raises our errors; a connection that failed is not put back."""
-        proxied: PoolProxiedConnection = self._pool.connect()
+        try:
+            proxied: PoolProxiedConnection = self._pool.connect()
+        except PoolTimeout:
+            raise Unavailable(
+                "all connections to the database are in use", hint="Try again in a moment."
+            ) from None
         raw: Connection = proxied.driver_connection  # type: ignore[assignment]
         try:
             with translated(self._db):
@@ -209,6 +265,16 @@ class Readers:
             proxied.close()
 
     def all(self, sql: str, params: Mapping[str, object]) -> list[tuple[object, ...]]:
+        """Every row. A pool whose server was restarted is emptied and the read done once more."""
+        try:
+            return self._all(sql, params)
+        except Unavailable:
+            if not self._db.server:
+                raise
+        self._pool.dispose()
+        return self._all(sql, params)
+
+    def _all(self, sql: str, params: Mapping[str, object]) -> list[tuple[object, ...]]:
         with self.connection() as c:
             return c.execute(sql, params).fetchall()
 

@@ -5,7 +5,7 @@ Alembic is imported only when there is something to do: an up-to-date database c
 
 from pathlib import Path
 
-from handfast.core.domain.errors import HandfastError, SchemaVersion, Unavailable
+from handfast.core.domain.errors import SchemaVersion, StorageError, Unavailable
 from handfast.storage.sql.connect import Connection, Database, sqlite_path, translated
 
 HEAD = "0001"
@@ -62,17 +62,20 @@ def _make_room(db: Database) -> None:
 
 
 def _run_alembic(db: Database) -> None:
+    """All steps in one transaction that holds the write lock: two processes cannot both make tables,
+    and a kill leaves nothing half made. The second of two processes finds nothing left to do.
+    """
     import sqlalchemy as sa
     from alembic import command
     from alembic.config import Config
 
-    url = db.url
-    for scheme in ("postgres://", "postgresql://"):
-        if url.startswith(scheme):
-            url = "postgresql+psycopg://" + url.removeprefix(scheme)
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    url = "postgresql+psycopg://" if db.server else "sqlite://"
+    engine = sa.create_engine(url, poolclass=sa.NullPool, creator=db.connect)
+    # The driver is in autocommit and begins nothing by itself.
+    sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql(db.begin))
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    script = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", script.replace("%", "%%"))
     try:
         with engine.connect() as connection, connection.begin():
             if db.name == "postgresql":
@@ -81,9 +84,9 @@ def _run_alembic(db: Database) -> None:
             command.upgrade(config, "head")
     except sa.exc.DBAPIError as e:
         original = e.orig if isinstance(e.orig, Exception) else e
-        translated_error = db.translate(original)
-        if isinstance(translated_error, HandfastError):
-            raise translated_error from e
-        raise
+        raise db.translate(original) or StorageError(
+            f"the schema cannot be made: {original}",
+            hint="Point HANDFAST_DATABASE_URL to an empty database, or to one of Handfast.",
+        ) from e
     finally:
         engine.dispose()

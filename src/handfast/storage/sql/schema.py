@@ -17,7 +17,12 @@ metadata = MetaData()
 event = Table(
     "event",
     metadata,
-    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column(
+        "position",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
     Column("stream", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("type", Text, nullable=False),
@@ -44,7 +49,9 @@ tree_node = Table(
 tree_head = Table(
     "tree_head",
     metadata,
-    Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column(
+        "size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
     Column("note", Text, nullable=False),
 )
 
@@ -66,10 +73,35 @@ state = Table(
 )
 Index("state_queue", state.c.kind, state.c.status, state.c.rank, state.c.opened)
 Index("state_opened", state.c.kind, state.c.opened)
-Index("state_due", state.c.kind, state.c.due_at, sqlite_where=state.c.due_at.isnot(None), postgresql_where=state.c.due_at.isnot(None))
-Index("state_match", state.c.kind, state.c.match, sqlite_where=state.c.match != "", postgresql_where=state.c.match != "")
-Index("state_run", state.c.run_id, state.c.kind, sqlite_where=state.c.run_id != "", postgresql_where=state.c.run_id != "")
-Index("state_task", state.c.task_id, state.c.kind, sqlite_where=state.c.task_id != "", postgresql_where=state.c.task_id != "")
+Index(
+    "state_due",
+    state.c.kind,
+    state.c.due_at,
+    sqlite_where=state.c.due_at.isnot(None),
+    postgresql_where=state.c.due_at.isnot(None),
+)
+Index(
+    "state_match",
+    state.c.kind,
+    state.c.match,
+    sqlite_where=state.c.match != "",
+    postgresql_where=state.c.match != "",
+)
+Index(
+    "state_run",
+    state.c.run_id,
+    state.c.kind,
+    state.c.status,
+    sqlite_where=state.c.run_id != "",
+    postgresql_where=state.c.run_id != "",
+)
+Index(
+    "state_task",
+    state.c.task_id,
+    state.c.kind,
+    sqlite_where=state.c.task_id != "",
+    postgresql_where=state.c.task_id != "",
+)
 
 body = Table(
     "body",
@@ -98,6 +130,7 @@ outbox = Table(
     Column("topic", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    sqlite_autoincrement=True,  # the id is the receiver's idempotency key: never used twice
 )
 
 lease = Table(

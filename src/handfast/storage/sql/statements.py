@@ -37,6 +37,7 @@ class Statements:
     credentials_of: str
     revoke_credential: str
     get_state: str
+    get_version: str
     get_body: str
     erase_body: str
     events_of_stream: str
@@ -74,16 +75,22 @@ class Compile:
     def __call__(self, construct: sa.ClauseElement) -> str:
         return str(construct.compile(dialect=self._dialect))
 
-    def upsert(self, table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.ClauseElement:
+    def upsert(
+        self, table: sa.Table, key: str, changed: tuple[str, ...], *, rising: str = ""
+    ) -> sa.ClauseElement:
+        """Insert, or change `changed` of the row there is; only while `rising` grows, when it is set."""
         insert = (sqlite if self.name == "sqlite" else postgresql).insert(table)
         if not changed:
             return cast("sa.ClauseElement", insert.on_conflict_do_nothing(index_elements=[key]))
         new = {c: insert.excluded[c] for c in changed}
-        update = insert.on_conflict_do_update(index_elements=[key], set_=new)
+        where = table.c[rising] < insert.excluded[rising] if rising else None
+        update = insert.on_conflict_do_update(index_elements=[key], set_=new, where=where)
         return cast("sa.ClauseElement", update)
 
 
-_NO_OFFSET: sa.ColumnElement[int] = sa.literal_column("0")  # else SQLite's dialect binds an offset of its own
+_NO_OFFSET: sa.ColumnElement[int] = sa.literal_column(
+    "0"
+)  # else SQLite's dialect binds an offset of its own
 
 
 def _p(name: str, column: sa.Column[object]) -> sa.BindParameter[object]:
@@ -128,7 +135,9 @@ def _write_path(c: Compile) -> dict[str, str]:
                 topic=_p("topic", s.outbox.c.topic), payload=_p("payload", s.outbox.c.payload)
             )
         ),
-        "set_lease": c(c.upsert(s.lease, "resource", ("holder", "epoch", "expires_at"))),
+        "set_lease": c(
+            c.upsert(s.lease, "resource", ("holder", "epoch", "expires_at"), rising="epoch")
+        ),
         "put_credential": c(
             c.upsert(s.credential, "id", ("secret", "scopes", "expires_at", "revoked"))
         ),
@@ -158,7 +167,12 @@ def _lookups(c: Compile) -> dict[str, str]:
         "revoke_credential": c(
             sa.update(s.credential).where(credential_is).values(revoked=sa.literal_column("1"))
         ),
-        "get_state": c(sa.select(s.state).where(s.state.c.stream == _p("stream", s.state.c.stream))),
+        "get_state": c(
+            sa.select(s.state).where(s.state.c.stream == _p("stream", s.state.c.stream))
+        ),
+        "get_version": c(
+            sa.select(s.state.c.version).where(s.state.c.stream == _p("stream", s.state.c.stream))
+        ),
         "get_body": c(sa.select(s.body).where(body_is)),
         "erase_body": c(
             sa.update(s.body)
@@ -173,7 +187,9 @@ def _lookups(c: Compile) -> dict[str, str]:
         ),
         "outbox_done": c(sa.delete(s.outbox).where(outbox_is)),
         "outbox_failed": c(
-            sa.update(s.outbox).where(outbox_is).values(attempts=s.outbox.c.attempts + sa.literal_column("1"))
+            sa.update(s.outbox)
+            .where(outbox_is)
+            .values(attempts=s.outbox.c.attempts + sa.literal_column("1"))
         ),
     }
 
@@ -185,12 +201,18 @@ def _reads(c: Compile) -> dict[str, str]:
     span = [sa.bindparam("start", type_=sa.BigInteger), sa.bindparam("stop", type_=sa.BigInteger)]
     return {
         "events_of_stream": c(
-            page.where(s.event.c.stream == _p("stream", s.event.c.stream), s.event.c.version > after)
+            page.where(
+                s.event.c.stream == _p("stream", s.event.c.stream), s.event.c.version > after
+            )
             .order_by(s.event.c.version)
-            .limit(limit).offset(_NO_OFFSET)
+            .limit(limit)
+            .offset(_NO_OFFSET)
         ),
         "events_after": c(
-            page.where(s.event.c.position > after).order_by(s.event.c.position).limit(limit).offset(_NO_OFFSET)
+            page.where(s.event.c.position > after)
+            .order_by(s.event.c.position)
+            .limit(limit)
+            .offset(_NO_OFFSET)
         ),
         "leaves": c(
             sa.select(s.event.c.leaf)
@@ -203,6 +225,24 @@ def _reads(c: Compile) -> dict[str, str]:
             .where(s.tree_node.c.idx >= span[0], s.tree_node.c.idx < span[1])
             .order_by(s.tree_node.c.idx)
         ),
-        "heads": c(sa.select(s.tree_head).order_by(s.tree_head.c.size.desc()).limit(limit).offset(_NO_OFFSET)),
-        "outbox_page": c(sa.select(s.outbox).order_by(s.outbox.c.id).limit(limit).offset(_NO_OFFSET)),
+        "heads": c(
+            sa.select(s.tree_head)
+            .order_by(s.tree_head.c.size.desc())
+            .limit(limit)
+            .offset(_NO_OFFSET)
+        ),
+        "outbox_page": c(
+            sa.select(s.outbox).order_by(s.outbox.c.id).limit(limit).offset(_NO_OFFSET)
+        ),
     }
+
+
+def events_of_types(number: int, *, of_stream: bool) -> sa.ClauseElement:
+    """A page of events of `number` types: of the log, or of one stream."""
+    order = s.event.c.version if of_stream else s.event.c.position
+    types = [s.event.c.type == sa.bindparam(f"type_{i}", type_=sa.Text) for i in range(number)]
+    page = sa.select(s.event).where(order > sa.bindparam("after", type_=sa.BigInteger))
+    if of_stream:
+        page = page.where(s.event.c.stream == _p("stream", s.event.c.stream))
+    limit = sa.bindparam("limit", type_=sa.Integer)
+    return page.where(sa.or_(*types)).order_by(order).limit(limit).offset(_NO_OFFSET)

@@ -1,5 +1,6 @@
 """The store on SQLite and PostgreSQL: reads here, writes in `writer`."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
+from handfast.core.domain.errors import UsageError
 from handfast.storage.api import (
     Committed,
     Credential,
@@ -22,11 +24,15 @@ from handfast.storage.api import (
 from handfast.storage.sql import schema as s
 from handfast.storage.sql.connect import Readers, open_database
 from handfast.storage.sql.migrate import upgrade
-from handfast.storage.sql.statements import build, compiler
+from handfast.storage.sql.statements import build, compiler, events_of_types
+from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import from_micros, to_micros
 from handfast.storage.sql.writer import Writer
 
 Row = tuple[object, ...]
+_log = logging.getLogger(__name__)
+# The indexes on these leave empty values out, and are used only when the statement says so too.
+_INDEXED_UNLESS_EMPTY = frozenset({"task_id", "run_id", "match"})
 
 
 class SqlStore:
@@ -49,6 +55,7 @@ class SqlStore:
         return self._writer.commit(write)
 
     def answer(self, key: str) -> tuple[str, bytes] | None:
+        check_texts(key)
         row = self._readers.one(self._sql.get_key, {"key": key})
         return (cast("str", row[0]), bytes(cast("bytes", row[1]))) if row else None
 
@@ -59,13 +66,22 @@ class SqlStore:
         self, *, stream: str = "", after: int = 0, limit: int = 500, types: Sequence[str] = ()
     ) -> list[EventRow]:
         params: dict[str, object] = {"after": after, "limit": limit}
+        sql = self._sql.events_after
         if stream:
+            check_texts(stream)
             params["stream"] = stream
-            rows = self._readers.all(self._sql.events_of_stream, params)
-        else:
-            rows = self._readers.all(self._sql.events_after, params)
-        found = [_event(r) for r in rows]
-        return [r for r in found if r.type in types] if types else found
+            sql = self._sql.events_of_stream
+        if types:
+            check_texts(*types)
+            params.update({f"type_{i}": v for i, v in enumerate(types)})
+            sql = self._events_of_types(len(types), of_stream=bool(stream))
+        return [_event(r) for r in self._readers.all(sql, params)]
+
+    def _events_of_types(self, number: int, *, of_stream: bool) -> str:
+        shape = ("events", number, of_stream)
+        if shape not in self._find_sql:
+            self._find_sql[shape] = self._compile(events_of_types(number, of_stream=of_stream))
+        return self._find_sql[shape]
 
     def scan(self, after: int = 0) -> Iterator[EventRow]:
         while page := self.events(after=after, limit=1000):
@@ -94,10 +110,12 @@ class SqlStore:
 
     # -- states
     def load(self, stream: str) -> StateRow | None:
+        check_texts(stream)
         row = self._readers.one(self._sql.get_state, {"stream": stream})
         return _state(row) if row else None
 
     def find(self, query: Query) -> list[StateRow]:
+        check_texts(query.task_id, query.run_id, query.agent_id, query.match)
         sql, params = self._find(query)
         return [_state(r) for r in self._readers.all(sql, params)]
 
@@ -108,6 +126,10 @@ class SqlStore:
         params.update({n: getattr(q, n) for n in equal})
         params.update({f"status_{i}": v for i, v in enumerate(q.statuses)})
         if q.due_before is not None:
+            if q.after is not None:
+                raise UsageError(
+                    "`due_before` has no pages", hint="Handle the rows, then ask again."
+                )
             params["due_before"] = to_micros(q.due_before)
         if q.after is not None:
             params["after_rank"], params["after_opened"] = q.after
@@ -135,10 +157,12 @@ class SqlStore:
 
     # -- bodies
     def body(self, body_id: str) -> SealedBody | None:
+        check_texts(body_id)
         row = self._readers.one(self._sql.get_body, {"body_id": body_id})
         return _body(row) if row else None
 
     def bodies(self, body_ids: Sequence[str]) -> dict[str, SealedBody]:
+        check_texts(*body_ids)
         found: dict[str, SealedBody] = {}
         with self._readers.connection() as c:
             for body_id in dict.fromkeys(body_ids):
@@ -152,10 +176,12 @@ class SqlStore:
 
     # -- credentials, leases, outbox
     def credential(self, credential_id: str) -> Credential | None:
+        check_texts(credential_id)
         row = self._readers.one(self._sql.get_credential, {"id": credential_id})
         return _credential(row) if row else None
 
     def credentials_of(self, subject: str, kind: str) -> list[Credential]:
+        check_texts(subject, kind)
         rows = self._readers.all(self._sql.credentials_of, {"subject": subject, "kind": kind})
         return [_credential(r) for r in rows]
 
@@ -163,12 +189,16 @@ class SqlStore:
         self._readers.write([(self._sql.revoke_credential, {"id": credential_id})])
 
     def lease(self, resource: str) -> Lease | None:
+        check_texts(resource)
         row = self._readers.one(self._sql.get_lease, {"resource": resource})
         if row is None:
             return None
         name, holder, epoch, expires = row
         return Lease(
-            cast("str", name), cast("str", holder), cast("int", epoch), from_micros(cast("int", expires))
+            cast("str", name),
+            cast("str", holder),
+            cast("int", epoch),
+            from_micros(cast("int", expires)),
         )
 
     def renew_lease(self, resource: str, epoch: int, expires_at: datetime) -> bool:
@@ -205,8 +235,12 @@ class SqlStore:
         return undo
 
     def _notify(self, size: int) -> None:
+        """Tell the listeners. One that fails is logged: the write is durable and must be answered."""
         for listener in self._listeners:
-            listener(size)
+            try:
+                listener(size)
+            except Exception:  # noqa: BLE001 - a stranger's code, after the commit
+                _log.exception("a listener of the store failed")
 
     def close(self) -> None:
         self._writer.close()
@@ -218,6 +252,8 @@ def _select(q: Query, equal: list[str]) -> sa.ClauseElement:
     stmt = sa.select(s.state).where(c.kind == sa.bindparam("kind", type_=sa.Text))
     for name in equal:
         stmt = stmt.where(c[name] == sa.bindparam(name, type_=sa.Text))
+        if name in _INDEXED_UNLESS_EMPTY:
+            stmt = stmt.where(c[name] != sa.literal_column("''"))
     if q.statuses:
         binds = [sa.bindparam(f"status_{i}", type_=sa.Text) for i in range(len(q.statuses))]
         stmt = stmt.where(sa.or_(*[c.status == b for b in binds]))

@@ -12,16 +12,22 @@ from dataclasses import dataclass, field
 from handfast.core.audit.tree import Frontier
 from handfast.core.domain.errors import (
     Concurrency,
+    DiskFull,
     HandfastError,
     IntegrityError,
     InvalidTransition,
     StorageError,
+    Unavailable,
+    UsageError,
 )
 from handfast.core.domain.faults import fault_point
-from handfast.storage.api import Append, Committed, Credential, StateRow, WriteSet
+from handfast.storage.api import Append, Committed, Credential, Lease, Seen, StateRow, WriteSet
 from handfast.storage.sql.connect import Connection, Database, begin_write, translated
 from handfast.storage.sql.statements import Statements
+from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import to_micros
+
+_MISFITS = (TypeError, ValueError, OverflowError)  # how drivers refuse a single value
 
 
 @dataclass(slots=True)
@@ -54,6 +60,7 @@ class Writer:
 
     def commit(self, write: WriteSet) -> Committed:
         """Durable when it returns. Raises what this write set alone caused, or StorageError."""
+        check_write(write)
         job = _Job(write)
         with self._queue_lock:
             self._queue.append(job)
@@ -104,10 +111,7 @@ class Writer:
             job.done, job.error = True, error
 
     def _transaction(self, jobs: list[_Job]) -> int | None:
-        c = self._connection
-        if c is None:
-            c = self._connection = self._db.connect()
-        begin_write(self._db, c)
+        c = self._begin()
         row = c.execute(self._sql.frontier_locked).fetchone()
         if row is None:
             raise IntegrityError("the tree row is missing", hint="Restore the database.")
@@ -123,6 +127,22 @@ class Writer:
         fault_point("store.after_commit")
         return group.size if group.leaves else None
 
+    def _begin(self) -> Connection:
+        """Open the transaction. A connection that died while it was idle is replaced: nothing is lost."""
+        c = self._connection
+        if c is not None:
+            try:
+                begin_write(self._db, c)
+            except self._db.errors:
+                if not self._db.server:
+                    raise
+                self._connection = None
+            else:
+                return c
+        c = self._connection = self._db.connect()
+        begin_write(self._db, c)
+        return c
+
     def _one(self, c: Connection, job: _Job, group: _Group, *, alone: bool) -> None:
         """One write set behind a savepoint, so that its refusal leaves the others standing."""
         before, leaves = group.size, len(group.leaves)
@@ -131,17 +151,22 @@ class Writer:
         try:
             with translated(self._db):
                 job.committed = self._apply(c, job.write, group)
-        except (Concurrency, InvalidTransition) as e:
+        except (Unavailable, DiskFull):
+            raise
+        except (HandfastError, *_MISFITS) as e:
             c.execute("ROLLBACK" if alone else "ROLLBACK TO SAVEPOINT one")
             group.size = before
             del group.leaves[leaves:]
-            job.error = e
+            known = isinstance(e, HandfastError)
+            job.error = e if known else UsageError(f"a value cannot be stored: {e}")
         if not alone:
             c.execute("RELEASE SAVEPOINT one")
 
     def _apply(self, c: Connection, w: WriteSet, group: _Group) -> Committed:
         if w.key and (first := self._first_answer(c, w)) is not None:
             return Committed(group.size, replayed=first)
+        for seen in w.seen:
+            self._check_seen(c, seen)
         for append in w.appends:
             self._append(c, append, group)
         run, sql = c.execute, self._sql
@@ -151,17 +176,18 @@ class Writer:
             run(sql.add_outbox, {"topic": item.topic, "payload": item.payload})
         for credential in w.credentials:
             run(sql.put_credential, credential_params(credential))
-        if w.lease is not None:
-            run(
-                sql.set_lease,
-                {
-                    "resource": w.lease.resource,
-                    "holder": w.lease.holder,
-                    "epoch": w.lease.epoch,
-                    "expires_at": to_micros(w.lease.expires_at),
-                },
+        for body_id in w.erased:
+            run(sql.erase_body, {"body_id": body_id, "empty": b""})
+        if w.lease is not None and run(sql.set_lease, lease_params(w.lease)).rowcount != 1:
+            raise Concurrency(
+                f"the lease of `{w.lease.resource}` has a newer epoch", hint="Read it again."
             )
         return Committed(group.size)
+
+    def _check_seen(self, c: Connection, seen: Seen) -> None:
+        row = c.execute(self._sql.get_version, {"stream": seen.stream}).fetchone()
+        if (row[0] if row else 0) != seen.version:
+            raise Concurrency(f"stream `{seen.stream}` moved on", hint="Read it again.")
 
     def _first_answer(self, c: Connection, w: WriteSet) -> bytes | None:
         """The result of a key used before; None when this is its first use."""
@@ -212,6 +238,27 @@ class Writer:
         c.execute(self._sql.set_frontier, {"frontier": grown.to_bytes()})
 
 
+def check_write(w: WriteSet) -> None:
+    """Refuse what one of the databases could not hold, before it joins a group.
+
+    Raises UsageError.
+    """
+    check_texts(w.key, w.fingerprint)
+    for a in w.appends:
+        s = a.state
+        check_texts(s.stream, s.status, s.task_id, s.run_id, s.agent_id, s.match)
+        if not a.events or s.version != a.expected_version + len(a.events):
+            raise UsageError(
+                f"stream `{s.stream}`: {len(a.events)} events do not lead to its state"
+            )
+    for b in w.bodies:
+        check_texts(b.body_id, b.media)
+    for c in w.credentials:
+        check_texts(c.id, c.kind, c.subject, c.secret, *c.scopes)
+    if w.lease is not None:
+        check_texts(w.lease.resource, w.lease.holder)
+
+
 _BODY = ("body_id", "salt", "nonce", "ciphertext", "digest", "media", "size")
 
 
@@ -228,6 +275,15 @@ def state_params(row: StateRow) -> dict[str, object]:
         "rank": row.rank,
         "due_at": to_micros(row.due_at) if row.due_at else None,
         "doc": row.doc,
+    }
+
+
+def lease_params(lease: Lease) -> dict[str, object]:
+    return {
+        "resource": lease.resource,
+        "holder": lease.holder,
+        "epoch": lease.epoch,
+        "expires_at": to_micros(lease.expires_at),
     }
 
 
