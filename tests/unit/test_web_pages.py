@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
-from handfast.server.web import pages
+from handfast.core.policy import builtin
+from handfast.server.web import pages, wording
 from handfast.server.web.inbox_view import grouped, need_of
 from handfast.server.web.pages import Shell
 from handfast.server.web.render import environment, render
@@ -291,6 +292,25 @@ def test_paused_hooks_are_said_on_every_page() -> None:
     )
     html = render("runs.html", pages.runs_page([], shell=shell, now=fx.NOW))
     assert "Hooks are paused until 14:15 UTC by Ada: x." in words(html)
+
+
+def test_every_hazard_of_the_policy_has_words() -> None:
+    known = {hazard for rule in builtin.RULES for hazard in rule.hazards}
+    assert known <= set(wording.HAZARDS)
+
+
+def test_an_unknown_hazard_is_named_and_never_hidden() -> None:
+    case = fx.approval_low()
+    case["package"]["what_will_happen"]["hazards"] = ["fs.later"]
+    assert "Hazard fs.later ." in words(case_html(case))
+
+
+def test_a_review_points_at_what_needs_a_look_first() -> None:
+    case = fx.review()
+    case["package"]["review"]["powerful"] = [f".github/workflows/{i}.yml" for i in range(7)]
+    shown = words(case_html(case))
+    assert "run or steer something by themselves: .github/workflows/0.yml" in shown
+    assert "and 2 more." in shown
 
 
 # The queue

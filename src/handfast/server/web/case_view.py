@@ -14,7 +14,13 @@ from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
 from handfast.server.web.times import milliseconds
-from handfast.server.web.wording import HAZARDS, hazard_sentence, kind_word, opaque_sentence
+from handfast.server.web.wording import (
+    HAZARDS,
+    REVIEW_WARNINGS,
+    hazard_sentence,
+    kind_word,
+    opaque_sentence,
+)
 
 _UNDO = {
     True: ("Can be undone", "good"),
@@ -243,12 +249,23 @@ def _effect(handoff: Record, package: Record) -> Effect:
         text=body,
         command=colour_command(body) if kind == "command" else Markup(),
         diff=parse_diff(body) if kind == "diff" else None,
-        hazards=tuple(hazard_sentence(name) for name in hazards),
+        hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
         details=tuple(texts(will, "details", 50)),
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=_odd_characters(body) if kind == "command" else (),
         blast=text(will, "blast_radius") or _blast(hazards, opaque, text(handoff, "kind")),
         undo=Fact(text(will, "undo") or undo, tone),
+    )
+
+
+def _review_warnings(package: Record) -> tuple[str, ...]:
+    """What in finished work deserves a look first, with the paths."""
+    review = mapping(package, "review")
+    found = ((words, texts(review, key)) for key, words in REVIEW_WARNINGS.items())
+    return tuple(
+        f"{words}: {', '.join(paths[:5])}{f' and {len(paths) - 5} more' if len(paths) > 5 else ''}."
+        for words, paths in found
+        if paths
     )
 
 

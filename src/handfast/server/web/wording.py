@@ -36,37 +36,70 @@ DECIDED_WORDS = {
     "take_over": "Taken over",
 }
 
-# name → (what it does, how far it reaches)
+# name → (what it does, how far it reaches); the names are those of core.policy.builtin
 HAZARDS = {
-    "fs.delete": ("Deletes files.", "files"),
     "fs.delete-tracked": ("Deletes files that git tracks.", "the repository's files"),
-    "fs.delete-recursive": ("Deletes a folder with everything in it.", "files"),
     "fs.write-outside": ("Writes outside the worktree.", "files outside the worktree"),
+    "fs.write-scratch": ("Writes scratch files.", "a scratch folder"),
     "git.push": ("Publishes commits to a remote.", "the remote repository"),
     "git.push-force": (
         "Rewrites a remote branch: commits of other people on it can be lost.",
         "the remote branch and everyone who works on it",
     ),
-    "git.rewrite": ("Rewrites local history.", "the local repository"),
-    "git.discard": ("Throws away changes that were never committed.", "uncommitted work"),
+    "git.history-rewrite": (
+        "Rewrites or drops local work that may not come back.",
+        "local commits and uncommitted work",
+    ),
+    "git.hooks": ("Changes what git runs by itself.", "every later git command here"),
     "publish": ("Publishes a package; others may install it at once.", "everyone who installs it"),
     "deploy": ("Changes a running environment.", "the users of that environment"),
-    "infra": ("Changes infrastructure.", "the infrastructure it names"),
     "db.migrate": ("Changes the schema of a database.", "the database and what uses it"),
-    "db.destroy": ("Deletes data in a database.", "the data in that database"),
+    "sql.destructive": ("Destroys or rewrites data in a database.", "the data in that database"),
     "secret.access": ("Reads credentials or keys.", "what these credentials open"),
+    "net.send": ("Sends data off this machine.", "the host it reaches"),
+    "exec.remote": ("Runs code fetched from elsewhere.", "whatever that code does"),
+    "exec.inline": ("Runs a program written inside the command.", "whatever that program does"),
     "priv.sudo": ("Runs with the rights of another user.", "the whole machine"),
+    "process.kill": ("Ends processes it did not start.", "other programs on this machine"),
     "control-plane": ("Reaches into Handfast itself.", "the record and its safeguards"),
-    "exec.inline": ("Runs a program written inside the command.", "what that program does"),
-    "network": ("Sends data over the network.", "the host it reaches"),
 }
 
 OPAQUE = {
-    "dynamic-command": "The name of a command is worked out while it runs.",
+    "archive-option": "An archive option may run a program.",
+    "config-file": "It is steered by a configuration file that was not read.",
+    "control-characters": "It holds control characters.",
     "dynamic-argument": "An argument is worked out while it runs.",
-    "unparsable": "The command could not be read as a shell command.",
-    "unknown-tool": "The tool is not known to Handfast.",
+    "dynamic-code": "The code it runs is worked out while it runs.",
+    "dynamic-command": "The name of a command is worked out while it runs.",
+    "dynamic-host": "The host it reaches is worked out while it runs.",
+    "dynamic-option": "An option is worked out while it runs.",
+    "dynamic-path": "A path is worked out while it runs.",
+    "dynamic-ref": "A branch or commit is worked out while it runs.",
+    "dynamic-sql": "The SQL is worked out while it runs.",
+    "git-config-exec": "A git setting in it may run a program.",
+    "git-elsewhere": "It points git at another repository.",
+    "git-subcommand": "The git subcommand is not known.",
+    "git-unavailable": "Git could not be asked about the files.",
+    "nesting": "Commands are hidden in commands too deeply to follow.",
+    "other-program": "It runs another program that was not read.",
+    "piped-code": "It runs code that comes through a pipe.",
+    "sed-script": "Its sed script could not be read.",
+    "sql-from-file": "The SQL comes from a file that was not read.",
+    "sql-from-pipe": "The SQL comes through a pipe.",
     "too-long": "The command is longer than what is analysed.",
+    "tree-too-large": "The folder it works on is too large to fingerprint.",
+    "unknown-tool": "The tool is not known to Handfast.",
+    "unparsable": "It could not be read as a shell command.",
+    "written-then-run": "It writes a script and runs it at once.",
+}
+
+# key of a review → what its paths mean
+REVIEW_WARNINGS = {
+    "outside_scope": "Changes outside the scope of the task",
+    "powerful": "Changes files that run or steer something by themselves",
+    "symlinks": "Adds symbolic links",
+    "submodules": "Changes submodules",
+    "mode_changes": "Changes file modes",
 }
 
 EFFECTS = {
