@@ -296,7 +296,7 @@ def test_paused_hooks_are_said_on_every_page() -> None:
 
 def test_every_hazard_of_the_policy_has_words() -> None:
     known = {hazard for rule in builtin.RULES for hazard in rule.hazards}
-    assert known <= set(wording.HAZARDS)
+    assert not [hazard for hazard in known if hazard in wording.hazard_sentence(hazard)]
 
 
 def test_an_unknown_hazard_is_named_and_never_hidden() -> None:

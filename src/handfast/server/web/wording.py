@@ -1,5 +1,7 @@
 """The words of the pages: one table a concept, so that a name is said the same way everywhere."""
 
+from handfast.core.policy.builtin import RULES
+
 KINDS = {
     "approval": "Approval",
     "review": "Review of finished work",
@@ -60,6 +62,11 @@ HAZARDS = {
     "exec.remote": ("Runs code fetched from elsewhere.", "whatever that code does"),
     "exec.inline": ("Runs a program written inside the command.", "whatever that program does"),
     "priv.sudo": ("Runs with the rights of another user.", "the whole machine"),
+    "priv.sandbox": ("Leaves or loosens the sandbox.", "the whole machine"),
+    "forge.write": ("Changes something on the code host.", "everyone who works on that repository"),
+    "host.control": ("Controls this machine or its services.", "the whole machine"),
+    "agent.start": ("Starts another agent.", "whatever that agent does"),
+    "agent.config": ("Changes how agents are set up.", "every later session of the agent"),
     "process.kill": ("Ends processes it did not start.", "other programs on this machine"),
     "control-plane": ("Reaches into Handfast itself.", "the record and its safeguards"),
 }
@@ -156,14 +163,19 @@ GAPS = {
 }
 
 
+_RULE_WORDS = {hazard: rule.why for rule in RULES for hazard in rule.hazards}
+
+
 def kind_word(kind: str) -> str:
     """The name of a kind of handoff."""
     return KINDS.get(kind, kind.replace("_", " ").capitalize() or "Handoff")
 
 
 def hazard_sentence(name: str) -> str:
-    """What a hazard means; an unknown one is named, never hidden."""
-    return HAZARDS.get(name, (f"Hazard `{name}`.", ""))[0]
+    """What a hazard means: our words, else those of its rule; an unknown one is named, never hidden."""
+    if name in HAZARDS:
+        return HAZARDS[name][0]
+    return f"{_RULE_WORDS[name]}." if name in _RULE_WORDS else f"Hazard `{name}`."
 
 
 def opaque_sentence(name: str) -> str:
