@@ -175,7 +175,7 @@ def hazard_sentence(name: str) -> str:
     """What a hazard means: our words, else those of its rule; an unknown one is named, never hidden."""
     if name in HAZARDS:
         return HAZARDS[name][0]
-    return f"{_RULE_WORDS[name]}." if name in _RULE_WORDS else f"Hazard `{name}`."
+    return f"{_RULE_WORDS[name].removesuffix('.')}." if name in _RULE_WORDS else f"Hazard `{name}`."
 
 
 def opaque_sentence(name: str) -> str:
