@@ -13,8 +13,10 @@ from handfast.core.domain.inert import inert
 from handfast.core.domain.package import (
     Attempt,
     Cost,
+    DoubtFacts,
     Evidence,
     Package,
+    ReviewedWork,
     ShowKind,
     WhatWillHappen,
 )
@@ -114,7 +116,7 @@ def containment(run: Run) -> str:
 
 
 def cost_of(run: Run) -> Cost:
-    return Cost(run.cost_usd, run.turns, run.duration_ms // 1000, run.counts.steps)
+    return Cost(run.cost_usd, run.turns, run.duration_ms, run.counts.steps)
 
 
 def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
@@ -137,19 +139,23 @@ def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
         state="The action is not run again by itself. The run goes on with your answer.",
         cost=cost_of(run) if run else Cost(),
         pointers=(f"handoff {about.handoff_id}",),
+        doubt=DoubtFacts(
+            started_at=when,
+            start_id=grant.start_id if grant else "",
+            how_to_check=(
+                "Look at what the action should have changed: the files, the remote, the service.",
+                "Look at the run's last steps and its output.",
+            ),
+        ),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
-    """Finished work as the runner recorded it. `commit` is exactly what approval merges."""
+    """Finished work as the runner recorded it, with its diff."""
 
-    base_commit: str
-    commit: str
-    target_branch: str
+    work: ReviewedWork
     diff: str
-    files: tuple[str, ...] = ()
-    commits: tuple[str, ...] = ()
     insertions: int = 0
     deletions: int = 0
     agent_says: str = ""
@@ -161,11 +167,13 @@ class ReviewFacts:
 
 
 def review(f: ReviewFacts, run: Run, acceptance: tuple[str, ...]) -> Package:
-    """Finished work. Acceptance criteria have no evidence of their own yet: they are unverified."""
-    size = f"{len(f.files)} file{'' if len(f.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
-    criteria = tuple(Evidence(claim=c) for c in acceptance)
+    """Finished work. A criterion is unverified unless the runner named the step that shows it."""
+    w = f.work
+    size = f"{len(w.files)} file{'' if len(w.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
+    shown = {e.claim for e in f.evidence}
+    criteria = tuple(Evidence(claim=c) for c in acceptance if c not in shown)
     return Package(
-        ask=f"Merge {f.commit[:12]} into {f.target_branch}: {size}",
+        ask=f"Merge {w.head_commit[:12]} into {w.target_branch}: {size}",
         what_will_happen=WhatWillHappen(
             kind=ShowKind.DIFF,
             text=f.diff[:MAX_SHOWN] or "(no textual change)",
@@ -173,20 +181,16 @@ def review(f: ReviewFacts, run: Run, acceptance: tuple[str, ...]) -> Package:
             hazards=f.hazards,
             reversible=True,
         ),
-        why_now="The agent says it has finished; nothing is merged without a person.",
-        open_question=f"Is this what the brief asks for, and may it go into {f.target_branch}?",
-        state=f"On approval exactly commit {f.commit} is merged into {f.target_branch}.",
+        why_now="The agent says it has finished. Finished work is always reviewed.",
+        open_question=f"Is this what the brief asks for, and may it go into {w.target_branch}?",
+        state=f"On approval exactly commit {w.head_commit} is merged into {w.target_branch}.",
         evidence=(*criteria, *f.evidence),
         attempts=f.attempts,
         cost=cost_of(run),
         agent_says=f.agent_says[:MAX_PROSE],
         pointers=(f"run {run.run_id}", f"branch {run.branch}"),
         not_seen=f.not_seen,
-        acceptance=acceptance,
-        commits=f.commits,
-        files=f.files,
-        commit=f.commit,
-        target_branch=f.target_branch,
+        review=w,
         containment=containment(run),
     )
 

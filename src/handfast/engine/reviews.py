@@ -60,7 +60,7 @@ class Reviews:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
             task = unit.get(Task, run.task_id)
             brief = self._tasks.brief(task)
-            call = merge_call(task.repository, f.target_branch, f.commit)
+            call = merge_call(task.repository, f.work.target_branch, f.work.head_commit)
             handoff = open_handoff(
                 unit,
                 Opening(
@@ -89,7 +89,7 @@ class Reviews:
             actor,
             work,
             key=work_done.request_key,
-            command=[work_done.run_id, f.commit, f.target_branch],
+            command=[work_done.run_id, f.work.head_commit, f.work.target_branch],
         )
 
     def ask(self, actor: Actor, run_id: str, question: str) -> Result:

@@ -44,6 +44,11 @@ def arm(name: str, act: Callable[[], None]) -> None:
     _armed[name] = act
 
 
+def disarm(name: str) -> None:
+    """Idempotent. For tests that arm points in their own process."""
+    _armed.pop(name, None)
+
+
 def fault_point(name: str) -> None:
     """A place where a test may stop the process. Does nothing unless armed."""
     if _armed and (act := _armed.get(name)):

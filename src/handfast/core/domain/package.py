@@ -49,8 +49,48 @@ class Attempt:
 class Cost:
     cost_usd: str = "0"
     turns: int = 0
-    elapsed_s: int = 0
-    steps: int = 0
+    duration_ms: int = 0
+    tool_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    commit: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRun:
+    """A recorded command of the run. `exit_code` is None where no result was reported."""
+
+    command: str
+    exit_code: int | None = None
+    duration_ms: int = 0
+    step_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedWork:
+    """Finished work: exactly `head_commit` is what approval merges into `target_branch`."""
+
+    base_commit: str
+    head_commit: str
+    target_branch: str
+    commits: tuple[Commit, ...] = ()
+    commands: tuple[CommandRun, ...] = ()
+    files: tuple[str, ...] = ()
+    outside_scope: tuple[str, ...] = ()
+    powerful: tuple[str, ...] = ()
+    symlinks: tuple[str, ...] = ()
+    submodules: tuple[str, ...] = ()
+    mode_changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtFacts:
+    started_at: str
+    start_id: str
+    how_to_check: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +106,8 @@ class Package:
     agent_says: str = ""
     pointers: tuple[str, ...] = ()
     not_seen: tuple[str, ...] = ()
-    acceptance: tuple[str, ...] = ()
-    commits: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    commit: str = ""
-    target_branch: str = ""
+    review: ReviewedWork | None = None
+    doubt: DoubtFacts | None = None
     containment: str = ""
 
 
@@ -84,5 +121,9 @@ def missing(kind: HandoffKind, p: Package) -> tuple[str, ...]:
         "state": p.state,
     }
     if kind is HandoffKind.REVIEW:
-        required |= {"commit": p.commit, "target_branch": p.target_branch}
+        r = p.review
+        required |= {
+            "commit": r.head_commit if r else "",
+            "target_branch": r.target_branch if r else "",
+        }
     return tuple(name for name, value in required.items() if not value.strip())
