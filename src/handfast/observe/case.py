@@ -1,0 +1,223 @@
+"""One call under examination: the ground it stands on, what was found, and the questions every rule asks."""
+
+import fnmatch
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from handfast.core.domain.action import Effect, Operand
+from handfast.core.domain.errors import AdapterError
+from handfast.observe import git
+from handfast.observe.commands import Simple
+from handfast.observe.findings import Findings
+from handfast.observe.operands import file_operand, tree_operand
+from handfast.observe.places import Place, Places
+from handfast.observe.words import BENEATH, Word, glob_pattern
+
+MAX_DEPTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A program with its arguments. `name` is the last component of how the program was named."""
+
+    name: str
+    program: Word
+    args: list[Word]
+    simple: Simple
+
+    @property
+    def texts(self) -> list[str]:
+        return [word.text for word in self.args]
+
+    @property
+    def shown(self) -> str:
+        return " ".join([self.program.shown, *(word.shown for word in self.args)])[:120]
+
+
+@dataclass(slots=True)
+class Case:
+    """`run_text` and `run_argv` examine a nested command; `written` holds scripts this very call writes."""
+
+    places: Places
+    findings: Findings
+    run_text: Callable[["Case", str, tuple[str, ...]], None]
+    run_simple: Callable[["Case", Simple], None]
+    depth: int = 0
+    written: dict[str, str | None] = field(default_factory=dict)
+    downloads: bool = False
+    scripts: set[str] = field(default_factory=set)
+
+    # -- nested commands
+
+    def text(self, command: str, cwds: tuple[str, ...]) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.findings.opaque("nesting", "hides commands inside commands too deeply to follow")
+        else:
+            self.run_text(self, command, cwds)
+        self.depth -= 1
+
+    def argv(self, words: list[Word], outer: Simple) -> None:
+        """A command given as words behind another command, such as `sudo`."""
+        if not words:
+            return
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.findings.opaque("nesting", "hides commands inside commands too deeply to follow")
+        else:
+            self.run_simple(self, replace(outer, argv=words, assigns=[], redirects=[]))
+        self.depth -= 1
+
+    # -- paths
+
+    def reads(self, word: Word, cwds: tuple[str, ...]) -> None:
+        for path in self.places.expand(word, cwds) or ():
+            if self.places.is_ours(path):
+                self.findings.hazard(
+                    "control-plane", f"reads {self.places.shown(path)}, which belongs to Handfast"
+                )
+            elif self.places.is_secret(path):
+                self.findings.hazard(
+                    "secret.access", f"reads {self.places.shown(path)}, which holds credentials"
+                )
+
+    def writes(self, word: Word, cwds: tuple[str, ...], verb: str = "writes") -> None:
+        """A file or folder created or changed. Inside the worktree git keeps the undo: no hazard."""
+        self.findings.at_least(Effect.WRITE)
+        paths = self.places.expand(word, cwds)
+        if paths is None:
+            self.findings.opaque(
+                "dynamic-path", f"{verb} a path that is only known when it runs: `{word.shown}`"
+            )
+            return
+        for path in paths:
+            self.written.setdefault(self.places.real(path), None)
+            self._place_write(path, verb)
+
+    def _place_write(self, path: str, verb: str) -> None:
+        shown, found = self.places.shown(path), self.findings
+        place = self.places.place(path)
+        if place is Place.NOWHERE:
+            return
+        found.path(shown)
+        if place is Place.CONTROL:
+            found.hazard("control-plane", f"{verb} {shown}, which decides what agents may do")
+        elif place is Place.AGENT:
+            found.hazard("agent.config", f"{verb} {shown}, which steers agents", undo=True)
+        elif place is Place.GIT:
+            self._git_write(shown, verb)
+        elif place is Place.OUTSIDE:
+            found.hazard("fs.write-outside", f"{verb} {shown}, outside the worktree")
+        elif place is Place.SCRATCH:
+            found.hazard("fs.write-scratch", f"{verb} {shown} in the temporary folder")
+        else:
+            found.headline(f"{verb} {shown}")
+
+    def _git_write(self, shown: str, verb: str) -> None:
+        inner = shown.partition(".git/")[2]
+        if inner.startswith(("hooks", "config", "info/attributes", "worktrees", "modules")):
+            self.findings.hazard("git.hooks", f"{verb} {shown}: git runs or obeys this file")
+        else:
+            self.findings.hazard("git.history-rewrite", f"{verb} {shown}, git's own data")
+
+    def deletes(self, words: list[Word], cwds: tuple[str, ...], *, recursive: bool) -> None:
+        self.findings.at_least(Effect.WRITE)
+        inside: list[str] = []
+        patterns: dict[str, str] = {}
+        for word in words:
+            paths = self.places.expand(word, cwds)
+            if paths is None:
+                self.findings.opaque(
+                    "dynamic-path",
+                    f"deletes a path that is only known when it runs: `{word.shown}`",
+                )
+                continue
+            for path in paths:
+                if self._place_delete(path, recursive=recursive or BENEATH in word.raw):
+                    inside.append(path)
+                    patterns[path] = glob_pattern(word.raw.partition(BENEATH)[2])
+        if inside:
+            self._delete_inside(inside, patterns)
+
+    def _place_delete(self, path: str, *, recursive: bool) -> bool:
+        """Judges one deleted path; answers whether git must be asked about it."""
+        shown, found = self.places.shown(path), self.findings
+        place = self.places.place(path)
+        if place is Place.NOWHERE:
+            return False
+        found.path(shown)
+        if place is Place.CONTROL or (recursive and self.places.holds_control(path)):
+            found.hazard("control-plane", f"deletes {shown}, which holds what decides about agents")
+        elif place is Place.GIT:
+            found.hazard("git.history-rewrite", f"deletes {shown}, git's own data: no undo")
+        elif place is Place.OUTSIDE:
+            found.hazard("fs.write-outside", f"deletes {shown}, outside the worktree: no undo")
+        elif place is Place.SCRATCH:
+            found.hazard("fs.write-scratch", f"deletes {shown} in the temporary folder")
+        else:
+            return True
+        return False
+
+    def _delete_inside(self, paths: list[str], patterns: dict[str, str]) -> None:
+        try:
+            lost: list[str] = []
+            for path in dict.fromkeys(paths):
+                files = git.tracked(self.places.scope.worktree, [path])
+                lost += [
+                    name
+                    for name in files
+                    if _matches(name, self.places.shown(path), patterns[path])
+                ]
+            changed = git.uncommitted(self.places.scope.worktree, lost[:200]) if lost else ()
+        except AdapterError as error:
+            self.findings.opaque(
+                "git-unavailable", f"deletes files, and git cannot say which: {error.message}"
+            )
+            return
+        if not lost:
+            self.findings.headline("deletes untracked files inside the worktree")
+            for path in paths:
+                self.findings.detail(f"deletes {self.places.shown(path)}, which git does not track")
+            return
+        undo = "no undo for uncommitted changes" if changed else "the last commit still has them"
+        what = (
+            f"{len(lost)} tracked files under {_common(lost)}"
+            if len(lost) > 1
+            else f"tracked file {lost[0]}"
+        )
+        self.findings.hazard("fs.delete-tracked", f"deletes {what}: {undo}", undo=not changed)
+        for name in lost:
+            self.findings.detail(f"deletes {name}")
+
+    # -- what the call depends on
+
+    def depends_on_file(self, path: str) -> None:
+        real = self.places.real(path)
+        if real not in self.written:
+            self.findings.operand(file_operand(self.places.shown(path), self.places.scope))
+
+    def depends_on_tree(self) -> None:
+        operand = tree_operand("tree:.", self.places.scope)
+        if operand is None:
+            self.findings.opaque(
+                "tree-too-large", "depends on more untracked files than can be hashed"
+            )
+        else:
+            self.findings.operand(operand)
+
+    def depends_on(self, operand: Operand) -> None:
+        self.findings.operand(operand)
+
+
+def _matches(name: str, prefix: str, pattern: str) -> bool:
+    """Whether a tracked file has a component below `prefix` that fits what `find -name` would match."""
+    if not pattern:
+        return True
+    below = name if prefix == "." else name[len(prefix) :].lstrip("/")
+    return any(fnmatch.fnmatchcase(part, pattern) for part in below.split("/"))
+
+
+def _common(names: list[str]) -> str:
+    folder = os.path.commonpath(names) if all("/" in name for name in names) else ""
+    return f"{folder}/" if folder else "the worktree"

@@ -1,0 +1,118 @@
+"""What an agent's shell must never do to the control plane, and variables that change what programs run."""
+
+import re
+
+from handfast.core.domain.action import Effect
+from handfast.observe.case import Case, Invocation
+from handfast.observe.commands import Simple
+from handfast.observe.options import names
+from handfast.observe.words import DYNAMIC, Word
+
+GRANT = re.compile(r"gr_[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{26}\Z")
+_OURS = re.compile(r"\$HANDFAST_\w+")
+_SECRET_NAME = re.compile(
+    r"\$\w*(TOKEN|SECRET|PASSW(OR)?D|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL)\w*",
+    re.IGNORECASE,
+)
+
+# Variables whose value is a command some program will run.
+_COMMANDS = names(
+    "PAGER GIT_PAGER MANPAGER EDITOR VISUAL GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_SSH_COMMAND GIT_ASKPASS SSH_ASKPASS"
+    " BROWSER SUDO_ASKPASS GIT_PROXY_COMMAND LESSOPEN"
+)
+# Variables that make programs load or obey something else, in ways not followed here.
+_LOADERS = names(
+    "LD_PRELOAD LD_AUDIT DYLD_INSERT_LIBRARIES BASH_ENV ENV PROMPT_COMMAND PYTHONSTARTUP PYTHONHOME PERL5OPT PERL5DB"
+    " RUBYOPT GIT_EXTERNAL_DIFF GIT_CONFIG GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS"
+    " GIT_DIR GIT_WORK_TREE GIT_EXEC_PATH GIT_TEMPLATE_DIR GIT_SSH CDPATH BASH_FUNC_ls SHELLOPTS BASHOPTS PS4"
+    " PYTHONBREAKPOINT PYTHONINSPECT GLOBIGNORE FPATH ZDOTDIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES"
+)
+_NODE_LOADS = re.compile(r"--(require|import|loader|experimental-loader)|(^|\s)-r")
+
+
+def assignments(simple: Simple, case: Case) -> None:
+    for name, value in simple.assigns:
+        if name.startswith("HANDFAST_"):
+            case.findings.hazard("control-plane", f"sets {name}, which steers Handfast")
+        elif name in _COMMANDS:
+            if value.dynamic:
+                case.findings.opaque(
+                    f"environment-{name}", f"sets {name} to a command only known when it runs"
+                )
+            case.text(value.text, simple.cwds)
+        elif name in _LOADERS or (name == "NODE_OPTIONS" and _NODE_LOADS.search(value.text)):
+            case.findings.opaque(
+                f"environment-{name}", f"sets {name}, which makes other programs load something"
+            )
+        elif name == "IFS" and not simple.argv and value.text.strip(" \t\n"):
+            case.findings.opaque("environment-IFS", "changes how the shell splits words")
+        elif name == "DOCKER_HOST" and value.text:
+            case.findings.hazard("deploy", "sends Docker commands to another host")
+        variables(value, case)
+
+
+def variables(word: Word, case: Case) -> None:
+    if any(_OURS.match(source) for source in word.sources):
+        case.findings.hazard(
+            "control-plane", "uses Handfast's own settings or tokens from the environment"
+        )
+
+
+def shown_secrets(call: Invocation, case: Case) -> None:
+    """echo and printf of a variable whose name says it is a secret."""
+    for word in call.args:
+        for source in word.sources:
+            if _SECRET_NAME.fullmatch(source) and DYNAMIC in word.raw:
+                case.findings.hazard("secret.access", f"prints {source}", undo=True)
+
+
+def printenv(call: Invocation, case: Case) -> None:
+    names = [word for word in call.args if not word.is_option]
+    if not names:
+        case.findings.hazard(
+            "secret.access", "prints every environment variable, tokens included", undo=True
+        )
+    for word in names:
+        if word.dynamic or _SECRET_NAME.fullmatch("$" + word.text):
+            case.findings.hazard("secret.access", f"prints ${word.shown}", undo=True)
+        elif word.text.startswith("HANDFAST_"):
+            case.findings.hazard("control-plane", "prints Handfast's own settings or tokens")
+
+
+def handfast(call: Invocation, case: Case) -> None:
+    """Only redeeming a grant by its id is open to an agent's shell."""
+    texts = call.texts
+    case.findings.at_least(Effect.CONTROL)
+    if len(texts) == 2 and texts[0] == "exec" and call.args[1].fixed and GRANT.match(texts[1]):
+        case.findings.at_least(Effect.EXEC)
+        case.findings.effect = Effect.EXEC
+        case.findings.headline(f"executes what grant {texts[1]} approves")
+        return
+    if texts in (["--version"], ["--help"]) or (
+        texts and texts[-1] == "--help" and all(word.fixed for word in call.args)
+    ):
+        case.findings.effect = Effect.EXEC
+        case.findings.headline("asks handfast for help")
+        return
+    case.findings.hazard("control-plane", f"uses Handfast's own command line: `{call.shown}`")
+
+
+def ports(call: Invocation, case: Case) -> None:
+    """A protected port on this machine in any argument of a program that is not a plain reader."""
+    for word in call.args:
+        match = re.search(
+            r"(?:localhost|127\.[\d.]+|0\.0\.0\.0|\[?::1\]?|\[::\])[:/ ](\d{2,5})(?!\d)",
+            word.text,
+            re.IGNORECASE,
+        )
+        if match and int(match.group(1)) in case.places.scope.protected_ports:
+            case.findings.hazard(
+                "control-plane", f"names Handfast's own port {match.group(1)}: `{call.shown}`"
+            )
+
+
+def is_handfast(name: str) -> bool:
+    return name == "handfast" or name.startswith(("handfast.", "handfast@", "handfast=="))
+
+
+HANDLERS = {"printenv": printenv}

@@ -1,0 +1,256 @@
+"""Programs and redirections that change files."""
+
+import re
+
+from handfast.core.domain.action import Effect
+from handfast.observe.case import Case, Invocation
+from handfast.observe.commands import Simple
+from handfast.observe.options import parse
+from handfast.observe.outputs import SCRATCH_NAME, known_output
+from handfast.observe.places import Place
+from handfast.observe.words import DYNAMIC, Word
+
+_LONG = frozenset(
+    {"--target-directory", "--suffix", "--mode", "--owner", "--group", "--reference", "--size"}
+)
+
+
+def redirections(simple: Simple, case: Case) -> None:
+    for redirect in simple.redirects:
+        target = redirect.target
+        if redirect.operator in {"<", "<<<"}:
+            if target.text.startswith(("/dev/tcp/", "/dev/udp/")):
+                _socket(target, case)
+            case.reads(target, simple.cwds)
+        elif re.fullmatch(r"\d+|-|&\d+", target.text):
+            continue
+        elif target.text.startswith(("/dev/tcp/", "/dev/udp/")):
+            _socket(target, case)
+        else:
+            case.writes(target, simple.cwds)
+            _remember(simple, target, case)
+
+
+def _socket(target: Word, case: Case) -> None:
+    case.findings.at_least(Effect.NETWORK)
+    case.findings.hazard("net.send", f"opens a network connection: {target.shown}")
+    port = target.text.rpartition("/")[2]
+    if not port.isdigit() or int(port) in case.places.scope.protected_ports:
+        case.findings.hazard("control-plane", f"connects to Handfast's port: {target.shown}")
+
+
+def _remember(simple: Simple, target: Word, case: Case) -> None:
+    """What a script written by this very command will hold, where that is certain."""
+    body: str | None = None
+    if (
+        simple.argv
+        and simple.argv[0].text == "cat"
+        and len(simple.argv) == 1
+        and simple.stdin is not None
+    ):
+        body = simple.stdin.text
+    elif simple.argv and simple.argv[0].text in {"echo", "printf"}:
+        body = known_output([simple], "")
+    for path in case.places.expand(target, simple.cwds) or ():
+        case.written[case.places.real(path)] = body
+
+
+def remove(call: Invocation, case: Case) -> None:
+    parsed = parse(call.args)
+    recursive = parsed.has("-r", "--recursive") or parsed.has("-R", "--recursive")
+    case.deletes(parsed.operands, call.simple.cwds, recursive=recursive)
+
+
+def remove_empty(call: Invocation, case: Case) -> None:
+    case.deletes(parse(call.args).operands, call.simple.cwds, recursive=False)
+
+
+def copy(call: Invocation, case: Case) -> None:
+    """cp, install, ln: the last operand, or `-t`, is written."""
+    parsed = parse(call.args, "tSmog", _LONG)
+    folder = parsed.value("-t", "--target-directory")
+    targets = [folder] if folder else parsed.operands[-1:]
+    sources = parsed.operands if folder else parsed.operands[:-1]
+    if call.name == "install" and parsed.has("-d", "--directory"):
+        targets, sources = parsed.operands, []
+    if call.name == "ln":
+        _link(sources, call, case)
+        if len(parsed.operands) == 1:
+            targets = [Word(".")]
+    for target in targets:
+        case.writes(target, call.simple.cwds)
+    if call.name == "mv":
+        _moved_away(sources, targets, call, case)
+
+
+def _link(sources: list[Word], call: Invocation, case: Case) -> None:
+    """A link that leads outside would carry later writes outside."""
+    for source in sources:
+        for path in case.places.expand(source, call.simple.cwds) or ():
+            if case.places.place(path) not in {Place.WORKTREE, Place.SCRATCH, Place.NOWHERE}:
+                case.findings.hazard(
+                    "fs.write-outside",
+                    f"makes a link to {case.places.shown(path)}, outside the worktree",
+                    undo=True,
+                )
+    if any(source.dynamic for source in sources):
+        case.findings.opaque(
+            "dynamic-path", "makes a link to a path that is only known when it runs"
+        )
+
+
+def _moved_away(sources: list[Word], targets: list[Word], call: Invocation, case: Case) -> None:
+    """Moving inside the worktree keeps the file; moving it out deletes it, moving one in takes it away there."""
+    inside = True
+    for target in targets:
+        for path in case.places.expand(target, call.simple.cwds) or ():
+            inside = inside and case.places.place(path) is Place.WORKTREE
+    for source in sources:
+        paths = case.places.expand(source, call.simple.cwds)
+        if paths is None:
+            case.findings.opaque(
+                "dynamic-path", f"moves a path that is only known when it runs: `{source.shown}`"
+            )
+        elif not inside or any(case.places.place(path) is not Place.WORKTREE for path in paths):
+            case.deletes([source], call.simple.cwds, recursive=True)
+
+
+def write_operands(call: Invocation, case: Case) -> None:
+    for word in parse(call.args, _VALUES.get(call.name, ""), _LONG).operands:
+        case.writes(word, call.simple.cwds)
+
+
+def write_after_first(call: Invocation, case: Case) -> None:
+    """chmod, chown: the first operand says how, the rest which."""
+    parsed = parse(call.args, "", _LONG)
+    operands = parsed.operands if parsed.has("", "--reference") else parsed.operands[1:]
+    for word in operands or ([Word(DYNAMIC)] if not parsed.operands else []):
+        case.writes(word, call.simple.cwds, "changes")
+
+
+def make_temporary(call: Invocation, case: Case) -> None:
+    parsed = parse(call.args, "p", frozenset({"--tmpdir", "--suffix"}))
+    folder = parsed.value("-p", "--tmpdir")
+    case.writes(
+        folder or (parsed.operands[0] if parsed.operands else Word(SCRATCH_NAME)),
+        call.simple.cwds,
+    )
+
+
+def patch(call: Invocation, case: Case) -> None:
+    """GNU patch refuses paths that leave the folder it works in."""
+    parsed = parse(call.args, "dopirBDFgVYz", frozenset({"--directory", "--output", "--input"}))
+    for name in ("-d", "--directory", "-o", "--output", "-r"):
+        for value in parsed.all_values(name):
+            case.writes(value, call.simple.cwds)
+    case.writes(parsed.operands[0] if parsed.operands else Word("."), call.simple.cwds)
+
+
+def disk_dump(call: Invocation, case: Case) -> None:
+    for word in call.args:
+        if word.text.startswith("of="):
+            case.writes(word.cut(3), call.simple.cwds)
+        elif word.text.startswith("if="):
+            case.reads(word.cut(3), call.simple.cwds)
+
+
+def archive(call: Invocation, case: Case) -> None:
+    """tar: extraction writes below `-C` (GNU tar strips leading slashes and `..`); creation writes `-f`."""
+    words = list(call.args)
+    if words and not words[0].is_option:
+        words[0] = Word("-" + words[0].raw)
+    parsed = parse(
+        words,
+        "fCTXIbgHKLNV",
+        frozenset({"--file", "--directory", "--to-command", "--use-compress-program"}),
+    )
+    if (
+        parsed.has("", "--to-command")
+        or parsed.has("", "--checkpoint-action")
+        or parsed.has("-P", "--absolute-names")
+    ):
+        case.findings.opaque(
+            "archive-option", f"lets tar run commands or leave its folder: `{call.shown}`"
+        )
+    if parsed.has("-I", "--use-compress-program") or parsed.has("", "--rsh-command"):
+        case.findings.opaque("archive-option", f"lets tar run another program: `{call.shown}`")
+    folders = parsed.all_values("-C") + parsed.all_values("--directory")
+    if parsed.has("-t", "--list"):
+        return
+    if parsed.has("-x", "--extract") or parsed.has("", "--get"):
+        if not parsed.has("-O", "--to-stdout"):
+            for folder in folders or [Word(".")]:
+                case.writes(folder, call.simple.cwds, "unpacks into")
+        return
+    for name in parsed.all_values("-f") + parsed.all_values("--file"):
+        if name.text != "-":
+            case.writes(name, call.simple.cwds)
+
+
+def unzip(call: Invocation, case: Case) -> None:
+    parsed = parse(call.args, "dPx")
+    if not (
+        parsed.has("-l", "") or parsed.has("-p", "") or parsed.has("-t", "") or parsed.has("-v", "")
+    ):
+        case.writes(parsed.value("-d") or Word("."), call.simple.cwds, "unpacks into")
+
+
+def compress(call: Invocation, case: Case) -> None:
+    parsed = parse(call.args, "S")
+    if parsed.has("-c", "--stdout") or parsed.has("-l", "--list") or parsed.has("-t", "--test"):
+        return
+    for word in parsed.operands:
+        case.writes(word, call.simple.cwds)
+
+
+def edit_script(call: Invocation, case: Case) -> None:
+    """Line editors obey a script on standard input, which may start commands with `!`."""
+    case.findings.at_least(Effect.WRITE)
+    body = call.simple.stdin.text if call.simple.stdin else " ".join(call.texts)
+    if call.simple.fed or re.search(
+        r"(^|\n|\s|\+)['\"]?[:0-9,$%.]*(r|w|e)?\s*!|system\(|:!|py(thon)?3? |lua ", body
+    ):
+        case.findings.hazard("exec.inline", f"{call.name} may run other commands from its script")
+    for word in parse(call.args, "cSsuTt").operands:
+        if not word.text.startswith("+"):
+            case.writes(word, call.simple.cwds, "edits")
+
+
+_VALUES = {
+    "touch": "drt",
+    "mkdir": "m",
+    "truncate": "sr",
+    "mkfifo": "m",
+    "split": "abClnt",
+    "csplit": "bfnk",
+}
+
+HANDLERS = {
+    **dict.fromkeys(("rm", "grm", "shred", "srm", "trash", "trash-put", "unlink"), remove),
+    "rmdir": remove_empty,
+    **dict.fromkeys(("cp", "gcp", "mv", "gmv", "install", "ln"), copy),
+    **dict.fromkeys(
+        (
+            "touch",
+            "mkdir",
+            "tee",
+            "truncate",
+            "mkfifo",
+            "sponge",
+            "dos2unix",
+            "unix2dos",
+            "fallocate",
+        ),
+        write_operands,
+    ),
+    **dict.fromkeys(("chmod", "chown", "chgrp", "chattr", "setfacl", "xattr"), write_after_first),
+    "mktemp": make_temporary,
+    "patch": patch,
+    "dd": disk_dump,
+    **dict.fromkeys(("tar", "gtar", "bsdtar"), archive),
+    "unzip": unzip,
+    **dict.fromkeys(
+        ("gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "unzstd"), compress
+    ),
+    **dict.fromkeys(("ed", "ex", "vi", "vim", "nvim", "emacs", "red"), edit_script),
+}

@@ -1,0 +1,209 @@
+"""Code given on the command line: shows a hazard, reaches outside, or is neither.
+
+Python is read by its own grammar. Other languages, and Python that does not parse, by a list of words.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from handfast.observe.options import names
+from handfast.observe.places import Place, Places
+
+_MODULES = names(
+    "subprocess socket ctypes pty requests httpx aiohttp urllib3 ftplib smtplib telnetlib paramiko fabric signal"
+    " webbrowser keyring boto3 botocore importlib builtins runpy code codeop marshal pickle psutil docker kubernetes"
+    " psycopg psycopg2 pymysql MySQLdb redis pymongo shlex pexpect sh plumbum multiprocessing.connection"
+    " urllib.request http.client xmlrpc.client asyncio.subprocess twisted"
+)
+_OS_SAFE = names(
+    "path getcwd listdir walk sep linesep makedirs mkdir getenv environ name scandir stat lstat devnull cpu_count"
+    " getpid getppid uname access fspath PathLike F_OK R_OK W_OK X_OK curdir pardir extsep pathsep get_terminal_size"
+    " fsencode fsdecode times urandom strerror error getlogin geteuid getuid isatty utime chdir readlink"
+    " supports_follow_symlinks DirEntry get_exec_path cpu_count getcwdb fstat sched_getaffinity O_RDONLY"
+    " unsetenv putenv dup close open_code fdopen pipe"
+)
+_SHUTIL_SAFE = names("copy copy2 copyfile copyfileobj copytree which get_terminal_size disk_usage")
+_CALLS = names("exec eval compile __import__ breakpoint")
+_ATTRIBUTES = names(
+    "system popen Popen rmtree check_output check_call spawn spawnl spawnv execv execve execvp execl fork kill killpg"
+    " unlink rmdir removedirs import_module symlink_to hardlink_to urlopen urlretrieve create_connection"
+)
+_WRITES = names(
+    "write_text write_bytes mkdir makedirs touch rename replace chmod symlink_to copy copyfile copytree move"
+)
+
+_WORDS = re.compile(
+    r"\bos\.(system|popen|remove|unlink|rmdir|kill|exec\w*|spawn\w*|fork)|subprocess|child_process|\bexecSync|\bspawnSync?\b"
+    r"|\brmtree|\bunlink(Sync)?\b|\brm(dir)?Sync|\bsystem\s*\(|\bsystem\b|\bexec\s*[( ]|\beval\b|`[^`]+`|\bqx\b|%x|\bpopen|\bOpen3"
+    r"|FileUtils|shell_exec|passthru|proc_open|\bsocket|\bfetch\s*\(|https?\.(get|request)|Net::HTTP|LWP::|IO::Socket"
+    r"|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
+    re.IGNORECASE,
+)
+_SQL = re.compile(r"\b(DROP\s+(TABLE|DATABASE|SCHEMA)|TRUNCATE\s+TABLE|DELETE\s+FROM)\b")
+_OURS = re.compile(
+    r"operator\.token|runner\.token|signing\.key|data\.key|/v1/handoffs|\.local/share/handfast|HANDFAST_\w+|handfast\.db"
+)
+_STEERS = re.compile(r"\.claude/settings|\.codex/|\.mcp\.json|\.claude\.json")
+_GIT_FILES = re.compile(r"\.git/(hooks|config)")
+_PATHS = re.compile(r"[\"'](~?/[\w.@+/-]+|\.\.?/[\w.@+/-]*|\.[a-z][\w.-]*(?:/[\w.-]+)*)[\"']")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    hazard: str
+    sentence: str
+
+
+def examine(language: str, code: str, places: Places, cwds: tuple[str, ...]) -> list[Reason]:
+    """Why inline code must be gated; empty when nothing speaks against it."""
+    reasons = list(_everywhere(code, places, cwds))
+    if language == "python":
+        try:
+            tree = ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return reasons + list(_by_words(code))
+        reasons += _Python(places, cwds).examine(tree)
+    else:
+        reasons += _by_words(code)
+    return reasons
+
+
+def _everywhere(code: str, places: Places, cwds: tuple[str, ...]) -> Iterator[Reason]:
+    if _OURS.search(code):
+        yield Reason("control-plane", "inline code names Handfast's own data or keys")
+    if _STEERS.search(code):
+        yield Reason("control-plane", "inline code names the settings that steer agents")
+    if _GIT_FILES.search(code):
+        yield Reason("git.hooks", "inline code names files git runs or obeys")
+    for port in places.scope.protected_ports:
+        if re.search(rf"(?<!\d){port}(?!\d)", code) and re.search(
+            r"localhost|127\.|0\.0\.0\.0|::1", code
+        ):
+            yield Reason("control-plane", f"inline code names Handfast's port {port}")
+    if _SQL.search(code):
+        yield Reason("sql.destructive", "inline code holds SQL that deletes data")
+    yield from _named_paths(code, places, cwds)
+
+
+def _named_paths(code: str, places: Places, cwds: tuple[str, ...]) -> Iterator[Reason]:
+    for match in _PATHS.finditer(code):
+        path = match.group(1)
+        full = places.home + path[1:] if path.startswith("~") else path
+        for base in cwds or ("",):
+            absolute = full if full.startswith("/") else f"{base}/{full}"
+            if places.is_secret(absolute):
+                yield Reason("secret.access", f"inline code names {path}, which holds credentials")
+            elif places.is_ours(absolute):
+                yield Reason(
+                    "control-plane", f"inline code names {path}, which belongs to Handfast"
+                )
+
+
+def _by_words(code: str) -> Iterator[Reason]:
+    match = _WORDS.search(code)
+    if match:
+        yield Reason("exec.inline", f"inline code uses `{match.group(0).strip()[:40]}`")
+
+
+class _Python(ast.NodeVisitor):
+    def __init__(self, places: Places, cwds: tuple[str, ...]) -> None:
+        self._places = places
+        self._cwds = cwds
+        self._reasons: list[Reason] = []
+        self._modules: dict[str, str] = {}
+        self._texts: list[str] = []
+        self._writes = False
+
+    def examine(self, tree: ast.AST) -> list[Reason]:
+        self.visit(tree)
+        if self._writes:
+            self._reach()
+        return self._reasons
+
+    def _flag(self, what: str) -> None:
+        self._reasons.append(Reason("exec.inline", f"inline Python uses `{what}`"))
+
+    def _reach(self) -> None:
+        """Where it writes at all, every absolute or climbing path in its texts counts as written."""
+        for text in self._texts:
+            if not text.startswith(("/", "~", "..")) or "\n" in text or len(text) < 3:
+                continue
+            full = self._places.home + text[1:] if text.startswith("~") else text
+            for base in self._cwds or ("/",):
+                path = full if full.startswith("/") else f"{base}/{full}"
+                if self._places.place(path) not in {Place.WORKTREE, Place.SCRATCH, Place.NOWHERE}:
+                    self._reasons.append(
+                        Reason("fs.write-outside", f"inline Python may write {text[:80]}")
+                    )
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            top = alias.name.split(".")[0]
+            self._modules[alias.asname or top] = alias.name if alias.asname else top
+            if alias.name in _MODULES or top in _MODULES:
+                self._flag(alias.name)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = node.module or ""
+        for alias in node.names:
+            full = f"{module}.{alias.name}"
+            if module in _MODULES or module.split(".")[0] in _MODULES or full in _MODULES:
+                self._flag(module)
+            elif (module == "os" and alias.name not in _OS_SAFE) or (
+                module == "shutil" and alias.name not in _SHUTIL_SAFE
+            ):
+                self._flag(full)
+            self._modules[alias.asname or alias.name] = full
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        module = self._modules.get(node.value.id) if isinstance(node.value, ast.Name) else None
+        if module == "os":
+            if node.attr not in _OS_SAFE:
+                self._flag(f"os.{node.attr}")
+        elif module == "shutil":
+            if node.attr not in _SHUTIL_SAFE:
+                self._flag(f"shutil.{node.attr}")
+        elif module == "sys" and node.attr == "modules":
+            self._flag("sys.modules")
+        else:
+            if node.attr in _ATTRIBUTES or node.attr in {
+                "os",
+                "subprocess",
+                "__globals__",
+                "__builtins__",
+            }:
+                self._flag(node.attr)
+            self.visit(node.value)
+        if node.attr in _WRITES:
+            self._writes = True
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if self._modules.get(node.id) in {"os", "shutil"}:
+            self._flag(f"{node.id} passed on")
+        elif node.id in {"__builtins__", "__loader__"}:
+            self._flag(node.id)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name):
+            if node.func.id in _CALLS:
+                self._flag(node.func.id)
+            elif node.func.id == "open":
+                self._open(node)
+        elif isinstance(node.func, ast.Attribute) and node.func.attr == "open":
+            self._open(node)
+        self.generic_visit(node)
+
+    def _open(self, node: ast.Call) -> None:
+        modes = [*node.args[:2], *(k.value for k in node.keywords if k.arg == "mode")]
+        for mode in modes:
+            if isinstance(mode, ast.Constant) and isinstance(mode.value, str):
+                if re.fullmatch(r"[rwaxbt+U]{1,4}", mode.value) and set(mode.value) & set("wax+"):
+                    self._writes = True
+            elif mode is not node.args[0]:
+                self._writes = True
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self._texts.append(node.value)

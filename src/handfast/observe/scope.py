@@ -1,0 +1,43 @@
+"""The ground a call is read against: its worktree, its folder, and what belongs to the control plane."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+_SCRATCH = ("/tmp", "/var/tmp", "/private/tmp")  # noqa: S108 - where agents put scratch files
+
+
+def default_data_folder(home: Path) -> Path:
+    return Path(os.environ.get("HANDFAST_HOME") or home / ".local" / "share" / "handfast")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`control_paths` are files and folders of ours and the agents' hook settings; `protected_ports` our ports.
+
+    `scratch` folders may be written freely (`fs.write-scratch`), except inside another git repository.
+    The default data folder is always a control path. `home` is the agent's home folder.
+    """
+
+    worktree: Path
+    cwd: Path
+    control_paths: tuple[Path, ...] = ()
+    protected_ports: tuple[int, ...] = (8480, 8484)
+    scratch: tuple[Path, ...] = tuple(Path(each) for each in _SCRATCH)
+    home: Path = Path("~")
+
+    @property
+    def home_folder(self) -> Path:
+        return self.home.expanduser()
+
+    def at(self, cwd: str) -> "Scope":
+        """The same ground seen from another folder, given as `Call.cwd` writes it."""
+        return replace(self, cwd=self.worktree / cwd)
+
+    def relative_cwd(self) -> str:
+        """The folder as `Call.cwd` holds it."""
+        inside = os.path.realpath(self.cwd)
+        root = os.path.realpath(self.worktree)
+        if inside == root:
+            return "."
+        return inside[len(root) + 1 :] if inside.startswith(root + "/") else inside

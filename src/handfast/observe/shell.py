@@ -1,0 +1,174 @@
+"""Facts from a shell command: every command in it, seen through quoting, wrappers and substitutions.
+
+A filter, not a wall: what a program does once it runs is not seen here. What cannot be read is `opaque`.
+"""
+
+import re
+
+from handfast.core.domain.action import Effect, Facts
+from handfast.observe import (
+    control,
+    databases,
+    execution,
+    files,
+    gitcalls,
+    network,
+    processes,
+    reading,
+    recipes,
+    ship,
+    tasks,
+    texttools,
+    wrappers,
+)
+from handfast.observe.case import Case, Invocation
+from handfast.observe.commands import Simple
+from handfast.observe.findings import Findings
+from handfast.observe.options import names
+from handfast.observe.outputs import known_output
+from handfast.observe.places import Places
+from handfast.observe.scope import Scope
+from handfast.observe.syntax import Reader
+from handfast.observe.variables import Variables
+from handfast.observe.words import BENEATH, DYNAMIC, MARKS, Word
+
+MAX_BYTES = 16 * 1024
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+HANDLERS = {
+    **files.HANDLERS,
+    **texttools.HANDLERS,
+    **network.HANDLERS,
+    **processes.HANDLERS,
+    **databases.HANDLERS,
+    **tasks.HANDLERS,
+    **gitcalls.HANDLERS,
+    **control.HANDLERS,
+    **execution.HANDLERS,
+    **wrappers.HANDLERS,
+}
+
+
+def shell_facts(command: str, scope: Scope) -> Facts:
+    """Facts about one command as bash would run it in `scope.cwd`.
+
+    Reads the file system and may ask git. Never raises for what the command says: what cannot be read
+    makes it opaque.
+    """
+    findings = Findings()
+    size = len(command.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        findings.at_least(Effect.EXEC)
+        findings.opaque("too-long", f"is {size:,} bytes long; at most {MAX_BYTES:,} are read")
+        return findings.facts()
+    if _CONTROL_CHARACTERS.search(command) or MARKS.search(command) or _has_surrogates(command):
+        findings.at_least(Effect.EXEC)
+        findings.opaque("control-characters", "holds control characters")
+        return findings.facts()
+    case = Case(Places(scope), findings, run_text, run_simple)
+    run_text(case, command, (str(scope.cwd),))
+    return findings.facts()
+
+
+def _has_surrogates(command: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in command)
+
+
+def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
+    """Examines every command of a shell text. Implements `Case.text`."""
+    worktree = case.places.worktree
+    reader = Reader(
+        command,
+        Variables(cwds, case.places.home),
+        lambda commands: known_output(commands, worktree),
+    )
+    try:
+        reader.read()
+    except RecursionError:
+        case.findings.at_least(Effect.EXEC)
+        case.findings.opaque("nesting", "is nested too deeply to follow")
+        return
+    for note in dict.fromkeys(reader.notes):
+        case.findings.at_least(Effect.EXEC)
+        case.findings.opaque(note, "holds shell syntax that cannot be read")
+    for simple in reader.commands:
+        run_simple(case, simple)
+
+
+def run_simple(case: Case, simple: Simple) -> None:
+    """Examines one simple command. Implements `Case.argv`."""
+    control.assignments(simple, case)
+    for word in simple.argv:
+        control.variables(word, case)
+    if simple.argv:
+        _program(simple, case)
+    files.redirections(simple, case)
+
+
+def _program(simple: Simple, case: Case) -> None:
+    program = simple.argv[0]
+    if not program.text and len(simple.argv) == 1:
+        return
+    if not program.fixed or BENEATH in program.raw or not program.text:
+        _unknown_program(program, simple, case)
+        return
+    call = Invocation(program.text.rstrip("/").rpartition("/")[2], program, simple.argv[1:], simple)
+    if control.is_handfast(call.name):
+        control.handfast(call, case)
+        return
+    if not execution.is_system(program.text):
+        _own_program(call, case)
+    _dispatch(call, case)
+
+
+def _unknown_program(program: Word, simple: Simple, case: Case) -> None:
+    case.findings.at_least(Effect.EXEC)
+    wrappers.remote(program, case)
+    case.findings.opaque(
+        "dynamic-command", f"runs a command that is only known when it runs: `{program.shown}`"
+    )
+    # Whatever it is, what stands behind it may be a command too.
+    if DYNAMIC in program.raw and len(simple.argv) > 1 and not simple.argv[1].is_option:
+        case.argv(simple.argv[1:], simple)
+
+
+def _own_program(call: Invocation, case: Case) -> None:
+    """A program named by a path that is not the system's: its file is what runs."""
+    case.findings.at_least(Effect.EXEC)
+    known = call.name in HANDLERS or execution.interpreter(call.name)
+    if not known or call.name in tasks.HANDLERS:
+        execution.script(
+            call.program, call.simple, case, shell_like=call.name.endswith((".sh", ".bash"))
+        )
+
+
+def _dispatch(call: Invocation, case: Case) -> None:
+    control.ports(call, case) if call.name not in _QUIET else None
+    reading.mentions(call, case)
+    shipped = ship.check(call, case)
+    handler = HANDLERS.get(call.name)
+    if wrappers.runner(call, case):
+        return
+    looks = reading.check(call, case)
+    if handler is not None:
+        handler(call, case)
+    elif execution.interpreter(call.name):
+        if not looks:
+            execution.interpret(call, case)
+    elif not looks:
+        _runs(call, case, known=shipped)
+
+
+# Programs that print or search text: an address in it is not a connection.
+_QUIET = names("echo printf grep egrep fgrep rg ag cat sed awk git true : test [ export")
+
+
+def _runs(call: Invocation, case: Case, *, known: bool) -> None:
+    """A program without a rule of its own: running code is a fact, not a hazard."""
+    found = case.findings
+    found.at_least(Effect.EXEC)
+    found.headline(f"runs `{call.shown}`")
+    found.detail(f"runs code: `{call.shown}`" if not known else f"runs `{call.shown}`")
+    named = recipes.by_name(call.name) if not known else None
+    if named:
+        found.hazard(named, f"`{call.shown}` by its name does this")

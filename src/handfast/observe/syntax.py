@@ -1,0 +1,305 @@
+"""Reads shell text with the bash grammar and lists every simple command in it.
+
+Commands inside substitutions, functions, loops, conditions and here-documents are listed too, whether or
+not they would run: what may run counts as run. Syntax the reader does not know is reported, never skipped.
+"""
+
+from collections.abc import Callable
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+from handfast.observe.commands import Redirect, Simple
+from handfast.observe.variables import Variables
+from handfast.observe.wordreader import KnownOutput, WordReader
+from handfast.observe.words import DYNAMIC, Word, unescape_quoted
+
+_BASH = Language(tree_sitter_bash.language())
+
+
+_SKIPPED = frozenset(
+    {"comment", "heredoc_start", "heredoc_end", "file_descriptor", "variable_name"}
+)
+_SCOPED = frozenset({"subshell", "command_substitution", "process_substitution"})
+_BRANCHES = frozenset(
+    {
+        "if_statement",
+        "elif_clause",
+        "else_clause",
+        "while_statement",
+        "case_statement",
+        "case_item",
+        "function_definition",
+        "c_style_for_statement",
+    }
+)
+_BLOCKS = frozenset({"program", "compound_statement", "do_group", "negated_command"})
+# Tests and arithmetic hold words, never commands of their own; only their substitutions matter.
+_EXPRESSIONS = frozenset(
+    {
+        "test_command",
+        "unary_expression",
+        "binary_expression",
+        "ternary_expression",
+        "postfix_expression",
+        "parenthesized_expression",
+        "subscript",
+    }
+)
+_WORDS = frozenset(
+    {
+        "word",
+        "number",
+        "string",
+        "raw_string",
+        "ansi_c_string",
+        "translated_string",
+        "concatenation",
+        "simple_expansion",
+        "expansion",
+        "arithmetic_expansion",
+        "brace_expression",
+        "extglob_pattern",
+        "regex",
+        "test_operator",
+        "special_variable_name",
+        "array",
+    }
+)
+
+
+class Reader:
+    """One pass over one text. `commands` and `notes` hold what was found."""
+
+    def __init__(self, text: str, variables: Variables, known_output: KnownOutput) -> None:
+        self.bytes = text.encode("utf-8", "replace")
+        self.commands: list[Simple] = []
+        self.notes: list[str] = []
+        self.variables = variables
+        self._nested = False
+        self._words = WordReader(self.bytes, variables, known_output, self._substitution)
+        self._statements: dict[str, Callable[[Node, Simple | None], Simple | None]] = {
+            "list": self._list,
+            "pipeline": self._pipeline,
+            "for_statement": self._for,
+            "command": self._command,
+            "declaration_command": self._declaration,
+            "unset_command": self._declaration,
+            "variable_assignment": self._assignment,
+            "variable_assignments": self._assignment,
+            "redirected_statement": self._redirected,
+        }
+
+    def read(self) -> None:
+        root = Parser(_BASH).parse(self.bytes).root_node
+        if root.has_error:
+            self.notes.append("unparsable")
+        self._walk(root, None)
+
+    # -- statements
+
+    def _walk(self, node: Node, feeder: Simple | None) -> Simple | None:
+        """Lists the commands under `node`; answers the last of them, which a pipe would read from."""
+        kind = node.type
+        if kind in _SKIPPED:
+            return None
+        if kind in _WORDS or kind in _EXPRESSIONS:
+            self._words.look_inside(node)
+            return None
+        if kind in _BLOCKS:
+            return self._walk_all(node, feeder)
+        if kind in _SCOPED:
+            with self.variables.scoped():
+                return self._walk_all(node, feeder)
+        if kind in _BRANCHES:
+            with self.variables.conditional():
+                return self._walk_all(node, feeder)
+        handler = self._statements.get(kind)
+        if handler is None:
+            if kind != "ERROR":
+                self.notes.append("unread-syntax")
+            return self._walk_all(node, feeder)
+        return handler(node, feeder)
+
+    def _walk_all(self, node: Node, feeder: Simple | None) -> Simple | None:
+        last: Simple | None = None
+        for child in node.named_children:
+            last = self._walk(child, feeder) or last
+        return last
+
+    def _list(self, node: Node, feeder: Simple | None) -> Simple | None:
+        """`a && b || c`: what the first part sets is certain, the rest is certain only up to its end."""
+        left = node
+        parts: list[Node] = []
+        while left.type == "list":
+            left, *rest = [child for child in left.named_children if child.type != "comment"]
+            parts[:0] = rest
+        last = self._walk(left, feeder)
+        with self.variables.conditional():
+            for child in parts:
+                last = self._walk(child, feeder) or last
+        return last
+
+    def _pipeline(self, node: Node, feeder: Simple | None) -> Simple | None:
+        last = feeder
+        for child in node.named_children:
+            if last is not None:
+                last.piped = True
+            with self.variables.scoped():
+                last = self._walk(child, last) or last
+        return last
+
+    def _for(self, node: Node, feeder: Simple | None) -> Simple | None:
+        name = node.child_by_field_name("variable")
+        values: list[str] = []
+        for value in node.children_by_field_name("value"):
+            values += [word.raw for word in self._words.read(value)]
+        body = node.child_by_field_name("body")
+        with self.variables.conditional():
+            if name is not None:
+                self.variables.bind(
+                    self._words.text(name), values or [DYNAMIC], kept_marks=True
+                )
+            return self._walk(body, feeder) if body is not None else None
+
+    def _command(self, node: Node, feeder: Simple | None) -> Simple | None:
+        command = self._start(feeder)
+        for child in node.children:
+            kind = child.type
+            if kind == "variable_assignment":
+                command.assigns += self._assigned(child)
+            elif kind == "herestring_redirect":
+                command.stdin = self._words.one(child.named_children[-1])
+            elif kind == "file_redirect":
+                command.redirects += self._redirects(child)
+            elif kind == "command_name":
+                command.argv += (
+                    self._words.read(child.children[0])
+                    if child.children
+                    else self._words.read(child)
+                )
+            elif kind != "comment":
+                command.argv += self._words.read(child)
+        return self._emit(command)
+
+    def _declaration(self, node: Node, feeder: Simple | None) -> Simple | None:
+        command = self._start(feeder)
+        command.argv = [Word(node.children[0].type)]
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                for name, value in self._assigned(child):
+                    command.assigns.append((name, value))
+                    self.variables.bind(name, [value.raw])
+                    command.argv.append(Word(f"{name}={value.raw}", value.sources))
+            else:
+                command.argv += self._words.read(child)
+        return self._emit(command)
+
+    def _assignment(self, node: Node, feeder: Simple | None) -> Simple | None:
+        command = self._start(feeder)
+        nodes = [node] if node.type == "variable_assignment" else node.named_children
+        for child in nodes:
+            pairs = self._assigned(child)
+            command.assigns += pairs
+            self.variables.bind(pairs[0][0], [value.raw for _, value in pairs])
+        return self._emit(command)
+
+    def _redirected(self, node: Node, feeder: Simple | None) -> Simple | None:
+        body = node.child_by_field_name("body")
+        first = len(self.commands)
+        last = self._walk(body, feeder) if body is not None else None
+        if last is None:
+            last = self._emit(self._start(feeder))
+        inside = self.commands[first:]
+        for child in node.children_by_field_name("redirect"):
+            if child.type == "file_redirect":
+                last.redirects += self._redirects(child)
+            elif child.type == "herestring_redirect":
+                _feed(inside, self._words.one(child.named_children[-1]))
+            elif child.type == "heredoc_redirect":
+                last = self._heredoc(child, last, inside)
+            else:
+                self.notes.append("unread-syntax")
+        return last
+
+    def _heredoc(self, node: Node, owner: Simple, inside: list[Simple]) -> Simple:
+        start = next((c for c in node.children if c.type == "heredoc_start"), None)
+        body = next((c for c in node.children if c.type == "heredoc_body"), None)
+        quoted = start is not None and any(
+            mark in self._words.text(start) for mark in "'\"\\"
+        )
+        if body is not None:
+            _feed(
+                inside, Word(self._words.text(body)) if quoted else self._heredoc_text(body)
+            )
+        last = owner
+        for child in node.named_children:
+            if child.type == "file_redirect":
+                owner.redirects += self._redirects(child)
+            elif child.type == "pipeline":
+                last = self._walk(child, owner) or last
+            elif child.type not in {"heredoc_start", "heredoc_body", "heredoc_end"}:
+                words = child.type in _WORDS
+                if words:
+                    owner.argv += self._words.read(child)
+                else:
+                    with self.variables.conditional():
+                        last = self._walk(child, None) or last
+        return last
+
+    def _heredoc_text(self, body: Node) -> Word:
+        with self._words.collecting() as sources:
+            text = self._words.spliced(body, unescape_quoted)
+        return Word(text[0] if len(text) == 1 else DYNAMIC, tuple(sources))
+
+    def _start(self, feeder: Simple | None) -> Simple:
+        return Simple(
+            [], feeder=feeder, fed=feeder is not None, cwds=self.variables.cwds, nested=self._nested
+        )
+
+    def _emit(self, command: Simple) -> Simple:
+        command.sources = tuple(self._words.sources)
+        self.commands.append(command)
+        self.variables.follow(command)
+        return command
+
+    def _redirects(self, node: Node) -> list[Redirect]:
+        operator = next(
+            (c.type for c in node.children if c.type[0] in "<>&" and not c.is_named), ">"
+        )
+        targets = node.children_by_field_name("destination")
+        return [Redirect(operator, word) for target in targets for word in self._words.read(target)]
+
+    def _assigned(self, node: Node) -> list[tuple[str, Word]]:
+        """Name and possible values of one assignment. An addition to a variable is not resolved."""
+        name, *rest = node.named_children
+        if name.type == "subscript":
+            self._words.look_inside(name)
+        label = self._words.text(name).split("[", 1)[0]
+        with self._words.collecting() as sources:
+            values = self._words.pieces(rest[-1], quoted=True) if rest else [""]
+        if b"+=" in self.bytes[name.start_byte : name.end_byte + 2] or name.type == "subscript":
+            values = [DYNAMIC]
+        return [(label, Word(value, tuple(sources))) for value in values]
+
+    def _substitution(self, node: Node) -> list[Simple]:
+        first = len(self.commands)
+        nested, self._nested = self._nested, True
+        with self.variables.scoped():
+            if any(child.type == "file_redirect" for child in node.children):
+                command = self._start(None)
+                command.argv = [Word("cat")]
+                for child in node.children_by_field_name("redirect"):
+                    command.redirects += self._redirects(child)
+                self._emit(command)
+            else:
+                self._walk_all(node, None)
+        self._nested = nested
+        return self.commands[first:]
+
+
+def _feed(inside: list[Simple], text: Word) -> None:
+    """Gives a here-document to every command of the statement it is attached to that reads no pipe."""
+    for command in inside:
+        if command.stdin is None and not (command.fed and len(inside) > 1):
+            command.stdin = text

@@ -1,0 +1,305 @@
+"""Programs that run another command: the command behind them is what matters."""
+
+import re
+from dataclasses import replace
+
+from handfast.core.domain.action import Effect
+from handfast.observe.case import Case, Invocation
+from handfast.observe.outputs import files_listed, find_matches, find_roots
+from handfast.observe.words import BENEATH, DYNAMIC, Word
+
+# Options that take a value, and how many words stand before the command.
+_PLAIN: dict[str, tuple[str, int]] = {
+    "nohup": ("", 0),
+    "time": ("-f -o --format --output", 0),
+    "nice": ("-n --adjustment", 0),
+    "ionice": ("-c -n -p --class --classdata", 0),
+    "timeout": ("-s -k --signal --kill-after", 1),
+    "gtimeout": ("-s -k --signal --kill-after", 1),
+    "stdbuf": ("-i -o -e --input --output --error", 0),
+    "setsid": ("", 0),
+    "builtin": ("", 0),
+    "exec": ("-a", 0),
+    "busybox": ("", 0),
+    "toybox": ("", 0),
+    "unbuffer": ("", 0),
+    "chronic": ("", 0),
+    "caffeinate": ("-t -w", 0),
+    "strace": ("-e -o -p -s -u -P", 0),
+    "ltrace": ("-e -o -p -s -u", 0),
+    "coproc": ("", 0),
+    "npx": ("-p --package -w --workspace", 0),
+    "bunx": ("", 0),
+    "uvx": ("--from --with --python -p --with-editable", 0),
+    "xvfb-run": ("-n -s -e -f --server-num --server-args --error-file", 0),
+    "dbus-run-session": ("", 0),
+    "firejail": ("", 0),
+    "bwrap": ("", 0),
+    "arch": ("", 0),
+    "setarch": ("", 0),
+    "taskset": ("-c -p", 0),
+    "numactl": ("-m -N -C", 0),
+    "parallel": ("-j -a --jobs --arg-file -I", 0),
+    "entr": ("", 0),
+}
+_PRIVILEGED: dict[str, tuple[str, int]] = {
+    "sudo": ("-u -g -h -p -C -T -r -t -R -D --user --group --host --prompt --chdir", 0),
+    "doas": ("-u -C", 0),
+    "pkexec": ("--user", 0),
+    "run0": ("-u --user", 0),
+    "chroot": ("", 1),
+    "nsenter": ("-t --target", 0),
+    "unshare": ("", 0),
+}
+_CONTAINER_OPTIONS = (
+    "-u -w -e -v -p --name --user --workdir --env --volume --publish --network --entrypoint --mount"
+    " --env-file --platform --memory -m --cpus --hostname -h --add-host --label -l"
+)
+# Programs whose sub-command runs another program.
+_RUNNERS: dict[str, dict[str, tuple[str, int]]] = {
+    "uv": {
+        "run": ("--with --python -p --group --extra --package --project --directory --env-file", 0)
+    },
+    "poetry": {"run": ("", 0)},
+    "pipenv": {"run": ("", 0)},
+    "pdm": {"run": ("-p --project", 0)},
+    "hatch": {"run": ("-e --env", 0)},
+    "rye": {"run": ("", 0)},
+    "pixi": {"run": ("-e --environment", 0)},
+    "conda": {"run": ("-n -p --name --prefix --cwd", 0)},
+    "mamba": {"run": ("-n -p --name --prefix --cwd", 0)},
+    "pipx": {"run": ("--spec --python", 0)},
+    "bundle": {"exec": ("", 0)},
+    "npm": {"exec": ("-p --package", 0), "x": ("-p --package", 0)},
+    "pnpm": {"exec": ("", 0), "dlx": ("--package", 0)},
+    "yarn": {"exec": ("", 0), "dlx": ("-p", 0)},
+    "bun": {"x": ("", 0)},
+    "direnv": {"exec": ("", 1)},
+    "doppler": {"run": ("-p -c --project --config", 0)},
+    "op": {"run": ("--env-file", 0)},
+    "aws-vault": {"exec": ("", 1)},
+    "docker": {
+        "exec": ("-u -w -e --user --workdir --env --env-file", 1),
+        "run": (
+            _CONTAINER_OPTIONS,
+            1,
+        ),
+    },
+    "kubectl": {"exec": ("-n -c --namespace --container --context", 1)},
+}
+_RUNNERS["podman"] = _RUNNERS["docker"]
+_RUNNERS["oc"] = _RUNNERS["kubectl"]
+
+
+def behind(words: list[Word], with_value: str, skipped: int) -> list[list[Word]]:
+    """The command behind a wrapper's options. Where an unknown option may take a value: both readings."""
+    known = frozenset(with_value.split())
+    index, unsure = 0, False
+    while index < len(words) and (words[index].is_option or _is_number(words[index])):
+        text = words[index].text
+        index += 1
+        unsure = False
+        if text == "--":
+            break
+        if text in known:
+            index += 1
+        elif "=" not in text and not any(text.startswith(k) for k in known if len(k) == 2):
+            unsure = True
+    start = index + skipped
+    readings = [words[start:]]
+    if unsure and start + 1 < len(words):
+        readings.append(words[start + 1 :])
+    return [reading[1:] if reading and reading[0].text == "--" else reading for reading in readings]
+
+
+def _is_number(word: Word) -> bool:
+    return word.text.startswith("+") and word.text[1:].isdigit()
+
+
+def plain(call: Invocation, case: Case) -> None:
+    options, skipped = _PLAIN[call.name]
+    for reading in behind(call.args, options, skipped):
+        case.argv(reading, call.simple)
+
+
+def privileged(call: Invocation, case: Case) -> None:
+    case.findings.at_least(Effect.EXEC)
+    options, skipped = _PRIVILEGED[call.name]
+    if call.name != "unshare":
+        case.findings.hazard("priv.sudo", f"runs as another user: `{call.shown}`")
+    for reading in behind(call.args, options, skipped):
+        case.argv(reading, call.simple)
+
+
+def substitute_user(call: Invocation, case: Case) -> None:
+    case.findings.at_least(Effect.EXEC)
+    case.findings.hazard("priv.sudo", f"runs as another user: `{call.shown}`")
+    for flag, value in zip(call.args, call.args[1:], strict=False):
+        if flag.text in {"-c", "--command"}:
+            text(value, call, case)
+
+
+def runner(call: Invocation, case: Case) -> bool:
+    """Handles `uv run …` and its like; answers whether this was one."""
+    table = _RUNNERS.get(call.name)
+    if table is None:
+        return False
+    position = next((i for i, word in enumerate(call.args) if not word.is_option), None)
+    if position is None:
+        return False
+    entry = table.get(call.args[position].text)
+    if entry is None:
+        return False
+    case.findings.at_least(Effect.EXEC)
+    for reading in behind(call.args[position + 1 :], *entry):
+        case.argv(reading, replace(call.simple, stdin=call.simple.stdin))
+    return True
+
+
+def environment(call: Invocation, case: Case) -> None:
+    """`env [options] [NAME=value…] [command…]`; without a command it prints everything it holds."""
+    words = call.args
+    index = 0
+    while index < len(words):
+        text_ = words[index].text
+        if text_ in {"-u", "--unset", "-C", "--chdir"}:
+            index += 2
+        elif text_ in {"-S", "--split-string"} or text_.startswith(("-S", "--split-string=")):
+            attached = (
+                text_.removeprefix("--split-string=").removeprefix("-S") if len(text_) > 2 else ""
+            )
+            rest = [w.text for w in words[index + 1 :]]
+            case.text(" ".join([attached, *rest] if attached else rest), call.simple.cwds)
+            return
+        elif words[index].is_option:
+            index += 1
+        elif re.match(r"[A-Za-z_]\w*=", text_):
+            name, _, _ = text_.partition("=")
+            assign = replace(
+                call.simple,
+                argv=[],
+                redirects=[],
+                assigns=[(name, words[index].cut(len(name) + 1))],
+            )
+            case.run_simple(case, assign)
+            index += 1
+        else:
+            case.argv(words[index:], call.simple)
+            return
+    case.findings.hazard(
+        "secret.access", "prints every environment variable, tokens included", undo=True
+    )
+
+
+def command(call: Invocation, case: Case) -> None:
+    if any(word.text in {"-v", "-V"} for word in call.args[:1]):
+        return
+    case.argv([word for word in call.args if word.text not in {"-p", "--"}], call.simple)
+
+
+def xargs(call: Invocation, case: Case) -> None:
+    known = "-I -n -P -L -d -E -s -a -i --max-args --max-procs --delimiter --arg-file --replace --max-lines"
+    feeder = call.simple.feeder
+    listed = files_listed(feeder) if feeder else None
+    values = [Word(raw) for raw in listed or [DYNAMIC]]
+    replaced = next(
+        (b.text for a, b in zip(call.args, call.args[1:], strict=False) if a.text == "-I"),
+        next(
+            (
+                w.text[2:] or "{}"
+                for w in call.args
+                if w.text.startswith(("-I", "-i")) and w.text != "-I"
+            ),
+            "",
+        ),
+    )
+    for reading in behind(call.args, known, 0):
+        if not reading:
+            continue
+        inner = [put(word, replaced, values) for word in reading] if replaced else [reading, values]
+        case.argv(
+            [word for group in inner for word in group],
+            replace(call.simple, feeder=None, fed=False),
+        )
+
+
+def put(word: Word, placeholder: str, values: list[Word]) -> list[Word]:
+    """`word` with the placeholder replaced by each value."""
+    if placeholder not in word.text:
+        return [word]
+    return [Word(word.raw.replace(placeholder, value.raw), word.sources) for value in values]
+
+
+def find(call: Invocation, case: Case) -> None:
+    matches = [Word(raw) for raw in find_matches(call.args)]
+    texts = call.texts
+    for index, flag in enumerate(texts):
+        if flag == "-delete":
+            case.deletes(matches, call.simple.cwds, recursive=True)
+        elif flag in {"-exec", "-execdir", "-ok", "-okdir"}:
+            rest = call.args[index + 1 :]
+            end = next((i for i, word in enumerate(rest) if word.text in {";", "+"}), len(rest))
+            inner = [each for word in rest[:end] for each in put(word, "{}", matches)]
+            case.argv(inner, replace(call.simple, stdin=None, feeder=None, fed=False))
+        elif flag.startswith(("-fprint", "-fls")) and index + 1 < len(texts):
+            case.writes(call.args[index + 1], call.simple.cwds)
+    roots = len(find_roots(call.args))
+    if any(word.raw.startswith(DYNAMIC) for word in call.args[roots:]):
+        case.findings.opaque(
+            "dynamic-option", "gives `find` options that are only known when it runs"
+        )
+
+
+def text(word: Word, call: Invocation, case: Case) -> None:
+    """A command given as one text, as in `bash -c TEXT`."""
+    if word.dynamic:
+        remote(word, case)
+        case.findings.opaque(
+            "dynamic-code", f"runs text that is only known when it runs: `{word.shown[:80]}`"
+        )
+    case.text(word.text.replace(BENEATH, "./"), call.simple.cwds)
+
+
+DOWNLOADERS = frozenset({"curl", "wget", "fetch", "aria2c", "http", "https"})
+
+
+def remote(word: Word, case: Case) -> None:
+    if any(source.rpartition("/")[2] in DOWNLOADERS for source in word.sources):
+        case.findings.at_least(Effect.NETWORK)
+        case.findings.hazard("exec.remote", "runs code straight from the network")
+
+
+def evaluate(call: Invocation, case: Case) -> None:
+    case.findings.at_least(Effect.EXEC)
+    joined = Word(
+        " ".join(word.text for word in call.args), tuple(s for w in call.args for s in w.sources)
+    )
+    text(joined, call, case)
+
+
+def trap(call: Invocation, case: Case) -> None:
+    if call.args and call.args[0].text not in {"-", "-l", "-p"} and not call.args[0].text.isdigit():
+        text(call.args[0], call, case)
+
+
+def define_alias(call: Invocation, case: Case) -> None:
+    for word in call.args:
+        if "=" in word.text:
+            case.text(word.text.partition("=")[2], call.simple.cwds)
+
+
+HANDLERS = {
+    **dict.fromkeys(_PLAIN, plain),
+    **dict.fromkeys(_PRIVILEGED, privileged),
+    "su": substitute_user,
+    "runuser": substitute_user,
+    "env": environment,
+    "command": command,
+    "xargs": xargs,
+    "gxargs": xargs,
+    "find": find,
+    "gfind": find,
+    "eval": evaluate,
+    "trap": trap,
+    "alias": define_alias,
+}
