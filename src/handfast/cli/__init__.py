@@ -1,7 +1,29 @@
 """The `handfast` command: noun, verb, `--json`.
 
 Lives here: commands as thin functions. Imports of the heavy parts stay inside the commands, so that
-`--help` is quick.
+`--help` is quick. The way in: `catalogue` lists every command, `entry` parses and runs one,
+`failures` turns an error into a message and an exit code, `terminal` is where a person proves
+who they are.
 
 May enter: `server`, `runner`, `client`, and what they rest on.
 """
+
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and give its exit code. Knows no command itself."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words in ([], ["--help"], ["-h"]):
+        from handfast.cli.catalogue import overview
+
+        print(overview())
+        return 0
+    if words == ["--version"]:
+        from handfast import __version__
+
+        print(__version__)
+        return 0
+    from handfast.cli.entry import run
+
+    return run(words)

@@ -1,0 +1,102 @@
+"""Every command in one table: its words, where its function is, what it does in one line.
+
+The overview that `handfast --help` prints is drawn from the table alone: no parser is loaded for it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`target` is `module:name` below `handfast.cli`, imported when the command runs.
+
+    `name` is the second word; '' for a command that stands alone or is its group's default.
+    """
+
+    group: str
+    name: str
+    target: str
+    does: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.group} {self.name}".strip()
+
+
+# Nouns, in the order of the overview.
+GROUPS: Final = {
+    "inbox": "What waits for a person.",
+    "handoff": "Look at a handoff and decide it.",
+    "run": "Give work to an agent, and look at runs.",
+    "task": "Look at delegated work.",
+    "brief": "Write and check briefs.",
+    "agent": "Register agents and manage their tokens.",
+    "hook": "The hook in an agent's harness.",
+    "exec": "Run an approved action.",
+    "audit": "Prove the log, or take it elsewhere.",
+    "serve": "Server and runner.",
+    "runner": "Only the runner.",
+    "doctor": "Check this installation.",
+    "demo": "See it work.",
+}
+
+COMMANDS: Final = (
+    Entry("inbox", "", "inbox:inbox", "List the handoffs that wait, most pressing first."),
+    Entry("handoff", "list", "handoff:list_handoffs", "List handoffs by status, run or task."),
+    Entry("handoff", "show", "handoff:show", "Show one handoff with all its facts."),
+    Entry("handoff", "approve", "decide:approve", "Let exactly this action happen."),
+    Entry("handoff", "reject", "decide:reject", "Refuse it, with a reason."),
+    Entry("handoff", "request-changes", "decide:request_changes", "Send it back with feedback."),
+    Entry("handoff", "answer", "decide:answer", "Answer the open question."),
+    Entry("handoff", "acknowledge", "decide:acknowledge", "Say 'I have it'."),
+    Entry("handoff", "comment", "decide:comment", "Add a comment; decides nothing."),
+    Entry("run", "", "run:app", "Start an agent on a brief, in a worktree of its own."),
+    Entry("run", "list", "run:list_runs", "List runs, newest first."),
+    Entry("run", "show", "run:show", "Show a run and its steps."),
+    Entry("run", "replay", "run:replay", "Fold a run's log again and compare with what is stored."),
+    Entry("task", "list", "task:list_tasks", "List tasks, newest first."),
+    Entry("task", "show", "task:show", "Show a task with its brief and runs."),
+    Entry("brief", "check", "brief:check", "Check a brief and print it as understood."),
+    Entry("brief", "new", "brief:new", "Write a commented template of a brief."),
+    Entry("agent", "add", "agent:add", "Register an agent."),
+    Entry("agent", "list", "agent:list_agents", "List the registered agents."),
+    Entry("agent", "token", "agent:token", "Issue a token; it is shown once."),
+    Entry("agent", "suspend", "agent:suspend", "Deny all that an agent asks from now on."),
+    Entry("agent", "reinstate", "agent:reinstate", "End a suspension."),
+    Entry("agent", "revoke", "agent:revoke", "Make one token invalid."),
+    Entry("hook", "install", "hook:install", "Put the hook into an agent's settings."),
+    Entry("hook", "uninstall", "hook:uninstall", "Take the hook out again."),
+    Entry("hook", "status", "hook:status", "Show mode, pause and where the hook is installed."),
+    Entry("hook", "pause", "hook:pause", "Let everything through for a while; asks for your PIN."),
+    Entry("hook", "resume", "hook:resume", "End a pause early."),
+    Entry("hook", "mode", "hook:mode", "Switch between observe and enforce."),
+    Entry("exec", "", "execute:execute", "Run the action a grant permits, exactly once."),
+    Entry("audit", "verify", "audit:verify", "Verify an exported bundle, offline."),
+    Entry("audit", "export", "audit:export", "Write the whole log into one bundle."),
+    Entry("audit", "head", "audit:head", "Print a signed tree head: keep it elsewhere."),
+    Entry("audit", "key", "audit:key", "Print the public key that heads are signed with."),
+    Entry("serve", "", "serve:serve", "Run the server, the pages and the runner."),
+    Entry("runner", "", "serve:runner", "Run only the runner, for a server elsewhere."),
+    Entry("doctor", "", "doctor:doctor", "Prove that the hook stops what it should."),
+    Entry("demo", "", "demo:demo", "Watch an example agent stop, wait and go on."),
+)
+
+
+def overview() -> str:
+    """The text of `handfast --help`."""
+    width = max(len(e.words) for e in COMMANDS)
+    lines = [
+        "Usage: handfast COMMAND [OPTIONS]",
+        "",
+        "Handoff control plane for software-engineering agents.",
+        "",
+    ]
+    for group in GROUPS:
+        lines += [f"  {e.words:<{width}}  {e.does}" for e in COMMANDS if e.group == group]
+    lines += [
+        "",
+        "Every command takes --json and --help. Data folder: HANDFAST_HOME.",
+        "Exit codes: 2 usage, 3 refused, 4 not permitted, 5 storage, 6 integrity, 7 third party.",
+    ]
+    return "\n".join(lines)

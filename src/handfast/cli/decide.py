@@ -1,0 +1,195 @@
+"""Decisions in the terminal: shown first, then signed with a PIN on the controlling terminal."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from handfast.cli.control import server
+from handfast.cli.output import Json, cell, say, say_json
+from handfast.cli.person import Signature, logged_in, sign
+from handfast.cli.reads import RemoteReads
+from handfast.cli.show import handoff_lines
+from handfast.cli.terminal import Terminal
+from handfast.client import calls
+from handfast.client.request import Request
+from handfast.core.domain.errors import InvalidTransition
+
+_NO_DIGEST = "sha256:" + "0" * 64
+_VERB = {
+    "approve": "Approve",
+    "approve_with_edits": "Approve with edits",
+    "reject": "Reject",
+    "request_changes": "Request changes",
+    "answer": "Answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a decision carries besides its kind."""
+
+    reason: str = ""
+    edited: str = ""
+    answer: str = ""
+
+
+def approve(handoff: str, /, *, reason: str = "", edit: str = "", as_json: Json = False) -> None:
+    """Let exactly this action happen. Asks for your PIN on the terminal.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    reason
+        Why; required at high and critical risk.
+    edit
+        The command as it should run instead: only that may run then.
+    """
+    kind = "approve_with_edits" if edit else "approve"
+    _decide(handoff, kind, Words(reason, edited=edit), as_json=as_json)
+
+
+def reject(handoff: str, /, *, reason: str = "", as_json: Json = False) -> None:
+    """Refuse it. Asks for your PIN on the terminal.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    reason
+        Why; the agent gets it. Asked for when left out.
+    """
+    _decide(handoff, "reject", Words(reason), as_json=as_json, ask_reason=True)
+
+
+def request_changes(handoff: str, /, *, reason: str = "", as_json: Json = False) -> None:
+    """Send it back with feedback. Asks for your PIN on the terminal.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    reason
+        What should be different; the agent gets it. Asked for when left out.
+    """
+    _decide(handoff, "request_changes", Words(reason), as_json=as_json, ask_reason=True)
+
+
+def answer(handoff: str, text: str = "", /, *, reason: str = "", as_json: Json = False) -> None:
+    """Answer the open question. Asks for your PIN on the terminal.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    text
+        The answer. Asked for when left out.
+    reason
+        Why.
+    """
+    _decide(handoff, "answer", Words(reason, answer=text), as_json=as_json)
+
+
+def _decide(
+    handoff_id: str, kind: str, words: Words, *, as_json: bool, ask_reason: bool = False
+) -> None:
+    attempt = calls.decide(handoff_id, kind, _NO_DIGEST)
+    with logged_in(f"{kind} {handoff_id}", attempt) as (control, terminal):
+        shown = RemoteReads(control).handoff(handoff_id)
+        _check_offered(shown, kind)
+        for line in handoff_lines(shown):
+            terminal.say(line)
+        terminal.say()
+        words = _complete(terminal, shown, kind, words, ask_reason=ask_reason)
+        if words.edited:
+            terminal.say(f"Instead, only this will run:\n  {words.edited}")
+        signed = sign(terminal, f"{_VERB[kind]}, for digest {shown['presented_digest']}")
+        done = control.send(_call(shown, kind, words, signed))
+        signed.remember()
+    _print(done, handoff_id, kind, as_json=as_json)
+
+
+def _check_offered(shown: dict[str, Any], kind: str) -> None:
+    """A refusal before the PIN is asked. The server checks again."""
+    if not shown.get("waiting", True):
+        decided = shown.get("decision")
+        who = f": {decided['kind']} by {decided['by_name']} at {decided['at']}" if decided else ""
+        raise InvalidTransition(
+            f"handoff `{shown['handoff_id']}` is {shown['status']}{who}",
+            hint=f"See `handfast handoff show {shown['handoff_id']}`.",
+        )
+    if kind not in shown["offered"]:
+        raise InvalidTransition(
+            f"handoff `{shown['handoff_id']}` cannot be decided with `{kind}`",
+            hint=f"It offers: {', '.join(shown['offered'])}.",
+        )
+
+
+def _complete(
+    terminal: Terminal, shown: dict[str, Any], kind: str, words: Words, *, ask_reason: bool
+) -> Words:
+    """Ask for what is still needed."""
+    if kind == "answer" and not words.answer.strip():
+        words = replace(words, answer=terminal.ask("Answer"))
+    needs = ask_reason or (kind != "answer" and shown["risk"] in ("high", "critical"))
+    if needs and not words.reason.strip():
+        words = replace(words, reason=terminal.ask("Reason"))
+    return words
+
+
+def _call(shown: dict[str, Any], kind: str, words: Words, signed: Signature) -> Request[Any]:
+    return calls.decide(
+        shown["handoff_id"],
+        kind,
+        shown["presented_digest"],
+        reason=words.reason,
+        edited_call=words.edited or None,
+        answer=words.answer,
+        person=signed.login,
+        pin=signed.pin,
+    )
+
+
+def _print(done: dict[str, Any], handoff_id: str, kind: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json(done)
+        return
+    by = (done.get("decision") or {}).get("by_name", "")
+    say(f"{handoff_id}: {kind}{f' by {cell(by)}' if by else ''}")
+    if grant := (done.get("grant") or {}).get("grant_id"):
+        say(f"grant {grant}")
+
+
+def acknowledge(handoff: str, /, *, as_json: Json = False) -> None:
+    """Say 'I have it', so that others look elsewhere. Asks for your PIN on the terminal.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    """
+    attempt = calls.about_handoff(handoff, "acknowledge", {})
+    with logged_in(f"acknowledge {handoff}", attempt) as (control, terminal):
+        signed = sign(terminal, f"Acknowledge {handoff}")
+        done = control.send(calls.about_handoff(handoff, "acknowledge", signed.fields))
+        signed.remember()
+    if as_json:
+        say_json(done)
+    else:
+        say(f"{handoff}: you have it")
+
+
+def comment(handoff: str, text: str, /, *, as_json: Json = False) -> None:
+    """Add a comment, in the operator's name. Decides nothing, and the agent does not get it.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    text
+        What to say.
+    """
+    done = server().send(calls.about_handoff(handoff, "comments", {"text": text}))
+    if as_json:
+        say_json(done)
+    else:
+        say(f"{handoff}: comment added")

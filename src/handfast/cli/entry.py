@@ -1,0 +1,90 @@
+"""Parses a command line, runs the command, and answers with an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+
+from handfast import __version__
+from handfast.cli.catalogue import COMMANDS, GROUPS
+from handfast.cli.failures import INTERRUPTED, exit_code, report
+from handfast.core.domain.errors import HandfastError, StorageError, UsageError
+
+BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
+
+
+def build() -> App:
+    """The parser with every command of the catalogue. Functions are imported when they run."""
+    app = App(
+        name="handfast",
+        help="Handoff control plane for software-engineering agents.",
+        version=__version__,
+        help_formatter="plain",
+        default_parameter=Parameter(show_default=False),
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for group, does in GROUPS.items():
+        entries = [e for e in COMMANDS if e.group == group]
+        alone = [e for e in entries if not e.name]
+        if alone:
+            app.command(f"handfast.cli.{alone[0].target}", name=group, help=alone[0].does)
+            continue
+        sub = App(name=group, help=does)
+        for e in entries:
+            sub.command(f"handfast.cli.{e.target}", name=e.name, help=e.does)
+        app.command(sub)
+    return app
+
+
+def run(words: Sequence[str]) -> int:
+    """Never raises for what may go wrong: prints it and gives the exit code."""
+    as_json = _wants_json(words)
+    _never_fail_to_print()
+    try:
+        result = _call(words)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except HandfastError as error:
+        report(error, as_json=as_json)
+        return exit_code(error)
+    except BrokenPipeError:
+        # Python flushes at exit and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        refused = StorageError(
+            f"the system refused: {error}",
+            hint="Check that the path exists, that you may use it and that the disk is not full.",
+        )
+        report(refused, as_json=as_json)
+        return exit_code(refused)
+    return result
+
+
+def _call(words: Sequence[str]) -> int:
+    """The command's exit code. A wrong command line is a UsageError."""
+    try:
+        result = build()(list(words), print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        group = words[0] if words and words[0] in GROUPS else ""
+        raise UsageError(
+            str(error).splitlines()[0], hint=f"See `handfast {group} --help`.".replace("  ", " ")
+        ) from None
+    sys.stdout.flush()
+    return result if isinstance(result, int) else 0
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether errors are to be JSON. What follows `--` belongs to another program."""
+    ours = words[: words.index("--")] if "--" in words else words
+    return "--json" in ours
+
+
+def _never_fail_to_print() -> None:
+    """A terminal that cannot show a character gets its code point instead of a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

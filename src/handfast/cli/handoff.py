@@ -1,0 +1,65 @@
+"""`handfast handoff list` and `show`."""
+
+from handfast.cli.output import Json, say, say_json, short_time, show_table
+from handfast.cli.reads import check_status, reads
+from handfast.cli.show import handoff_lines
+
+HEADS = ("id", "risk", "ask", "agent", "waiting since (UTC)", "status")
+
+
+def list_handoffs(
+    *,
+    status: str = "waiting",
+    run: str = "",
+    task: str = "",
+    limit: int = 50,
+    as_json: Json = False,
+) -> None:
+    """List handoffs.
+
+    Parameters
+    ----------
+    status
+        `waiting` (most pressing first), `decided`, `closed` or `all`.
+    run
+        Only those of this run.
+    task
+        Only those of this task.
+    limit
+        At most so many.
+    """
+    with reads() as source:
+        items = source.handoffs(check_status(status), run_id=run, task_id=task, limit=limit)
+    if as_json:
+        say_json({"items": items})
+    else:
+        show_table(HEADS, [row(h) for h in items], f"No handoff is {status}.")
+
+
+def row(h: dict[str, object]) -> tuple[object, ...]:
+    """One handoff as cells under `HEADS`."""
+    return (
+        h["handoff_id"],
+        h["risk"],
+        h["ask"],
+        h["agent_name"],
+        short_time(h["requested_at"]),
+        h["status"],
+    )
+
+
+def show(handoff: str, /, *, as_json: Json = False) -> None:
+    """Show one handoff with all its facts.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    """
+    with reads() as source:
+        found = source.handoff(handoff)
+    if as_json:
+        say_json(found)
+        return
+    for line in handoff_lines(found):
+        say(line)

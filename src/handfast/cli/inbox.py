@@ -1,0 +1,84 @@
+"""`handfast inbox`: what waits for a person."""
+
+import sys
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from handfast.cli.handoff import HEADS, row
+from handfast.cli.output import Json, cell, note, say, say_json, show_table
+from handfast.cli.reads import Reads, reads
+from handfast.core.domain.errors import Unavailable
+
+_EVERY_S = 1.0
+
+
+def inbox(
+    *,
+    watch: Annotated[bool, Parameter(negative=())] = False,
+    limit: int = 50,
+    as_json: Json = False,
+) -> None:
+    """List the handoffs that wait, most pressing first.
+
+    Parameters
+    ----------
+    watch
+        Stay and show changes as they come. With `--json` or into a pipe: one line for each new
+        handoff. End it with Ctrl-C.
+    limit
+        At most so many.
+    """
+    with reads() as source:
+        if watch:
+            _watch(source, limit, as_json=as_json)
+            return
+        items = source.handoffs("waiting", limit=limit)
+    if as_json:
+        say_json({"items": items})
+        return
+    show_table(HEADS, [row(h) for h in items], "Nothing waits.")
+    if items and sys.stdout.isatty():
+        note("Decide: handfast handoff approve ID (or reject, request-changes, answer)")
+
+
+def _watch(source: Reads, limit: int, *, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        _stream(source, limit, as_json=as_json)
+    else:
+        _live(source, limit)
+
+
+def _stream(source: Reads, limit: int, *, as_json: bool) -> None:
+    known: set[str] = set()
+    while True:
+        items = source.handoffs("waiting", limit=limit)
+        for item in items:
+            if item["handoff_id"] not in known:
+                if as_json:
+                    say_json(item)
+                else:
+                    say("\t".join(cell(value) for value in row(item)))
+        sys.stdout.flush()
+        known = {str(item["handoff_id"]) for item in items}
+        time.sleep(_EVERY_S)
+
+
+def _live(source: Reads, limit: int) -> None:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from handfast.cli.output import rich_table
+
+    with Live(auto_refresh=False, screen=False) as live:
+        while True:
+            try:
+                items = source.handoffs("waiting", limit=limit)
+                count = f"{len(items)} waiting" if items else "Nothing waits."
+                cells = [[cell(value) for value in row(h)] for h in items]
+                live.update(Group(rich_table(HEADS, cells), Text(count)), refresh=True)
+            except Unavailable as error:  # a server that restarts is back in a moment
+                live.update(Text(f"{cell(error.message)}. Trying again."), refresh=True)
+            time.sleep(_EVERY_S)

@@ -1,0 +1,188 @@
+"""`handfast run`: give work to an agent, and look at runs."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from handfast.cli.catalogue import COMMANDS
+from handfast.cli.output import Json, say, say_json, short_time, show_fields, show_table
+from handfast.cli.reads import reads
+from handfast.core.domain.errors import UsageError
+
+_DOES = {e.name: e.does for e in COMMANDS if e.group == "run"}
+app = App(name="run", help=_DOES[""])
+
+
+@app.default
+def start(
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    repo: Path | None = None,
+    brief: Path | None = None,
+    target: str = "",
+    agent: str = "",
+    harness: str = "",
+    mode: Literal["enforce", "observe"] = "enforce",
+    detach: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Json = False,
+) -> int:
+    """Start an agent on a brief, in a worktree of its own, and follow it to its end.
+
+    The exit code tells the outcome: 0 merged or nothing to change, 1 failed, 3 rejected or
+    withdrawn, 7 the agent never started. Ctrl-C stops following; the run goes on.
+
+    Parameters
+    ----------
+    command
+        The agent's command line, after `--`: `-- claude -p 'Read the brief.'`
+    repo
+        The git repository to work on.
+    brief
+        The brief, in YAML: see `handfast brief new`.
+    target
+        The branch that approved work is merged to. The one checked out, when left out.
+    agent
+        The registered agent's name. The program's name when left out; registered when it is new.
+    harness
+        `claude-code` (stopped at its hook) or `none`. Told from the program when left out.
+    mode
+        `enforce` stops risky calls for a decision, `observe` only records them.
+    detach
+        Print the run's id and return at once.
+    """
+    from handfast.cli.follow import follow
+    from handfast.cli.start import Order, place
+
+    if not command:
+        raise UsageError(
+            "the agent's command is missing",
+            hint="Give it after --: handfast run --repo PATH --brief FILE -- claude -p 'Go.'",
+        )
+    if repo is None or brief is None:
+        missing = "--repo" if repo is None else "--brief"
+        raise UsageError(f"`{missing}` is missing", hint="See `handfast run --help`.")
+    order = Order(command, repo, brief, target, agent, harness, mode)
+    placed = place(order, quiet=as_json)
+    if detach:
+        if as_json:
+            say_json(placed.run)
+        else:
+            say(placed.run["run_id"])
+        return 0
+    return follow(placed.control, placed.run["run_id"], as_json=as_json)
+
+
+@app.command(name="list", help=_DOES["list"])
+def list_runs(*, task: str = "", limit: int = 50, as_json: Json = False) -> None:
+    """List runs, newest first.
+
+    Parameters
+    ----------
+    task
+        Only those of this task.
+    limit
+        At most so many.
+    """
+    with reads() as source:
+        items = source.runs(task_id=task, limit=limit)
+    if as_json:
+        say_json({"items": items})
+        return
+    rows = [
+        (
+            r["run_id"],
+            r.get("outcome") or r["status"],
+            r["agent_name"],
+            r.get("repository") or r.get("cwd", ""),
+            (r.get("counts") or {}).get("steps", 0),
+            short_time(r["created_at"]),
+        )
+        for r in items
+    ]
+    heads = ("id", "status", "agent", "repository", "steps", "created (UTC)")
+    show_table(heads, rows, "No runs yet.")
+
+
+@app.command(help=_DOES["show"])
+def show(run: str, /, *, as_json: Json = False) -> None:
+    """Show a run and its steps.
+
+    Parameters
+    ----------
+    run
+        Its id, `run_…`.
+    """
+    with reads() as source:
+        found = source.run(run)
+        steps = source.steps(run)
+        handoffs = source.handoffs("all", run_id=run)
+    if as_json:
+        say_json({**found, "steps": steps, "handoffs": handoffs})
+        return
+    show_fields(_fields(found))
+    say()
+    for step in steps:
+        say(step_line(step))
+    for h in handoffs:
+        say(f"{h['handoff_id']}  {h['status']}  {h['ask']}")
+
+
+def _fields(run: dict[str, Any]) -> dict[str, object]:
+    counts = run.get("counts") or {}
+    return {
+        "run": run["run_id"],
+        "status": run.get("outcome") or run["status"],
+        "mode": run["mode"],
+        "agent": run["agent_name"],
+        "task": run.get("task_id", ""),
+        "repository": run.get("repository") or run.get("cwd", ""),
+        "branch": run.get("branch", ""),
+        "command": " ".join(run.get("command") or []),
+        "created": short_time(run["created_at"]),
+        "exit": run.get("exit_code"),
+        "reason": run.get("exit_reason", ""),
+        "cost": f"{run.get('cost_usd', '0')} USD, {run.get('turns', 0)} turns",
+        "counts": ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in counts.items() if v),
+        "output": (run.get("output") or "")[-2000:],
+    }
+
+
+def step_line(step: dict[str, Any]) -> str:
+    """One step on one line: when, which tool, what it does, what became of it."""
+    verdict = step.get("verdict", "")
+    code = step.get("exit_code")
+    ended = f", exit {code}" if code is not None else ", failed" if step.get("failed") else ""
+    at = str(step.get("at", ""))[11:19]
+    tool, summary = step.get("tool", ""), step.get("summary", "")
+    return " ".join(f"{at}  {verdict:<8} {tool}  {summary}{ended}".splitlines())
+
+
+@app.command(help=_DOES["replay"])
+def replay(
+    run: str = "",
+    /,
+    *,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    verify: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Json = False,
+) -> int:
+    """Fold the log again. Exit code 6 when a stored state is not the fold of its events.
+
+    Parameters
+    ----------
+    run
+        The run's id, `run_…`.
+    every
+        Every stream of the log instead of one run's.
+    verify
+        Compare with the stored states instead of printing the events.
+    """
+    from handfast.cli import replay as replays
+
+    if bool(run) == every:
+        raise UsageError("give one run id, or `--all`", hint="See `handfast run replay --help`.")
+    if verify:
+        return replays.verify(run, as_json=as_json)
+    if every:
+        raise UsageError("`--all` needs `--verify`", hint="handfast run replay --all --verify")
+    return replays.story(run, as_json=as_json)

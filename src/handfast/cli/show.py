@@ -1,0 +1,87 @@
+"""Handoffs and runs as text: the facts first, the agent's own words marked as such."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from handfast.cli.output import cell, short_time, shown
+
+_MAX_EXACT = 8_000
+_MAX_SAID = 2_000
+
+
+def handoff_lines(h: dict[str, Any]) -> Iterator[str]:
+    """All a person needs before deciding."""
+    package = h["package"]
+    what = package["what_will_happen"]
+    yield f"{h['handoff_id']}  {h['kind']}, {h['risk']} risk, {h['status']}"
+    yield ""
+    yield f"Ask      {cell(h['ask'])}"
+    yield f"Why now  {cell(h.get('why_now') or package.get('why_now', ''))}"
+    yield f"Agent    {cell(h['agent_name'])}{_in(h)}"
+    if h.get("due_at"):
+        yield f"Due      {short_time(h['due_at'])} UTC"
+    yield f"Digest   {h.get('presented_digest', '')}"
+    yield ""
+    yield "What will happen"
+    yield _indented(shown(what["text"], _MAX_EXACT))
+    yield from _facts(what)
+    yield from _listed("Not seen", package.get("not_seen") or [])
+    yield from _evidence(package.get("evidence") or [])
+    if package.get("open_question"):
+        yield ""
+        yield f"Question  {cell(package['open_question'], 500)}"
+    if package.get("agent_says"):
+        yield ""
+        yield "The agent says (its own words, not checked)"
+        yield _indented(shown(package["agent_says"], _MAX_SAID))
+    yield from _result(h)
+
+
+def _in(h: dict[str, Any]) -> str:
+    place = h.get("repository")
+    return f" in {cell(place)}" if place else ""
+
+
+def _facts(what: dict[str, Any]) -> Iterator[str]:
+    yield from _listed("", what.get("details") or [])
+    if what.get("hazards"):
+        yield f"  hazards: {cell(', '.join(what['hazards']))}"
+    if what.get("opaque"):
+        yield f"  could not be read: {cell(', '.join(what['opaque']))}"
+    undo = {True: "yes", False: "no", None: "not known"}[what.get("reversible")]
+    yield f"  can be undone: {undo}"
+
+
+def _listed(title: str, items: list[Any]) -> Iterator[str]:
+    if items and title:
+        yield ""
+        yield title
+    yield from (f"  - {cell(item, 500)}" for item in items)
+
+
+def _evidence(evidence: list[dict[str, Any]]) -> Iterator[str]:
+    if not evidence:
+        return
+    yield ""
+    yield "Evidence"
+    for e in evidence:
+        result = f": {cell(e['result'])}" if e.get("result") else ""
+        yield f"  - [{cell(e.get('status', 'unverified'))}] {cell(e['claim'], 500)}{result}"
+
+
+def _result(h: dict[str, Any]) -> Iterator[str]:
+    if d := h.get("decision"):
+        yield ""
+        yield f"Decided  {d['kind']} by {cell(d['by_name'])} at {short_time(d['at'])} UTC"
+        if d.get("reason"):
+            yield _indented(shown(d["reason"], _MAX_SAID))
+    if x := h.get("effect"):
+        code = "" if x.get("exit_code") is None else f", exit code {x['exit_code']}"
+        yield f"Effect   {cell(x['outcome'])}{code}"
+    for line in h.get("timeline") or []:
+        if line["type"] == "handoff.commented":
+            yield f"Comment  {cell(line['who'])}: {cell(line['text'], 500)}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines() or [""])

@@ -1,0 +1,101 @@
+"""Places an order for a run: everything is checked before anything is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handfast.cli.brief import load_brief
+from handfast.cli.control import Control, server
+from handfast.cli.output import note
+from handfast.client import calls
+from handfast.core.domain.errors import UsageError
+
+CLAUDE_CODE, NO_HARNESS = "claude-code", "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `handfast run` was asked for; empty texts are told from the rest."""
+
+    command: tuple[str, ...]
+    repository: Path
+    brief: Path
+    target: str = ""
+    agent: str = ""
+    harness: str = ""
+    mode: str = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    control: Control
+    run: dict[str, Any]
+
+
+def place(order: Order, *, quiet: bool = False) -> Placed:
+    """Check brief and repository, then make task and run. Raises UsageError, Unavailable."""
+    from handfast.runner.repository import check_repository
+
+    _, brief = load_brief(order.brief)
+    harness = _harness(order)
+    target = order.target or checked_out(order.repository)
+    try:
+        facts = check_repository(order.repository, target)
+    except UsageError as error:
+        if target:
+            raise
+        raise _no_branch(error, order.repository) from None
+    control = server()
+    agent_id = _agent(control, order, harness)
+    task = control.send(calls.create_task(brief, str(facts.root), target))
+    run = control.send(
+        calls.create_run(
+            task["task_id"], order.command, harness=harness, mode=order.mode, agent_id=agent_id
+        )
+    )
+    if not quiet:
+        for line in facts.notes:
+            note(f"Note: {line}")
+    return Placed(control, run)
+
+
+def _harness(order: Order) -> str:
+    if not order.harness:
+        return CLAUDE_CODE if Path(order.command[0]).name == "claude" else NO_HARNESS
+    if order.harness not in (CLAUDE_CODE, NO_HARNESS):
+        raise UsageError(
+            f"`--harness` is `{order.harness}`", hint=f"One of: {CLAUDE_CODE}, {NO_HARNESS}."
+        )
+    return order.harness
+
+
+def checked_out(repository: Path) -> str:
+    """The branch that is checked out; '' without one, and where there is no repository."""
+    from handfast.runner.git import Git
+
+    if not repository.is_dir():
+        return ""
+    git = Git(repository.resolve())
+    found = git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1, 128))
+    return found.text.strip() if found.code == 0 else ""
+
+
+def _no_branch(error: UsageError, repository: Path) -> UsageError:
+    """What is wrong with the repository itself comes before the missing branch."""
+    if error.code != "target_branch_unknown":
+        return error
+    return UsageError(
+        f"no branch is checked out in `{repository}`",
+        code="target_branch_unknown",
+        hint="Name the branch to merge to: --target main.",
+        details={"field": "target_branch"},
+    )
+
+
+def _agent(control: Control, order: Order, harness: str) -> str:
+    """The id of the agent, which is registered when its name is new."""
+    name = order.agent or Path(order.command[0]).name
+    for agent in control.send(calls.agents()):
+        if name in (agent["name"], agent["agent_id"]):
+            return str(agent["agent_id"])
+    return str(control.send(calls.add_agent(name, harness))["agent_id"])
