@@ -48,9 +48,9 @@ def test_a_refusal_says_why(kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize("case", [fx.approval_high, fx.approval_critical])
+@pytest.mark.parametrize("case", [fx.approval_critical])
 @pytest.mark.parametrize("kind", ["approve", "reject"])
-def test_high_risk_needs_a_reason_whatever_the_decision(case: Any, kind: str) -> None:
+def test_critical_risk_needs_a_reason_whatever_the_decision(case: Any, kind: str) -> None:
     assert _refused(case(), kind=kind, typed_target="prod-eu/payments")
 
 

@@ -23,7 +23,7 @@ from handfast.core.domain.handoff import GrantStatus, Handoff, Status, due_after
 from handfast.core.domain.ids import GrantId, HandoffId, PersonId, StartId
 
 MUST_GIVE_REASON = frozenset({DecisionKind.REJECT, DecisionKind.REQUEST_CHANGES})
-REASON_FOR_RISK = frozenset({"high", "critical"})
+REASON_FOR_RISK = frozenset({"critical"})
 DOUBT_ANSWERS = ("it_ran", "it_did_not_run")
 
 
