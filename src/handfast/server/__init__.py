@@ -1,7 +1,9 @@
-"""The control plane as a process: HTTP in front of the engine.
+"""The control plane: HTTP API, pages, event stream, deadline sweep. Synchronous inside, asynchronous only at the edges.
 
-Lives here: the ASGI application, authentication, sessions and limits; `api` for programs, `web` for
-people.
+Lives here: `api/` (the REST routes and the OpenAPI document), `pages/` (the routes of the pages),
+`web/` (their templates, view functions and assets), `application` (all of it as one ASGI
+application) and `serving` (how it is run).
 
-May enter: `app`, `engine`, `core`. Never the client.
+May enter: `app`, `engine`, `storage.api`, `observe`, `core`, and FastAPI, Starlette, Jinja2, Pygments, unidiff.
+It never uses `client`.
 """

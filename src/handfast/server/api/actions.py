@@ -1,0 +1,143 @@
+"""The gate check and what came of it: proposals, recorded reads, results, finished work, questions."""
+
+from datetime import UTC
+
+from fastapi import APIRouter
+
+from handfast.core.domain.action import Effect, Facts
+from handfast.core.domain.errors import UsageError
+from handfast.core.domain.package import CommandRun, Commit, ReviewedWork
+from handfast.engine.actions import Proposal, Read, StepResult
+from handfast.engine.packages import ReviewFacts
+from handfast.engine.reviews import FinishedWork
+from handfast.engine.runs import Pause
+from handfast.server.api import contents
+from handfast.server.api import schema_handoff as handed
+from handfast.server.api import schema_work as schema
+from handfast.server.api.tasks import Key
+from handfast.server.identity import Caller, CallerDep
+
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["gate"])
+
+
+@router.post("/actions")
+def propose_action(
+    caller: CallerDep, run_id: str, asked: schema.ActionIn, idempotency_key: Key = ""
+) -> schema.Verdict:
+    """Ask before a call is made. On `wait`, wait for the handoff and then propose the same call again.
+
+    A call equal to an approved one redeems its grant: `allow` then means that this caller holds the
+    one start there will ever be.
+    """
+    caller.run(run_id)
+    proposal = Proposal(
+        run_id=run_id,
+        key=asked.key,
+        call=asked.call.call(),
+        facts=_facts(caller, asked),
+        executor=asked.executor,
+        shown=asked.shown.shown() if asked.shown and not caller.is_agent else None,
+        subagent=asked.subagent,
+        agent_says=asked.agent_says,
+        epoch=asked.epoch,
+        request_key=caller.key(idempotency_key),
+        wait_possible=asked.wait_possible,
+    )
+    result = caller.engine.actions.propose(caller.actor, proposal)
+    judged = {"verdict": result["would"], "risk": result["risk"], "rules": result["rules"]}
+    return schema.Verdict.model_validate({**result, "judgement": judged})
+
+
+def _facts(caller: Caller, asked: schema.ActionIn) -> Facts:
+    """A runner reads facts from the real call. What an agent says of itself is no fact: it is gated."""
+    if caller.is_agent:
+        summary = f"{asked.call.tool} (as the agent describes it)"[:200]
+        return Facts(Effect.EXEC, summary, opaque=("reported-by-agent",))
+    if asked.facts is None:
+        raise UsageError("`facts` is missing", hint="Send what was read from the real call.")
+    return asked.facts.facts()
+
+
+@router.post("/steps")
+def record_reads(caller: CallerDep, run_id: str, asked: schema.ReadsIn) -> schema.Recorded:
+    """Record reads that the runner classified and let through by itself, in a batch."""
+    reads = [
+        Read(step.key, step.call.call(), step.facts.facts(), step.at.astimezone(UTC))
+        for step in asked.steps
+    ]
+    return schema.Recorded.model_validate(
+        caller.engine.actions.record_reads(caller.actor, run_id, reads)
+    )
+
+
+@router.post("/results")
+def record_result(caller: CallerDep, run_id: str, asked: schema.ResultIn) -> schema.Settled:
+    """What came of a call, by its key. Settles a start of the agent's own tool as `reported`. Idempotent."""
+    caller.run(run_id)
+    result = StepResult(
+        run_id=run_id,
+        key=asked.key,
+        exit_code=asked.exit_code,
+        failed=asked.failed or bool(asked.error),
+        duration_ms=asked.duration_ms,
+        output=contents.text(caller, asked.output_body_id, asked.output or asked.error),
+    )
+    return schema.Settled.model_validate(caller.engine.actions.record_result(caller.actor, result))
+
+
+@router.post("/reviews", status_code=201)
+def open_review(
+    caller: CallerDep, run_id: str, asked: handed.ReviewIn, idempotency_key: Key = ""
+) -> handed.ReviewOpened:
+    """Hand finished work to a person and pause the run."""
+    work = FinishedWork(
+        run_id=run_id,
+        epoch=asked.epoch,
+        facts=_review(caller, asked),
+        pause=Pause(
+            asked.snapshot_ref,
+            asked.snapshot_commit,
+            contents.content(caller, asked.session_body_id),
+        ),
+        request_key=caller.key(idempotency_key),
+    )
+    return handed.ReviewOpened.model_validate(caller.engine.reviews.open(caller.actor, work))
+
+
+def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
+    work = ReviewedWork(
+        base_commit=asked.base_commit,
+        head_commit=asked.head_commit,
+        target_branch=asked.target_branch,
+        commits=tuple(Commit(c.commit, c.subject) for c in asked.commits),
+        commands=tuple(
+            CommandRun(c.command, c.exit_code, c.duration_ms, c.step_id) for c in asked.commands
+        ),
+        files=asked.files,
+        outside_scope=asked.outside_scope,
+        powerful=asked.powerful,
+        symlinks=asked.symlinks,
+        submodules=asked.submodules,
+        mode_changes=asked.mode_changes,
+    )
+    return ReviewFacts(
+        work=work,
+        diff=contents.text(caller, asked.diff_body_id, asked.diff),
+        insertions=asked.insertions,
+        deletions=asked.deletions,
+        agent_says=asked.agent_says,
+        details=asked.details,
+        hazards=asked.hazards,
+        not_seen=asked.not_seen,
+        attempts=tuple(a.attempt() for a in asked.attempts),
+        evidence=tuple(e.evidence() for e in asked.evidence),
+    )
+
+
+@router.post("/questions", status_code=201)
+def ask_question(caller: CallerDep, run_id: str, asked: handed.QuestionIn) -> handed.Noted:
+    """A question of the agent's to a person. Its words are shown as the agent's."""
+    caller.run(run_id)
+    return handed.Noted.model_validate(
+        caller.engine.reviews.ask(caller.actor, run_id, asked.question)
+    )

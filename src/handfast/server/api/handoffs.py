@@ -1,0 +1,119 @@
+"""Handoffs and decisions: listed, read, waited for, decided."""
+
+import time
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+
+from handfast.core.domain.errors import AlreadyDecided, UsageError
+from handfast.engine.handoffs import Decision
+from handfast.server.api import schema_handoff as schema
+from handfast.server.api.tasks import After, Key, Limit
+from handfast.server.identity import Caller, CallerDep
+from handfast.server.waiting import hub_of, until_settled
+
+router = APIRouter(prefix="/v1/handoffs", tags=["handoffs"])
+Named = Annotated[str, Query(max_length=64)]
+
+
+@router.get("")
+def list_handoffs(
+    caller: CallerDep,
+    status: schema.StatusGroup = "waiting",
+    run_id: Named = "",
+    task_id: Named = "",
+    after: After = "",
+    limit: Limit = 50,
+) -> schema.HandoffPage:
+    """Waiting ones by risk and age, others newest first. An agent names one of its own runs."""
+    if caller.is_agent:
+        if not run_id:
+            raise UsageError("`run_id` is missing", hint="Name the run whose handoffs you want.")
+        caller.run(run_id)
+    page = caller.engine.views.handoffs(
+        status, run_id=run_id, task_id=task_id, after=after, limit=limit
+    )
+    return schema.HandoffPage.model_validate({"items": page.items, "next": page.next})
+
+
+@router.get("/{handoff_id}")
+def get_handoff(caller: CallerDep, handoff_id: str) -> schema.HandoffOut:
+    """Everything a reviewer needs, and what became of it."""
+    caller.handoff(handoff_id)
+    return _shown(caller, handoff_id)
+
+
+@router.get("/{handoff_id}/wait")
+async def wait_handoff(
+    request: Request,
+    caller: CallerDep,
+    handoff_id: str,
+    timeout_s: Annotated[float, Query(ge=0, le=300)] = 30,
+) -> schema.WaitOut:
+    """Answers as soon as nothing is waited for any more, else after `timeout_s` with `decided` false."""
+    await to_thread.run_sync(caller.handoff, handoff_id)
+    deadline = time.monotonic() + timeout_s
+    decided = await until_settled(hub_of(request), caller.engine, handoff_id, deadline)
+    handoff = await to_thread.run_sync(_shown, caller, handoff_id)
+    return schema.WaitOut(decided=decided, handoff=handoff)
+
+
+def _shown(caller: Caller, handoff_id: str) -> schema.HandoffOut:
+    return schema.HandoffOut.model_validate(caller.engine.views.handoff(handoff_id))
+
+
+@router.post("/{handoff_id}/decisions", status_code=201)
+def decide_handoff(
+    caller: CallerDep, handoff_id: str, asked: schema.DecisionIn, idempotency_key: Key = ""
+) -> schema.HandoffOut:
+    """A person's decision. The first one wins; a later one gets 409 with who decided and when."""
+    decision = Decision(
+        handoff_id=handoff_id,
+        kind=asked.kind,
+        presented_digest=asked.presented_digest,
+        reason=asked.reason,
+        edited=asked.edited,
+        answer=asked.answer,
+        request_key=caller.key(asked.idempotency_key or idempotency_key),
+    )
+    try:
+        caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)
+    except AlreadyDecided as e:
+        e.details["decided_by_name"] = caller.engine.people.name(str(e.details["decided_by"]))
+        raise
+    return _shown(caller, handoff_id)
+
+
+@router.post("/{handoff_id}/acknowledge")
+def acknowledge_handoff(
+    caller: CallerDep, handoff_id: str, asked: schema.Proof | None = None
+) -> schema.Holding:
+    """'I have it': shown to the others. It does not keep them from deciding. Idempotent."""
+    proof = asked or schema.Proof()
+    person = caller.person(proof.person, proof.pin)
+    return schema.Holding.model_validate(caller.engine.handoffs.acknowledge(person, handoff_id))
+
+
+@router.post("/{handoff_id}/release")
+def release_handoff(
+    caller: CallerDep, handoff_id: str, asked: schema.Proof | None = None
+) -> schema.Holding:
+    """Give back what was acknowledged."""
+    proof = asked or schema.Proof()
+    person = caller.person(proof.person, proof.pin)
+    return schema.Holding.model_validate(caller.engine.handoffs.release(person, handoff_id))
+
+
+@router.post("/{handoff_id}/comments", status_code=201)
+def comment_handoff(caller: CallerDep, handoff_id: str, asked: schema.CommentIn) -> schema.Noted:
+    """Goes into the timeline. It decides nothing."""
+    result = caller.engine.handoffs.comment(caller.actor, handoff_id, asked.text)
+    return schema.Noted.model_validate(result)
+
+
+@router.post("/{handoff_id}/viewed", status_code=201)
+def view_handoff(caller: CallerDep, handoff_id: str, asked: schema.ViewedIn) -> schema.Noted:
+    """Record that the caller had the case before them, and for how long."""
+    result = caller.engine.handoffs.viewed(caller.actor, handoff_id, asked.ms)
+    return schema.Noted.model_validate(result)

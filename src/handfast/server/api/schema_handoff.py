@@ -1,0 +1,344 @@
+"""Requests and replies about handoffs, decisions, grants and reviews."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
+from handfast.server.api.schema_work import (
+    Asked,
+    AttemptIn,
+    BriefOut,
+    CallIn,
+    Digest,
+    Epoch,
+    EvidenceIn,
+    Id,
+    Line,
+    Lines,
+    Reply,
+    RunSummary,
+)
+
+Words = Annotated[str, Field(max_length=20_000)]
+Files = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=20_000)]
+StatusGroup = Literal["waiting", "decided", "closed", "all"]
+
+
+class CommitIn(Asked):
+    commit: Line
+    subject: Annotated[str, Field(max_length=500)] = ""
+
+
+class CommandIn(Asked):
+    """A recorded command of the run; `exit_code` stays out where no result was reported."""
+
+    command: Annotated[str, Field(max_length=4_000)]
+    exit_code: int | None = None
+    duration_ms: Annotated[int, Field(ge=0)] = 0
+    step_id: Id = ""
+
+
+class ReviewIn(Asked):
+    """Finished work. `head_commit` is exactly what an approval merges.
+
+    The diff comes as text, or as the id of a body when it is large.
+    """
+
+    epoch: Epoch
+    base_commit: Line
+    head_commit: Line
+    target_branch: Line
+    diff: str = ""
+    diff_body_id: Id = ""
+    files: Annotated[tuple[str, ...], Field(max_length=20_000)] = ()
+    commits: Annotated[tuple[CommitIn, ...], Field(max_length=5_000)] = ()
+    commands: Annotated[tuple[CommandIn, ...], Field(max_length=1_000)] = ()
+    outside_scope: Lines = ()
+    powerful: Lines = ()
+    symlinks: Lines = ()
+    submodules: Lines = ()
+    mode_changes: Lines = ()
+    insertions: Annotated[int, Field(ge=0)] = 0
+    deletions: Annotated[int, Field(ge=0)] = 0
+    agent_says: Words = ""
+    details: Lines = ()
+    hazards: Lines = ()
+    not_seen: Lines = ()
+    attempts: Annotated[tuple[AttemptIn, ...], Field(max_length=200)] = ()
+    evidence: Annotated[tuple[EvidenceIn, ...], Field(max_length=200)] = ()
+    snapshot_ref: Line = ""
+    snapshot_commit: Line = ""
+    session_body_id: Id = ""
+
+
+class ReviewOpened(Reply):
+    handoff_id: str
+    status: str
+
+
+class QuestionIn(Asked):
+    question: Words
+
+
+class Proof(Asked):
+    """A person beside a token: who, and their PIN. Not needed in a signed-in browser."""
+
+    person: Annotated[str, Field(max_length=100)] = ""
+    pin: Annotated[str, Field(max_length=100)] = ""
+
+
+class DecisionIn(Proof):
+    """`presented_digest` is the one of the handoff as it was shown.
+
+    `edited_call` is the command as it should run, or the call that holds it.
+    """
+
+    kind: DecisionKind
+    presented_digest: Digest
+    reason: Words = ""
+    answer: Words = ""
+    edited_call: Annotated[str, Field(max_length=100_000)] | CallIn | None = None
+    idempotency_key: Annotated[str, Field(max_length=200)] = ""
+
+    @property
+    def edited(self) -> str:
+        if isinstance(self.edited_call, CallIn):
+            command = self.edited_call.arguments.get("command", "")
+            return command if isinstance(command, str) else ""
+        return self.edited_call or ""
+
+
+class CommentIn(Asked):
+    text: Words
+
+
+class ViewedIn(Asked):
+    ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
+
+
+class Holding(Reply):
+    handoff_id: str
+    holder: str = ""
+
+
+class Noted(Reply):
+    handoff_id: str
+
+
+class DecisionOut(Reply):
+    kind: str
+    by: str
+    by_name: str
+    at: str
+    auth: str
+    reason: str
+    answer: str
+    presented_digest: str
+    edited_digest: str
+    edited_call: JsonValue = None
+
+
+class EffectOut(Reply):
+    outcome: str
+    exit_code: int | None
+    output_body_id: str
+    output: str
+    executed_digest: str
+    note: str
+    at: str
+
+
+class HandoffSummary(Reply):
+    handoff_id: str
+    kind: str
+    status: str
+    waiting: bool
+    risk: str
+    blocking: bool
+    task_id: str
+    run_id: str
+    agent_id: str
+    agent_name: str
+    repository: str
+    ask: str
+    rules: list[str]
+    requested_at: str
+    due_at: str
+    holder: str
+    holder_name: str
+    outcome: str
+    decision: DecisionOut | None
+    effect: EffectOut | None
+
+
+class HandoffPage(Reply):
+    items: list[HandoffSummary]
+    next: str
+
+
+class WhatWillHappenOut(Reply):
+    kind: str
+    text: str
+    details: list[str]
+    hazards: list[str]
+    opaque: list[str]
+    reversible: bool | None
+
+
+class EvidenceOut(Reply):
+    claim: str
+    status: str
+    step_id: str
+    result: str
+
+
+class AttemptOut(Reply):
+    tried: str
+    outcome: str
+    why: str
+
+
+class CostOut(Reply):
+    cost_usd: str
+    turns: int
+    duration_ms: int
+    tool_calls: int
+
+
+class CommitOut(Reply):
+    commit: str
+    subject: str
+
+
+class CommandOut(Reply):
+    command: str
+    exit_code: int | None
+    duration_ms: int
+    step_id: str
+
+
+class ReviewedOut(Reply):
+    """Finished work: exactly `head_commit` is merged into `target_branch` on approval."""
+
+    base_commit: str
+    head_commit: str
+    target_branch: str
+    commits: list[CommitOut]
+    commands: list[CommandOut]
+    files: list[str]
+    outside_scope: list[str]
+    powerful: list[str]
+    symlinks: list[str]
+    submodules: list[str]
+    mode_changes: list[str]
+
+
+class DoubtOut(Reply):
+    started_at: str
+    start_id: str
+    how_to_check: list[str]
+
+
+class PackageOut(Reply):
+    """Drawn from recorded facts, but for `agent_says`: those are the agent's words."""
+
+    ask: str
+    what_will_happen: WhatWillHappenOut
+    why_now: str
+    open_question: str
+    state: str
+    evidence: list[EvidenceOut]
+    attempts: list[AttemptOut]
+    cost: CostOut
+    agent_says: str
+    pointers: list[str]
+    not_seen: list[str]
+    review: ReviewedOut | None
+    doubt: DoubtOut | None
+    containment: str
+
+
+class GrantOut(Reply):
+    grant_id: str
+    status: str
+    executor: str
+    action_digest: str
+    expires_at: str
+    redeemed_at: str
+    start_id: str
+
+
+class TimelineOut(Reply):
+    at: str
+    type: str
+    who: str
+    who_type: str
+    text: str
+
+
+class HandoffOut(HandoffSummary):
+    """Everything a reviewer needs to decide, and what became of it."""
+
+    why_now: str
+    action_digest: str
+    presented_digest: str
+    offered: list[str]
+    executor: str
+    package: PackageOut
+    grant: GrantOut | None
+    about: str
+    missing: list[str]
+    policy_digest: str
+    brief_digest: str
+    timeline: list[TimelineOut]
+    action: JsonValue = None
+    brief: BriefOut | None = None
+    run: RunSummary | None = None
+
+
+class WaitOut(Reply):
+    """`decided` is true once nothing is waited for any more: decided, expired or withdrawn."""
+
+    decided: bool
+    handoff: HandoffOut
+
+
+class GrantDetail(Reply):
+    """A grant and the exact call that it permits."""
+
+    grant_id: str
+    handoff_id: str
+    run_id: str
+    agent_id: str
+    status: str
+    grant: GrantOut | None
+    call: JsonValue = None
+    worktree: str
+
+
+class RedeemIn(Asked):
+    action_digest: Digest
+    run_id: Id = ""
+    epoch: Epoch | None = None
+    executor: Executor = Executor.MEDIATED
+
+
+class Started(Reply):
+    start_id: str
+    handoff_id: str
+
+
+class EffectIn(Asked):
+    start_id: Id
+    outcome: EffectOutcome
+    exit_code: int | None = None
+    output: str = ""
+    output_body_id: Id = ""
+    executed_digest: Digest = ""
+    note: Annotated[str, Field(max_length=2000)] = ""
+
+
+class EffectNoted(Reply):
+    handoff_id: str
+    outcome: str

@@ -1,0 +1,434 @@
+"""Requests and replies about tasks, runs and their steps."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, cast
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from handfast.core.domain import action
+from handfast.core.domain.action import Effect, Risk
+from handfast.core.domain.canonical import JSON
+from handfast.core.domain.events_handoff import Executor
+from handfast.core.domain.events_work import Mode, RunOutcome
+from handfast.core.domain.package import Attempt, Evidence, ShowKind
+from handfast.engine.packages import Shown
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+Id = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_]*$")]
+Line = Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)]
+Place = Annotated[str, StringConstraints(max_length=4096, pattern=_PRINTABLE)]
+Digest = Annotated[str, StringConstraints(max_length=200, pattern=r"^[A-Za-z0-9:_-]*$")]
+Lines = Annotated[tuple[Annotated[str, Field(max_length=4000)], ...], Field(max_length=500)]
+Epoch = Annotated[int, Field(ge=0)]
+
+
+class Asked(BaseModel):
+    """A request. Unknown members are refused, so that a misspelt one is never silently lost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reply(BaseModel):
+    """An answer. Clients ignore members they do not know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class OperandIn(Asked):
+    path: Place
+    digest: Digest
+
+
+class CallIn(Asked):
+    """The canonical form of a call: exactly what an approval is bound to."""
+
+    tool: Line
+    arguments: dict[str, JsonValue]
+    cwd: Place = "."
+    operands: Annotated[tuple[OperandIn, ...], Field(max_length=1000)] = ()
+
+    def call(self) -> action.Call:
+        operands = tuple(action.Operand(o.path, o.digest) for o in self.operands)
+        # A float has no canonical form: it is refused where the digest is made.
+        arguments = cast("Mapping[str, JSON]", self.arguments)
+        return action.Call(self.tool, arguments, self.cwd, operands)
+
+
+class FactsIn(Asked):
+    """What a runner read from the real call."""
+
+    effect: Effect
+    summary: Annotated[str, Field(max_length=1000)]
+    hazards: Lines = ()
+    opaque: Lines = ()
+    details: Lines = ()
+    paths: Lines = ()
+    operands: Annotated[tuple[OperandIn, ...], Field(max_length=1000)] = ()
+    reversible: bool | None = None
+
+    def facts(self) -> action.Facts:
+        return action.Facts(
+            effect=self.effect,
+            summary=self.summary,
+            hazards=self.hazards,
+            opaque=self.opaque,
+            details=self.details,
+            paths=self.paths,
+            operands=tuple(action.Operand(o.path, o.digest) for o in self.operands),
+            reversible=self.reversible,
+        )
+
+
+class ShownIn(Asked):
+    """How a person should read the call, when its arguments are not the best way."""
+
+    kind: ShowKind
+    text: str
+
+    def shown(self) -> Shown:
+        return Shown(self.kind, self.text)
+
+
+class ActionIn(Asked):
+    """A call about to be made. `facts` is believed from a runner only."""
+
+    key: Line
+    call: CallIn
+    facts: FactsIn | None = None
+    shown: ShownIn | None = None
+    subagent: Line = ""
+    agent_says: Annotated[str, Field(max_length=20_000)] = ""
+    executor: Executor = Executor.HOOKED
+    epoch: Epoch | None = None
+    wait_possible: bool = True
+
+
+class RuleOut(Reply):
+    id: str
+    verdict: str
+    why: str
+    remedy: str = ""
+
+
+class Judged(Reply):
+    """Policy's own word, whatever the mode makes of it."""
+
+    verdict: str
+    risk: str
+    rules: list[RuleOut]
+
+
+class Verdict(Reply):
+    """`allow` of a gated call: its grant was redeemed, and this is the one start there will be."""
+
+    verdict: Literal["allow", "wait", "deny"]
+    step_id: str
+    handoff_id: str
+    grant_id: str
+    reason: str
+    would: str
+    judgement: Judged
+
+
+class ReadIn(Asked):
+    key: Line
+    call: CallIn
+    facts: FactsIn
+    at: AwareDatetime
+
+
+class ReadsIn(Asked):
+    steps: Annotated[tuple[ReadIn, ...], Field(max_length=1000)]
+
+
+class Recorded(Reply):
+    recorded: int
+
+
+class ResultIn(Asked):
+    """What came of a call. `output` is text; a runner may name a body instead."""
+
+    key: Line
+    exit_code: int | None = None
+    failed: bool = False
+    error: Annotated[str, Field(max_length=20_000)] = ""
+    output: str = ""
+    output_body_id: Id = ""
+    duration_ms: Annotated[int, Field(ge=0)] = 0
+
+
+class Settled(Reply):
+    settled: bool
+    step_id: str = ""
+    handoff_id: str = ""
+
+
+class TaskIn(Asked):
+    """`brief` is checked member by member; the error names what is wrong and how to write it."""
+
+    brief: dict[str, JsonValue]
+    repository: Place
+    target_branch: Line = "main"
+    base_commit: Line = ""
+
+
+class Created(Reply):
+    """The id of what was made."""
+
+    task_id: str = ""
+    run_id: str = ""
+    handoff_id: str = ""
+    agent_id: str = ""
+
+
+class ScopeOut(Reply):
+    paths: list[str]
+    tools: list[str]
+    environments: list[str]
+
+
+class BudgetOut(Reply):
+    cost_usd: str
+    tool_calls: int
+    retries: int
+    reasoning_s: int
+    wall_s: int
+
+
+class BriefOut(Reply):
+    intent: str
+    acceptance: list[str] = []
+    non_goals: list[str] = []
+    scope: ScopeOut | None = None
+    budget: BudgetOut | None = None
+    risk: Risk = Risk.MEDIUM
+    contacts: list[str] = []
+    context: list[str] = []
+
+
+class TaskOut(Reply):
+    task_id: str
+    repository: str
+    target_branch: str
+    base_commit: str = ""
+    brief: BriefOut
+    brief_digest: str
+    created_at: str
+    outcome: str | None = None
+
+
+class TaskPage(Reply):
+    items: list[TaskOut]
+    next: str
+
+
+class RunIn(Asked):
+    """With `task_id` and `command`: work for a runner. With `session_id`: a session seen by the hook."""
+
+    harness: Line = "claude-code"
+    agent_id: Id = ""
+    mode: Mode | None = None
+    task_id: Id = ""
+    command: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+    session_id: Line = ""
+    cwd: Place = ""
+    repository: Place = ""
+    runner_id: Line = ""
+
+
+class RunCreated(Reply):
+    run_id: str
+    status: str
+    mode: str
+
+
+class CountsOut(Reply):
+    steps: int
+    reads: int
+    stopped: int
+    denied: int
+    would_stop: int
+    failed: int
+    gaps: int
+
+
+class ProcessOut(Reply):
+    host: str
+    pid: int
+    started_at: int
+    boot_id: str
+
+
+class RunSummary(Reply):
+    run_id: str
+    agent_id: str
+    agent_name: str
+    harness: str
+    mode: str
+    status: str
+    created_at: str
+    task_id: str = ""
+    session_id: str = ""
+    cwd: str = ""
+    repository: str = ""
+    runner_id: str = ""
+    host: str = ""
+    epoch: int = 0
+    process: ProcessOut | None = None
+    worktree: str = ""
+    branch: str = ""
+    base_commit: str = ""
+    snapshot_ref: str = ""
+    snapshot_commit: str = ""
+    waiting_on: list[str] = []
+    ready_for: str = ""
+    counts: CountsOut
+    cost_usd: str = "0"
+    turns: int = 0
+    duration_ms: int = 0
+    exit_code: int | None = None
+    exit_reason: str = ""
+    outcome: str | None = None
+
+
+class RunOut(RunSummary):
+    """Everything about a run. `command` is the agent's command line."""
+
+    command: list[str] | None = None
+    output: str = ""
+    session_body_id: str = ""
+    brief: BriefOut | None = None
+    target_branch: str = ""
+
+
+class RunPage(Reply):
+    items: list[RunSummary]
+    next: str
+
+
+class StepOut(Reply):
+    """A call of the agent. Members of the judgement are empty where only its result is on this page."""
+
+    step_id: str
+    key: str = ""
+    at: str = ""
+    tool: str = ""
+    effect: str = ""
+    verdict: str = ""
+    risk: str = ""
+    summary: str = ""
+    hazards: list[str] = []
+    opaque: list[str] = []
+    rules: list[str] = []
+    handoff_id: str = ""
+    subagent: str = ""
+    action_digest: str = ""
+    finished: bool = False
+    failed: bool | None = None
+    exit_code: int | None = None
+    duration_ms: int | None = None
+    output: str = ""
+
+
+class StepPage(Reply):
+    items: list[StepOut]
+    next: int
+
+
+class LeaseIn(Asked):
+    runner_id: Line
+    host: Line
+    capacity: Annotated[int, Field(ge=0)] = 1
+
+
+class HeartbeatIn(Asked):
+    runner_id: Line = ""
+    epoch: Epoch
+
+
+class Held(Reply):
+    held: bool
+
+
+class StartedIn(Asked):
+    epoch: Epoch
+    pid: int
+    pid_started_at: int
+    boot_id: Line = ""
+    worktree: Place = ""
+    branch: Line = ""
+    base_commit: Line = ""
+    session_id: Line = ""
+
+
+class PausedIn(Asked):
+    epoch: Epoch
+    snapshot_ref: Line = ""
+    snapshot_commit: Line = ""
+    session_body_id: Id = ""
+    waiting_on: tuple[Id, ...] = ()
+    reason: Annotated[str, Field(max_length=2000)] = ""
+
+
+class ExitedIn(Asked):
+    epoch: Epoch
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: Annotated[str, Field(max_length=2000)] = ""
+    cost_usd: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,9}(\.[0-9]{1,12})?)?$")] = ""
+    turns: Annotated[int, Field(ge=0)] = 0
+    duration_ms: Annotated[int, Field(ge=0)] = 0
+    output: str = ""
+    output_body_id: Id = ""
+
+
+class NeverStartedIn(Asked):
+    epoch: Epoch
+    reason: Annotated[str, Field(max_length=2000)]
+    output: str = ""
+    output_body_id: Id = ""
+
+
+class EndedIn(Asked):
+    epoch: Epoch | None = None
+    outcome: RunOutcome
+
+
+class SettleIn(Asked):
+    epoch: Epoch | None = None
+
+
+class GapIn(Asked):
+    kind: Line
+    detail: Line = ""
+
+
+class RunMoved(Reply):
+    run_id: str
+    status: str = ""
+    outcome: str = ""
+
+
+class Doubts(Reply):
+    """The handoffs opened about starts whose effect nobody saw."""
+
+    doubts: list[str]
+
+
+class EvidenceIn(Asked):
+    claim: Annotated[str, Field(max_length=2000)]
+    status: Literal["recorded", "unverified"] = "unverified"
+    step_id: Id = ""
+    result: Annotated[str, Field(max_length=2000)] = ""
+
+    def evidence(self) -> Evidence:
+        return Evidence(self.claim, self.status, self.step_id, self.result)
+
+
+class AttemptIn(Asked):
+    tried: Annotated[str, Field(max_length=2000)]
+    outcome: Annotated[str, Field(max_length=2000)]
+    why: Annotated[str, Field(max_length=2000)] = ""
+
+    def attempt(self) -> Attempt:
+        return Attempt(self.tried, self.outcome, self.why)

@@ -1,0 +1,144 @@
+"""The application: routes, error answers, and what runs beside them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from anyio import to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from handfast import __version__
+from handfast.core.domain.errors import HandfastError
+from handfast.engine.facade import Engine
+from handfast.server.announce import announcer
+from handfast.server.api.document import document
+from handfast.server.api.router import add_api
+from handfast.server.background import Background
+from handfast.server.guard import BodyTooLarge, Guard, log, too_large
+from handfast.server.hub import Hub
+from handfast.server.pages.account import Tries
+from handfast.server.pages.failures import page_of, wants_page
+from handfast.server.pages.router import add_pages
+from handfast.server.problems import Problem, problem_of, problem_response
+from handfast.server.site import Site
+
+DESCRIPTION = "Stop, hand over, decide, resume, with proof: the control plane for coding agents."
+Say = Callable[[str], None]
+
+
+def create_app(
+    engine: Engine,
+    *,
+    runner_inline: bool = False,
+    site: Site | None = None,
+    url: str = "",
+    say: Say | None = None,
+) -> FastAPI:
+    """The whole server as one ASGI application. The engine stays the caller's to close.
+
+    `url` is put before the links that `say` announces; `say` defaults to the server's log.
+    """
+    site = site or Site()
+    app = FastAPI(
+        title="Handfast",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_name,
+        lifespan=_lifespan(engine, url, say or log.info),
+    )
+    app.state.engine = engine
+    app.state.site = site
+    app.state.hub = Hub(engine.kernel.store)
+    app.state.runner_inline = runner_inline
+    app.state.tries = Tries()
+    add_api(app)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]  # as FastAPI documents it
+    add_pages(app)
+    _answer_errors(app)
+    app.add_middleware(Guard, site=site, answer=_answer)
+    return app
+
+
+def _name(route: APIRoute) -> str:
+    return route.name
+
+
+def _lifespan(
+    engine: Engine, url: str, say: Say
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        hub: Hub = app.state.hub
+        background = Background(engine, {"handoff.requested": announcer(engine, url, say)})
+        await to_thread.run_sync(engine.server_started, __version__)
+        await hub.start()
+        background.start()
+        try:
+            yield
+        finally:
+            await hub.stop()
+            await to_thread.run_sync(background.stop)
+
+    return lifespan
+
+
+def _answer_errors(app: FastAPI) -> None:
+    app.add_exception_handler(HandfastError, _expected)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    """A page for a person in a browser, problem+json for everything else."""
+    return page_of(request, problem) if wants_page(request) else problem_response(problem)
+
+
+async def _expected(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HandfastError):
+        raise error
+    problem = problem_of(error)
+    if problem.status >= 500:
+        log.error("%s in %s %s: %s", error.code, request.method, request.url.path, error.message)
+    return await to_thread.run_sync(_answer, request, problem)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    if isinstance(error, BodyTooLarge):
+        return _answer(request, too_large(error.limit))
+    if not isinstance(error, HTTPException):
+        raise error
+    return await to_thread.run_sync(_answer, request, _http_problem(request, error))
+
+
+def _http_problem(request: Request, error: HTTPException) -> Problem:
+    match error.status_code:
+        case 404:
+            return Problem(404, "not_found", f"there is nothing at `{request.url.path}`")
+        case 405:
+            detail = f"`{request.url.path}` does not take {request.method}"
+            return Problem(405, "method_not_allowed", detail, "The routes are in /openapi.json.")
+        case status:
+            return Problem(status, "invalid_request", str(error.detail))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    wrong = [
+        {
+            "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
+            "message": e["msg"],
+        }
+        for e in error.errors()[:20]
+    ]
+    said = "; ".join(f"`{e['field']}`: {e['message']}" for e in wrong[:3])
+    hint = "The members of each request are in /openapi.json."
+    problem = Problem(
+        422, "invalid_request", f"the request is wrong: {said}", hint, details={"errors": wrong}
+    )
+    return await to_thread.run_sync(_answer, request, problem)

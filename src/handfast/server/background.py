@@ -1,0 +1,58 @@
+"""What a server does by itself: due handoffs, signed heads, deliveries. Threads that stop when told."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from handfast.engine.facade import Engine
+from handfast.engine.relay.inprocess import Relay, Sink
+
+EVERY_S = 1.0
+log = logging.getLogger("handfast.server")
+
+
+class Background:
+    """Started and stopped with the application. `stop` returns when all threads have ended."""
+
+    def __init__(self, engine: Engine, sinks: Mapping[str, Sink]) -> None:
+        self._stop = threading.Event()
+        self._relay = Relay(engine.kernel.store, sinks)
+        heads = _OnGrowth(engine)
+        self._threads = [
+            self._loop("sweep", engine.sweep),
+            self._loop("heads", heads.sign),
+            threading.Thread(target=self._relay.run, name="handfast-relay", daemon=True),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._relay.stop()
+        for thread in self._threads:
+            thread.join()
+
+    def _loop(self, name: str, work: Callable[[], object]) -> threading.Thread:
+        def run() -> None:
+            while not self._stop.wait(EVERY_S):
+                try:
+                    work()
+                except Exception:
+                    # The edge: one failed round (a full disk, a locked database) must not end the loop.
+                    log.exception("%s failed; it is tried again in %s s", name, EVERY_S)
+
+        return threading.Thread(target=run, name=f"handfast-{name}", daemon=True)
+
+
+class _OnGrowth:
+    """Signs a head when the log grew since the last one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._signed = 0
+
+    def sign(self) -> None:
+        if self._engine.kernel.store.size() > self._signed:
+            self._signed = self._engine.heads.sign().size

@@ -1,0 +1,119 @@
+"""Wakes coroutines when the log grows: one reader for all that wait, no thread each.
+
+Commits of this process wake it at once; commits of other processes are seen by a look twice a second.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+from anyio import to_thread
+
+from handfast.core.domain.errors import StorageError
+from handfast.storage.api import EventRow, Store
+
+POLL_S = 0.5
+PAGE = 500
+KEPT = 2_000
+log = logging.getLogger("handfast.server")
+
+
+class Hub:
+    """Used from one event loop only. `position` is the last entry that was announced."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._recent: deque[EventRow] = deque(maxlen=KEPT)
+        self._watched: dict[str, set[asyncio.Event]] = {}
+        self._wake = asyncio.Event()
+        self._tick = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._undo: Callable[[], None] | None = None
+        self.position = 0
+        self.closing = False
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.position = await to_thread.run_sync(self._store.size)
+        self._undo = self._store.subscribe(lambda _: _poke(loop, self._wake))
+        self._task = asyncio.create_task(self._follow())
+
+    def close(self) -> None:
+        """Everything that waits returns now. Idempotent."""
+        self.closing = True
+        self._wake.set()
+        self._tick.set()
+        for events in self._watched.values():
+            for event in events:
+                event.set()
+
+    async def stop(self) -> None:
+        self.close()
+        if self._undo is not None:
+            self._undo()
+        if self._task is not None:
+            await self._task
+
+    @contextmanager
+    def watch(self, stream: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever this stream of the log grew. The waiter clears it."""
+        event = asyncio.Event()
+        self._watched.setdefault(stream, set()).add(event)
+        try:
+            yield event
+        finally:
+            others = self._watched[stream]
+            others.discard(event)
+            if not others:
+                del self._watched[stream]
+
+    async def grown(self, after: int, timeout_s: float) -> bool:
+        """Wait until the log is longer than `after`. False after `timeout_s` and while closing."""
+        while self.position <= after and not self.closing:
+            try:
+                await asyncio.wait_for(self._tick.wait(), timeout_s)
+            except TimeoutError:
+                return False
+        return not self.closing
+
+    async def after(self, position: int) -> list[EventRow]:
+        """The next entries, from memory where they are recent. At most 500, in order."""
+        first = self._recent[0].position if self._recent else self.position + 1
+        if first - 1 <= position <= self.position:
+            start = position + 1 - first
+            return list(islice(self._recent, start, start + PAGE))
+        return await to_thread.run_sync(lambda: self._store.events(after=position, limit=PAGE))
+
+    async def _follow(self) -> None:
+        while not self.closing:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+            self._wake.clear()
+            try:
+                await self._announce()
+            except StorageError as e:
+                log.warning("the log cannot be followed: %s", e.message)
+                await asyncio.sleep(POLL_S)
+
+    async def _announce(self) -> None:
+        while not self.closing:
+            rows = await to_thread.run_sync(
+                lambda: self._store.events(after=self.position, limit=PAGE)
+            )
+            if not rows:
+                return
+            self._recent.extend(rows)
+            self.position = rows[-1].position
+            for stream in {row.stream for row in rows}:
+                for event in self._watched.get(stream, ()):
+                    event.set()
+            tick, self._tick = self._tick, asyncio.Event()
+            tick.set()
+
+
+def _poke(loop: asyncio.AbstractEventLoop, wake: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop may be gone while the store still closes
+        loop.call_soon_threadsafe(wake.set)

@@ -1,0 +1,129 @@
+"""The case page and the form that decides it. Opening a page never decides anything."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from handfast.core.domain.errors import (
+    AlreadyDecided,
+    HandfastError,
+    InvalidTransition,
+    StaleDecision,
+)
+from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.inert import inert
+from handfast.engine.handoffs import Decision
+from handfast.engine.kernel import Result
+from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
+from handfast.server.problems import problem_of
+from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
+from handfast.server.web.pages import Context, case_page, state_fragment
+from handfast.server.web.reading import Record, mapping, text
+
+router = APIRouter(prefix="/handoffs/{handoff_id}")
+
+
+@router.get("")
+def show_case(reader: ReaderDep, handoff_id: str) -> Response:
+    """The case. While it waits, it is recorded that this person had it before them."""
+    handoff = reader.engine.views.handoff(handoff_id)
+    if handoff["waiting"]:
+        reader.engine.handoffs.viewed(reader.actor, handoff_id)
+    return page("case.html", _context(reader, handoff))
+
+
+@router.get("/state")
+def show_state(reader: ReaderDep, handoff_id: str) -> Response:
+    """The line that tells an open page that the case moved on."""
+    handoff = reader.engine.views.handoff(handoff_id)
+    context = state_fragment(handoff, shell=reader.shell(), now=reader.engine.kernel.clock.now())
+    return page("_state.html", context)
+
+
+@router.post("/decide")
+def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
+    """Take the form. Refused, it comes back with what was typed and with what to do."""
+    check_token(request, form)
+    handoff = reader.engine.views.handoff(handoff_id)
+    if handoff["decision"]:
+        return _refused(reader, handoff, form, _already(handoff), 409)
+    given = read_decision(handoff, form)
+    if isinstance(given, FormProblem):
+        return _refused(reader, handoff, form, given.message, 422)
+    try:
+        reader.engine.handoffs.decide(reader.actor, _decision(handoff_id, given))
+    except HandfastError as e:
+        problem = problem_of(e)
+        if problem.status in (500, 502):
+            raise
+        now = reader.engine.views.handoff(handoff_id)
+        moved = isinstance(e, AlreadyDecided | InvalidTransition) and bool(now["decision"])
+        said = _already(now) if moved else _said(e)
+        return _refused(reader, now, form, said, problem.status)
+    return RedirectResponse(f"/handoffs/{handoff_id}", 303)
+
+
+def _decision(handoff_id: str, given: DecisionInput) -> Decision:
+    return Decision(
+        handoff_id=handoff_id,
+        kind=DecisionKind(given.kind),
+        presented_digest=given.presented_digest,
+        reason=given.reason,
+        edited=given.edited_command or "",
+        answer=given.answer,
+    )
+
+
+def _refused(
+    reader: Reader, handoff: Result, form: Mapping[str, str], said: str, status: int
+) -> Response:
+    """The page again. Where no form is left to carry the message, it stands on top."""
+    context = _context(reader, handoff, typed=form, error=said)
+    if context["form"] is None:
+        context = _context(reader, handoff, notice=said)
+    return page("case.html", context, status)
+
+
+def _context(
+    reader: Reader,
+    handoff: Result,
+    *,
+    typed: Mapping[str, str] | None = None,
+    error: str = "",
+    notice: str = "",
+) -> Context:
+    return case_page(
+        handoff,
+        shell=reader.shell(notice),
+        now=reader.engine.kernel.clock.now(),
+        brief=_part(handoff, "brief"),
+        run=_part(handoff, "run"),
+        typed=typed,
+        error=error,
+        next_id=_next(reader, str(handoff["handoff_id"])),
+    )
+
+
+def _part(handoff: Result, name: str) -> Record | None:
+    return mapping(handoff, name) or None
+
+
+def _next(reader: Reader, handoff_id: str) -> str:
+    """The first other case that waits, in the order of the queue."""
+    waiting = reader.engine.views.handoffs("waiting", limit=2).items
+    return next((str(h["handoff_id"]) for h in waiting if h["handoff_id"] != handoff_id), "")
+
+
+def _already(handoff: Result) -> str:
+    """Who was faster, and when: nothing of this form was taken."""
+    decision = mapping(handoff, "decision")
+    by, at = text(decision, "by_name", "someone else"), text(decision, "at")[:19].replace("T", " ")
+    kind = text(decision, "kind").replace("_", " ")
+    return f"Your decision was not taken: {inert(by, 80, multiline=False)} decided first ({kind}, {at} UTC)."
+
+
+def _said(error: HandfastError) -> str:
+    if isinstance(error, StaleDecision):
+        return "The case changed since this page was shown. It is now as below: look again, then decide."
+    return f"{error.message[:1].upper()}{error.message[1:]}. {error.hint}".strip()

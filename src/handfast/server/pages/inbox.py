@@ -1,0 +1,112 @@
+"""The inbox, its rows alone, and the stream that tells open pages to look again."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Request
+from starlette.responses import Response, StreamingResponse
+
+from handfast.engine.facade import Engine
+from handfast.server.hub import Hub
+from handfast.server.pages.reader import Reader, ReaderDep, page
+from handfast.server.waiting import hub_of
+from handfast.server.web.pages import Context, inbox_page
+from handfast.storage.api import EventRow
+
+router = APIRouter()
+SHOWN, DECIDED = 200, 10
+UNATTENDED = timedelta(hours=24)
+HEARTBEAT_S = 15
+STREAM = "handoff/"
+# A look at a case changes nothing that a page shows.
+SILENT = frozenset({"handoff.viewed"})
+
+
+@router.get("/")
+def show_inbox(reader: ReaderDep) -> Response:
+    return page("inbox.html", _inbox(reader))
+
+
+@router.get("/inbox/rows")
+def show_rows(reader: ReaderDep) -> Response:
+    """The same rows without the page around them, for a page that is open."""
+    return page("_rows.html", _inbox(reader))
+
+
+def _inbox(reader: Reader) -> Context:
+    views = reader.engine.views
+    waiting = views.handoffs("waiting", limit=SHOWN).items
+    return inbox_page(
+        waiting,
+        shell=reader.shell(),
+        now=reader.engine.kernel.clock.now(),
+        decided=views.handoffs("decided", limit=DECIDED).items
+        + views.handoffs("closed", limit=DECIDED).items,
+        unattended=None if waiting else _unattended(reader.engine),
+    )
+
+
+def _unattended(engine: Engine) -> dict[str, object] | None:
+    """What ran in the last day without asking anyone, from the counters of its runs."""
+    since = engine.kernel.clock.now() - UNATTENDED
+    recent = [
+        run
+        for run in engine.views.runs(limit=SHOWN).items
+        if str(run["created_at"]) >= since.strftime("%Y-%m-%dT%H:%M:%S")
+    ]
+    if not recent:
+        return None
+    sums = dict.fromkeys(("steps", "stopped", "denied", "would_stop"), 0)
+    for run in recent:
+        counts = run["counts"]
+        for name in sums:
+            sums[name] += int(counts[name]) if isinstance(counts, dict) else 0
+    stopped = sums["stopped"] + sums["denied"]
+    return {
+        "calls": sums["steps"],
+        "allowed": sums["steps"] - stopped,
+        "stopped": stopped,
+        "would_stop": sums["would_stop"],
+        "runs": len(recent),
+        "since": since.isoformat(),
+    }
+
+
+@router.get("/events")
+async def follow(
+    request: Request, reader: ReaderDep, last_event_id: Annotated[str, Header()] = ""
+) -> Response:
+    """An event `handoff` whenever one changed. Ends when the session does."""
+    hub = hub_of(request)
+    known = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 16
+    start = min(int(last_event_id), hub.position) if known else hub.position
+    headers = {"X-Accel-Buffering": "no"}
+    source = _changes(hub, reader, start)
+    return StreamingResponse(source, headers=headers, media_type="text/event-stream")
+
+
+async def _changes(hub: Hub, reader: Reader, position: int) -> AsyncIterator[str]:
+    yield ": open\n\n"
+    while not hub.closing:
+        rows = await hub.after(position)
+        if rows:
+            position = rows[-1].position
+            for handoff_id, status in await to_thread.run_sync(_changed, reader.engine, rows):
+                data = json.dumps({"handoff_id": handoff_id, "status": status})
+                yield f"id: {position}\nevent: handoff\ndata: {data}\n\n"
+        elif not await hub.grown(position, HEARTBEAT_S):
+            if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
+                return
+            yield ": still here\n\n"
+
+
+def _changed(engine: Engine, rows: list[EventRow]) -> list[tuple[str, str]]:
+    """Each handoff once, with the status that it has now."""
+    streams = dict.fromkeys(
+        row.stream for row in rows if row.stream.startswith(STREAM) and row.type not in SILENT
+    )
+    states = [engine.kernel.store.load(stream) for stream in streams]
+    return [(s.stream.removeprefix(STREAM), s.status) for s in states if s is not None]

@@ -1,0 +1,121 @@
+"""The signed-in person behind a page, and what surrounds every page."""
+
+import importlib.resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, cast
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from handfast.core.domain.errors import NotPermitted
+from handfast.core.domain.events import Actor, from_bytes
+from handfast.core.domain.events_org import HookPaused
+from handfast.core.domain.handoff import WAITING
+from handfast.engine.facade import Engine
+from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
+from handfast.server.web.pages import Shell
+from handfast.server.web.render import render
+
+MAX_FIELDS = 20
+
+
+class SignInNeeded(Exception):
+    """Answered by a redirect to the sign-in page, or by 401 for a part of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A signed-in person."""
+
+    engine: Engine
+    person_id: str
+    secret: str
+
+    @property
+    def actor(self) -> Actor:
+        return Actor("person", self.person_id, "browser")
+
+    def shell(self, notice: str = "") -> Shell:
+        store = self.engine.kernel.store
+        return Shell(
+            person_name=self.engine.people.name(self.person_id),
+            csrf_token=form_token(self.secret),
+            has_js=has_script(),
+            waiting=store.count("handoff", [s.value for s in WAITING]),
+            hooks_pause=hooks_pause(self.engine),
+            notice=notice,
+        )
+
+
+def reader(request: Request) -> Reader:
+    """Raises SignInNeeded."""
+    engine = cast("Engine", request.app.state.engine)
+    secret = session_secret(request)
+    person_id = engine.people.of_session(secret) if secret else ""
+    if not person_id:
+        raise SignInNeeded
+    return Reader(engine, person_id, secret)
+
+
+ReaderDep = Annotated[Reader, Depends(reader)]
+
+
+async def submitted(request: Request) -> dict[str, str]:
+    """The fields of a form, text only. Raises NotPermitted for a form that another site sent."""
+    async with request.form(max_files=0, max_fields=MAX_FIELDS) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    check_origin(request, fields.get("csrf_token", ""))
+    return fields
+
+
+FormDep = Annotated[dict[str, str], Depends(submitted)]
+
+
+def check_token(request: Request, form: Mapping[str, str]) -> None:
+    """A form of a session carries that session's token, whatever the browser says of its origin."""
+    if not token_fits(request, form.get("csrf_token", "")):
+        raise NotPermitted(
+            "this form belongs to another session",
+            code="cross_site",
+            hint="Go back, reload the page, and send the form again. What you typed is kept.",
+        )
+
+
+def page(template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+    return HTMLResponse(render(template, context), status)
+
+
+def to_sign_in(request: Request) -> Response:
+    """Where somebody without a session goes; back to what they asked for after that."""
+    if "hx-request" in request.headers:
+        return Response(status_code=401, headers={"HX-Redirect": "/login"})
+    wanted = request.url.path if request.method == "GET" else "/"
+    query = f"?{request.url.query}" if request.url.query and request.method == "GET" else ""
+    after = "" if wanted == "/" else "?next=" + quote(wanted + query, safe="/")
+    return RedirectResponse("/login" + after, 303)
+
+
+def hooks_pause(engine: Engine) -> Mapping[str, object] | None:
+    """Until when, by whom and why the hooks are paused."""
+    until = engine.hooks.status()["paused_until"]
+    if not until:
+        return None
+    row = engine.kernel.store.load("installation/1")
+    rows = engine.kernel.store.events(
+        stream="installation/1", after=max(0, row.version - 500) if row else 0, limit=500
+    )
+    for recorded in map(from_bytes, (r.data for r in reversed(rows))):
+        if isinstance(recorded.event, HookPaused):
+            by, why = recorded.actor.id, engine.views.text(recorded.event.reason)
+            return {"until": until, "by_name": engine.people.name(by), "reason": why}
+    return {"until": until}
+
+
+@cache
+def has_script() -> bool:
+    """Whether the browser script was built into this installation."""
+    script = importlib.resources.files("handfast.server.web") / "dist" / "app.js"
+    return script.is_file()

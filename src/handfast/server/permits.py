@@ -1,0 +1,84 @@
+"""Who may call what: the one table, by operation. An operation that is not in it is refused to all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handfast.engine.access import PrincipalKind
+
+_A, _R = PrincipalKind.AGENT, PrincipalKind.RUNNER
+_O, _P = PrincipalKind.OPERATOR, PrincipalKind.PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """`scope` is what an agent's token needs. `by_person` operations take a token only with a PIN."""
+
+    kinds: frozenset[PrincipalKind]
+    scope: str = ""
+    by_person: bool = False
+    manages: bool = False
+
+
+def _to(*kinds: PrincipalKind, scope: str = "", manages: bool = False) -> Permit:
+    return Permit(frozenset(kinds), scope, manages=manages)
+
+
+_READ = _to(_R, _O, _P)
+_READ_OWN = _to(_A, _R, _O, _P, scope="read")
+_MANAGE = _to(_O, _P, manages=True)
+_RUNNER = _to(_R)
+_DECIDE = Permit(frozenset({_O, _P}), by_person=True)
+_EXECUTE = _to(_A, _R, _O, scope="redeem")
+
+PERMITS: Mapping[str, Permit] = {
+    "create_task": _to(_O, _P),
+    "list_tasks": _READ,
+    "get_task": _READ,
+    "create_run": _to(_A, _R, _O, _P, scope="propose"),
+    "list_runs": _READ,
+    "get_run": _READ_OWN,
+    "list_steps": _READ_OWN,
+    "lease_run": _RUNNER,
+    "heartbeat_run": _RUNNER,
+    "run_started": _RUNNER,
+    "run_paused": _RUNNER,
+    "run_exited": _RUNNER,
+    "run_never_started": _RUNNER,
+    "run_ended": _RUNNER,
+    "settle_run": _RUNNER,
+    "record_gap": _RUNNER,
+    "propose_action": _to(_A, _R, scope="propose"),
+    "record_reads": _RUNNER,
+    "record_result": _to(_A, _R, scope="record"),
+    "open_review": _RUNNER,
+    "ask_question": _to(_A, _R, scope="propose"),
+    "list_handoffs": _READ_OWN,
+    "get_handoff": _READ_OWN,
+    "wait_handoff": _READ_OWN,
+    "decide_handoff": _DECIDE,
+    "acknowledge_handoff": _DECIDE,
+    "release_handoff": _DECIDE,
+    "comment_handoff": _to(_O, _P),
+    "view_handoff": _to(_P),
+    "get_grant": _EXECUTE,
+    "redeem_grant": _EXECUTE,
+    "record_effect": _EXECUTE,
+    "list_events": _READ,
+    "create_body": _to(_R, _O),
+    "get_body": _READ,
+    "erase_body": _to(_P),
+    "get_head": _READ,
+    "get_entry_proof": _READ,
+    "get_consistency": _READ,
+    "list_agents": _READ,
+    "create_agent": _MANAGE,
+    "issue_token": _MANAGE,
+    "revoke_token": _MANAGE,
+    "suspend_agent": _MANAGE,
+    "reinstate_agent": _MANAGE,
+    "get_hooks": _to(_A, _R, _O, _P, scope="read"),
+    "set_hook_mode": _DECIDE,
+    "record_hook_installed": _to(_R, _O, _P),
+    "pause_hooks": _DECIDE,
+    "resume_hooks": _to(_O, _P),
+}

@@ -1,0 +1,33 @@
+"""Waiting for a decision without holding a thread."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import cast
+
+from anyio import to_thread
+from starlette.requests import Request
+
+from handfast.core.domain.handoff import Handoff
+from handfast.engine.facade import Engine
+from handfast.server.hub import Hub
+
+
+def hub_of(request: Request) -> Hub:
+    return cast("Hub", request.app.state.hub)
+
+
+async def until_settled(hub: Hub, engine: Engine, handoff_id: str, deadline: float) -> bool:
+    """True once nobody waits for this handoff any more; False at `deadline` (monotonic seconds).
+
+    Answers early with False when the server stops: the caller asks again and finds the next one.
+    """
+    with hub.watch(f"handoff/{handoff_id}") as changed:
+        while True:
+            changed.clear()
+            handoff = await to_thread.run_sync(engine.kernel.state, Handoff, handoff_id)
+            left = deadline - time.monotonic()
+            if not handoff.waiting or left <= 0 or hub.closing:
+                return not handoff.waiting
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)
