@@ -30,6 +30,15 @@ _LOCK_WAIT_MS = int(LOCK_WAIT_S * 1000)
 _STUCK_MS = 30_000  # a stopped process inside a write would hold every other writer for ever
 
 
+# A server set to acknowledge before a commit is on disk is not believed.
+_PG_SESSION = """\
+SELECT set_config('lock_timeout', %(wait)s, false),
+       set_config('idle_in_transaction_session_timeout', %(stuck)s, false),
+       set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)
+"""
+
+
 class Cursor(Protocol):
     rowcount: int
 
@@ -172,8 +181,7 @@ def _postgres(url: str) -> Database:
                 hint="Check HANDFAST_DATABASE_URL and that the server runs.",
             ) from None
         c.prepare_threshold = 2
-        c.execute(f"SET lock_timeout = {_LOCK_WAIT_MS}")
-        c.execute(f"SET idle_in_transaction_session_timeout = {_STUCK_MS}")
+        c.execute(_PG_SESSION, {"wait": f"{_LOCK_WAIT_MS}ms", "stuck": f"{_STUCK_MS}ms"})
         return cast("Connection", c)
 
     def translate(e: Exception) -> Exception | None:

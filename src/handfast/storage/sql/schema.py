@@ -71,6 +71,7 @@ state = Table(
     Column("opened", BigInteger, nullable=False),
     Column("doc", LargeBinary, nullable=False),
 )
+# Look-ups by a column must also give the order of the answer, or SQLite walks the whole queue instead.
 Index("state_queue", state.c.kind, state.c.status, state.c.rank, state.c.opened)
 Index("state_opened", state.c.kind, state.c.opened)
 Index(
@@ -84,6 +85,7 @@ Index(
     "state_match",
     state.c.kind,
     state.c.match,
+    state.c.opened,
     sqlite_where=state.c.match != "",
     postgresql_where=state.c.match != "",
 )
@@ -92,6 +94,8 @@ Index(
     state.c.run_id,
     state.c.kind,
     state.c.status,
+    state.c.rank,
+    state.c.opened,
     sqlite_where=state.c.run_id != "",
     postgresql_where=state.c.run_id != "",
 )
@@ -99,6 +103,9 @@ Index(
     "state_task",
     state.c.task_id,
     state.c.kind,
+    state.c.status,
+    state.c.rank,
+    state.c.opened,
     sqlite_where=state.c.task_id != "",
     postgresql_where=state.c.task_id != "",
 )

@@ -132,7 +132,9 @@ class SqlStore:
                 )
             params["due_before"] = to_micros(q.due_before)
         if q.after is not None:
-            params["after_rank"], params["after_opened"] = q.after
+            rank, params["after_opened"] = q.after
+            if not q.newest_first:
+                params["after_rank"] = rank
         shape = (frozenset(params), q.newest_first)
         if shape not in self._find_sql:
             self._find_sql[shape] = self._compile(_select(q, equal))
@@ -270,10 +272,10 @@ def _select(q: Query, equal: list[str]) -> sa.ClauseElement:
 def _beyond(q: Query) -> sa.ColumnElement[bool]:
     """Rows after the last one of a page, in the order of the page."""
     c = s.state.c
-    rank = sa.bindparam("after_rank", type_=sa.Integer)
     opened = sa.bindparam("after_opened", type_=sa.BigInteger)
     if q.newest_first:
-        return sa.and_(c.opened < opened, sa.or_(rank >= 0, rank < 0))
+        return c.opened < opened
+    rank = sa.bindparam("after_rank", type_=sa.Integer)
     return sa.or_(c.rank > rank, sa.and_(c.rank == rank, c.opened > opened))
 
 

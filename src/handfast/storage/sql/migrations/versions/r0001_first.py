@@ -9,7 +9,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind())
+    metadata.create_all(op.get_bind(), checkfirst=False)
     op.execute(tree.insert().values(id=1, frontier=bytes(8)))
     if op.get_bind().dialect.name == "sqlite":
         _append_only_sqlite()
