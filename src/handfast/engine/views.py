@@ -71,6 +71,21 @@ class Views:
         items = [self._summary(h, asks[h.ask.body_id].text) for h in states]
         return Page(items, _next(rows, limit))
 
+    def queue(self, limit: int = 200) -> list[Result]:
+        """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
+        is offered, what could not be read and what backs it. Without the call's text."""
+        query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=limit)
+        rows = self._kernel.store.find(query)
+        return [self._queued(cast("Handoff", load(BY_NAME["handoff"], r.doc))) for r in rows]
+
+    def _queued(self, h: Handoff) -> Result:
+        package = full(open_package(self._kernel, h))
+        what = cast("Result", package["what_will_happen"]) | {"text": ""}
+        return self._summary(h, cast("str", package["ask"])) | {
+            "why_now": package["why_now"],
+            "package": {"what_will_happen": what, "evidence": package["evidence"]},
+        }
+
     def _summary(self, h: Handoff, ask: str) -> Result:
         return {
             "handoff_id": h.handoff_id,
@@ -85,6 +100,7 @@ class Views:
             "agent_name": self.agent_name(h.agent_id),
             "repository": self._repository(h),
             "ask": ask,
+            "offered": [k.value for k in h.offered],
             "rules": list(h.rules),
             "requested_at": format_time(h.requested_at),
             "due_at": _time(h.due_at),
@@ -114,7 +130,6 @@ class Views:
             "why_now": package.why_now,
             "action_digest": h.action_digest,
             "presented_digest": h.presented_digest,
-            "offered": [k.value for k in h.offered],
             "executor": h.executor.value,
             "package": full(package),
             "grant": self._grant(h),
