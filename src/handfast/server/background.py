@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
+from handfast.core.domain.errors import HandfastError
 from handfast.engine.facade import Engine
 from handfast.engine.relay.inprocess import Relay, Sink
 
@@ -12,15 +13,15 @@ log = logging.getLogger("handfast.server")
 
 
 class Background:
-    """Started and stopped with the application. `stop` returns when all threads have ended."""
+    """Started and stopped with the application. `stop` returns when all threads have ended, with the log's head signed."""
 
     def __init__(self, engine: Engine, sinks: Mapping[str, Sink]) -> None:
         self._stop = threading.Event()
         self._relay = Relay(engine.kernel.store, sinks)
-        heads = _OnGrowth(engine)
+        self._heads = _OnGrowth(engine)
         self._threads = [
             self._loop("sweep", engine.sweep),
-            self._loop("heads", heads.sign),
+            self._loop("heads", self._heads.sign),
             threading.Thread(target=self._relay.run, name="handfast-relay", daemon=True),
         ]
 
@@ -33,6 +34,10 @@ class Background:
         self._relay.stop()
         for thread in self._threads:
             thread.join()
+        try:
+            self._heads.sign()
+        except HandfastError as e:
+            log.warning("the last head was not signed: %s", e.message)
 
     def _loop(self, name: str, work: Callable[[], object]) -> threading.Thread:
         def run() -> None:

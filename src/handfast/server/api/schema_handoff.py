@@ -162,6 +162,7 @@ class HandoffSummary(Reply):
     agent_name: str
     repository: str
     ask: str
+    offered: list[str]
     rules: list[str]
     requested_at: str
     due_at: str
@@ -283,7 +284,6 @@ class HandoffOut(HandoffSummary):
     why_now: str
     action_digest: str
     presented_digest: str
-    offered: list[str]
     executor: str
     package: PackageOut
     grant: GrantOut | None

@@ -76,7 +76,7 @@ def set_up(request: Request, engine: EngineDep, form: FormDep, secret: str = "")
     _tries(request).take(_address(request))
     secret = secret or form.get("token", "")
     name = form.get("name", "").strip()
-    login = form.get("login", "").strip() or name
+    login = form.get("login", "").strip()
     new = NewPerson(name, login, form.get("password", ""), form.get("pin", ""))
     try:
         engine.people.set_up(secret, new)
@@ -86,6 +86,7 @@ def set_up(request: Request, engine: EngineDep, form: FormDep, secret: str = "")
             now=engine.kernel.clock.now(),
             setup_token=secret,
             name=name,
+            login=login,
             error=f"{e.message}. {e.hint}".strip(),
         )
         return page("setup.html", context, 422)

@@ -38,7 +38,7 @@ def show_rows(reader: ReaderDep) -> Response:
 
 def _inbox(reader: Reader) -> Context:
     views = reader.engine.views
-    waiting = views.handoffs("waiting", limit=SHOWN).items
+    waiting = views.queue(SHOWN)
     return inbox_page(
         waiting,
         shell=reader.shell(),

@@ -133,10 +133,18 @@ def login_page(
 
 
 def setup_page(
-    *, shell: Shell, now: datetime, setup_token: str, name: str = "", error: str = ""
+    *,
+    shell: Shell,
+    now: datetime,
+    setup_token: str,
+    name: str = "",
+    login: str = "",
+    error: str = "",
 ) -> Context:
     """For `setup.html`: the first account, through the one-time link."""
-    return _context(shell, now, nav="", name=name, error=error, setup_token=setup_token)
+    return _context(
+        shell, now, nav="", name=name, login=login, error=error, setup_token=setup_token
+    )
 
 
 def message_page(
