@@ -132,11 +132,10 @@ class Audit:
 
         def work(unit: Unit) -> Result:
             unit.record(Installation, INSTALLATION_ID, [BodyErased(BodyId(body_id), reason[:200])])
+            unit.erase(body_id)
             return {"body_id": body_id, "erased": True}
 
-        result = self._kernel.run(actor, work)
-        self._kernel.store.erase_body(body_id)
-        return result
+        return self._kernel.run(actor, work)
 
     def replay(self, stream: str) -> Replayed:
         """Fold one stream again and compare with what is stored. Raises NotFound."""

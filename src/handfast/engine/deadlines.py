@@ -2,6 +2,7 @@
 
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import run as runs
+from handfast.core.domain.errors import HandfastError
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.run import Run
@@ -13,11 +14,18 @@ from handfast.storage.api import Query
 def sweep(kernel: Kernel, limit: int = 200) -> int:
     """Handle due handoffs: next level, expiry, unused grants, starts without an effect.
 
-    Gives how many were looked at. Safe to run at any time and concurrently.
+    Gives how many were looked at. Safe to run at any time and concurrently. One that cannot be
+    handled does not hold up the others; its error is raised at the end.
     """
     due = kernel.store.find(Query("handoff", due_before=kernel.clock.now(), limit=limit))
+    failed: HandfastError | None = None
     for row in due:
-        _one(kernel, row.stream.partition("/")[2])
+        try:
+            _one(kernel, row.stream.partition("/")[2])
+        except HandfastError as e:
+            failed = failed or e
+    if failed is not None:
+        raise failed
     return len(due)
 
 
@@ -32,6 +40,7 @@ def _one(kernel: Kernel, handoff_id: str) -> None:
             unit.record(Handoff, handoff_id, commands.sweep(h, unit.now, "reviewers"))
         after = unit.get(Handoff, handoff_id)
         if not after.waiting and after.run_id and (run := unit.find(Run, after.run_id)):
+            unit.rely_on(Run, run.run_id)  # a pause at this moment must not miss the end
             unit.record(Run, run.run_id, runs.ready(run, after.handoff_id))
         return {}
 

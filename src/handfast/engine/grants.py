@@ -80,6 +80,7 @@ class Grants:
         run = unit.find(Run, handoff.run_id) if handoff.run_id else None
         if run is not None and r.epoch is not None:
             check_epoch(run, r.epoch)
+            unit.rely_on(Run, run.run_id)  # a take-over at this moment must not be missed
         command = commands.Redeem(
             grant_id=GrantId(r.grant_id),
             start_id=StartId(new_id("start")),

@@ -142,6 +142,7 @@ class Handoffs:
 
     def _wake(self, unit: Unit, handoff: Handoff) -> None:
         if handoff.run_id and (run := unit.find(Run, handoff.run_id)):
+            unit.rely_on(Run, run.run_id)  # a pause at this moment must not miss the decision
             unit.record(Run, run.run_id, runs.ready(run, handoff.handoff_id))
 
     def acknowledge(self, actor: Actor, handoff_id: str) -> Result:

@@ -31,6 +31,7 @@ from handfast.storage.api import (
     NewEvent,
     OutboxItem,
     SealedBody,
+    Seen,
     Store,
     WriteSet,
 )
@@ -62,6 +63,8 @@ class Unit:
         self._outbox: list[OutboxItem] = []
         self._credentials: list[Credential] = []
         self._lease: Lease | None = None
+        self._relied_on: set[str] = set()
+        self._erased: list[str] = []
 
     def find(self, state_type: type[S], item_id: str) -> S | None:
         """The state of one aggregate, or None."""
@@ -93,6 +96,16 @@ class Unit:
             stream.state = stream.kind.evolve(stream.state, event, self.now)
         return cast("S", stream.state)
 
+    def rely_on(self, state_type: type[S], item_id: str) -> None:
+        """What was read of this aggregate must still be so at the commit, else the command runs again.
+
+        What a command records is guarded anyway. This is for a decision that rests on another
+        aggregate, where two commands that each only read the other's could both be wrong.
+        """
+        kind = KINDS[state_type]
+        self._stream(kind, item_id)
+        self._relied_on.add(f"{kind.name}/{item_id}")
+
     def put(self, data: bytes | str, media: str = "text/plain") -> BodyRef:
         ref, sealed = self._kernel.vault.seal(data, media)
         self._bodies.append(sealed)
@@ -106,6 +119,10 @@ class Unit:
     def post(self, topic: str, payload: Mapping[str, object]) -> None:
         """Work that leaves the process, delivered at least once after the commit."""
         self._outbox.append(OutboxItem(topic, canonical_json(dict(payload))))
+
+    def erase(self, body_id: str) -> None:
+        """Overwrite a body and its salt. Idempotent."""
+        self._erased.append(body_id)
 
     def put_credential(self, credential: Credential) -> None:
         self._credentials.append(credential)
@@ -128,8 +145,15 @@ class Unit:
             for name, s in self._streams.items()
             if s.events
         )
+        seen = tuple(
+            Seen(name, self._streams[name].base)
+            for name in sorted(self._relied_on)
+            if not self._streams[name].events
+        )
         return WriteSet(
             appends=appends,
+            seen=seen,
+            erased=tuple(self._erased),
             bodies=tuple(self._bodies),
             outbox=tuple(self._outbox),
             credentials=tuple(self._credentials),
@@ -171,7 +195,7 @@ class Kernel:
             unit = Unit(self, actor, key)
             result = work(unit)
             write = unit.write_set(fingerprint, canonical_json(result) if key else b"")
-            if not (write.appends or write.bodies or write.credentials or write.lease or key):
+            if not (key or _writes(write)):
                 return result
             if before_commit:
                 before_commit()
@@ -201,6 +225,10 @@ class Kernel:
         if row is None:
             raise NotFound(f"there is no {kind.name} `{item_id}`")
         return cast("S", load(kind, row.doc))
+
+
+def _writes(w: WriteSet) -> bool:
+    return bool(w.appends or w.bodies or w.erased or w.outbox or w.credentials or w.lease)
 
 
 def _answer(committed: Committed, result: Result) -> Result:

@@ -100,6 +100,7 @@ class Reviews:
         def work(unit: Unit) -> Result:
             run = unit.get(Run, run_id)
             check_not_over(run)
+            unit.rely_on(Run, run_id)
             package = Package(
                 ask="The agent asks a question",
                 what_will_happen=WhatWillHappen(ShowKind.TEXT, question[:20_000]),

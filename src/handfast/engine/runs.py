@@ -1,5 +1,6 @@
 """The life of a run: created, leased, started, paused, resumed, reviewed, ended."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -9,7 +10,7 @@ from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import run as runs
 from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
-from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted
+from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted, UsageError
 from handfast.core.domain.events import Actor, RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
 from handfast.core.domain.handoff import WAITING, Handoff, Status
@@ -200,6 +201,10 @@ class Runs:
         return self._kernel.run(actor, work)
 
     def exited(self, actor: Actor, run_id: str, epoch: int, x: Exit) -> Result:
+        """The agent's process ended. Raises UsageError for a cost that is no amount."""
+        if not re.fullmatch(r"([0-9]{1,12}(\.[0-9]{1,12})?)?", x.cost_usd):
+            raise UsageError(f"`cost_usd` is {x.cost_usd[:40]!r}", hint="Write it like `0.25`.")
+
         def work(unit: Unit) -> Result:
             run = self._mine(unit, run_id, epoch)
             event = e.AgentExited(
@@ -227,6 +232,7 @@ class Runs:
             unit.record(Run, run_id, pause_events(run, epoch, p, session))
             for handoff_id in p.waiting_on:
                 h = unit.get(Handoff, handoff_id)
+                unit.rely_on(Handoff, handoff_id)  # a decision at this moment must not be missed
                 if not h.waiting:
                     unit.record(Run, run_id, runs.ready(unit.get(Run, run_id), h.handoff_id))
             return {"run_id": run_id, "status": unit.get(Run, run_id).status.value}
