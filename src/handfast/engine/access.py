@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from handfast.core.domain.errors import NotPermitted
+from handfast.core.domain.errors import NotPermitted, StorageError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import AccessRefused
 from handfast.core.domain.installation import Installation
@@ -36,6 +36,7 @@ class Principal:
         return Actor(self.kind.value, self.id, auth)
 
 
+MIN_SECRET = 32
 FILES = {
     PrincipalKind.RUNNER: ("runner.token", "hfr_"),
     PrincipalKind.OPERATOR: ("operator.token", "hfo_"),
@@ -49,21 +50,34 @@ class Access:
         self._kernel = kernel
 
     def ensure_file_token(self, home: Path, kind: PrincipalKind) -> str:
-        """The token in the data folder for this kind, made on first use (file mode 0600)."""
+        """The token in the data folder for this kind, made on first use (file mode 0600).
+
+        The file is what counts: a crash between file and database is mended by the next call.
+        Raises StorageError for a file that holds no token.
+        """
         name, prefix = FILES[kind]
         path = home / name
-        if path.exists():
-            return path.read_text().strip()
-        secret = new_secret()
+        if not path.exists():
+            _create(path, prefix + new_secret() + "\n")
+        token = path.read_text().strip()
+        secret = token.removeprefix(prefix)
+        if secret == token or len(secret) < MIN_SECRET:
+            raise StorageError(
+                f"`{path}` holds no token", hint="Remove the file: the next start makes a new one."
+            )
+        self._keep(kind, hash_secret(secret))
+        return token
+
+    def _keep(self, kind: PrincipalKind, hashed: str) -> None:
+        found = self._kernel.store.credential(kind.value)
+        if found is not None and hmac.compare_digest(found.secret, hashed):
+            return
 
         def work(unit: Unit) -> Result:
-            unit.put_credential(Credential(kind.value, "file", kind.value, hash_secret(secret)))
+            unit.put_credential(Credential(kind.value, "file", kind.value, hashed))
             return {}
 
-        path.touch(mode=0o600)
-        path.write_text(prefix + secret + "\n")
         self._kernel.run(SYSTEM, work)
-        return prefix + secret
 
     def principal(self, token: str) -> Principal:
         """Raises NotPermitted (code `unauthenticated`) for a token that is not valid now."""
@@ -100,6 +114,19 @@ class Access:
             return {}
 
         self._kernel.run(actor, work)
+
+
+def _create(path: Path, text: str) -> None:
+    """Whole or not at all, and never over a file that another process made at the same time."""
+    part = path.with_name(f".{path.name}.{new_secret()[:8]}")
+    part.touch(mode=0o600)
+    try:
+        part.write_text(text)
+        path.hardlink_to(part)
+    except FileExistsError:
+        pass
+    finally:
+        part.unlink()
 
 
 def _unknown() -> NotPermitted:

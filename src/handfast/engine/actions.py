@@ -12,6 +12,7 @@ from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import encode
+from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.events_org import AccessRefused
@@ -32,6 +33,8 @@ from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Query
 
 INSTALLATION_ID = "1"
+MAX_KEY = 200
+_GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,10 @@ class Actions:
     def propose(self, actor: Actor, p: Proposal) -> Result:
         """Judge a call. Result: verdict allow|wait|deny, step_id, handoff_id, grant_id, reason, would.
 
-        Idempotent for an equal `request_key`. Raises NotFound, StaleEpoch, InvalidTransition.
+        Idempotent for an equal `request_key`. Raises NotFound, StaleEpoch, InvalidTransition, and
+        UsageError for a key that is not 1 to 200 printable characters.
         """
+        check_key(p.key)
         result = self._kernel.run(
             actor,
             lambda unit: self._propose(unit, p),
@@ -126,7 +131,7 @@ class Actions:
 
     def _denied(self, unit: Unit, p: Proposal, judgement: Judgement) -> Result:
         if "control-plane" in p.facts.hazards:
-            what = f"agent call of {p.call.tool}"
+            what = f"agent call of {p.call.tool[:200]}"
             refused = AccessRefused(what=what, why="control-plane", subject=p.run_id)
             unit.record(Installation, INSTALLATION_ID, [refused])
         return self._step(unit, p, judgement, "deny")
@@ -156,15 +161,17 @@ class Actions:
         match = f"{run.run_id}|{action_digest}"
         rows = store.find(Query("handoff", match=match, newest_first=True, limit=1))
         same = [unit.get(Handoff, r.stream.partition("/")[2]) for r in rows]
+        same = [
+            h for h in same if h.kind is not HandoffKind.REVIEW
+        ]  # merged by us, never by a call
         pending = same and (same[0].waiting or same[0].status is Status.DECIDED)
         if pending and not _edited_away(same[0]):
             return same[0]
-        decided = store.find(
-            Query("handoff", run_id=run.run_id, statuses=(Status.DECIDED.value,), limit=200)
-        )
+        decided = store.find(Query("handoff", run_id=run.run_id, statuses=_GRANTED, limit=200))
         for row in decided:
             h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
-            if h.grant and h.grant.action_digest == action_digest:
+            granted = h.grant is not None and h.grant.action_digest == action_digest
+            if granted and h.kind is not HandoffKind.REVIEW:
                 return unit.get(Handoff, h.handoff_id)
         return same[0] if same else None
 
@@ -203,6 +210,9 @@ class Actions:
             return self._step(unit, p, judgement, "deny", handoff_id=h.handoff_id, reason=reason)
         if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
             return self._hand_over(unit, run, p, judgement)
+        if grant.executor is Executor.MEDIATED and p.executor is not Executor.MEDIATED:
+            reason = f"approved to run through Handfast: run `handfast exec {grant.grant_id}`"
+            return self._step(unit, p, judgement, "deny", handoff_id=h.handoff_id, reason=reason)
         redeem = commands.Redeem(
             grant_id=grant.grant_id,
             start_id=StartId(new_id("start")),
@@ -291,6 +301,7 @@ class Actions:
             run = unit.get(Run, run_id)
             check_not_over(run)
             for r in reads:
+                check_key(r.key)
                 judgement = judge(r.facts)
                 verdict = "allow" if judgement.verdict is Verdict.ALLOW else "observed"
                 step = StepJudged(
@@ -341,6 +352,14 @@ class Actions:
         )
         unit.record(Handoff, h.handoff_id, commands.settle(h, settle))
         return True
+
+
+def check_key(key: str) -> None:
+    """Keys come from the agent's harness. Raises UsageError."""
+    if not key or len(key) > MAX_KEY or not key.isprintable():
+        raise UsageError(
+            f"`key` is {key[:40]!r}", hint=f"Send 1 to {MAX_KEY} printable characters."
+        )
 
 
 def _edited_away(h: Handoff) -> bool:

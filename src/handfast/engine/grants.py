@@ -11,7 +11,7 @@ from handfast.core.domain.errors import (
     StaleDecision,
 )
 from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import EffectOutcome, Executor, GrantRefused
+from handfast.core.domain.events_handoff import EffectOutcome, Executor, GrantRefused, HandoffKind
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import GrantId, StartId
@@ -70,6 +70,8 @@ class Grants:
     def _redeem(self, unit: Unit, actor: Actor, r: Redemption) -> Result:
         handoff = unit.get(Handoff, r.handoff_id)
         if actor.type == "agent":
+            if handoff.kind is HandoffKind.REVIEW:
+                raise NotPermitted("finished work is merged by Handfast, not by the agent")
             if actor.id != handoff.agent_id:
                 raise NotPermitted(f"grant `{r.grant_id}` was given to another agent")
             agent = unit.find(Agent, handoff.agent_id)

@@ -71,17 +71,17 @@ def shown_call(call: Call, shown: Shown | None) -> Shown:
 def approval(
     facts: Facts, judgement: Judgement, run: Run, shown: Shown, agent_says: str
 ) -> Package:
-    """An action that waits at a gate."""
+    """An action that waits at a gate. Always complete: an empty call is shown as empty, not returned."""
     what = WhatWillHappen(
         kind=shown.kind,
-        text=shown.text,
+        text=shown.text if shown.text.strip() else "(empty)",
         details=facts.details,
         hazards=facts.hazards,
         opaque=facts.opaque,
         reversible=facts.reversible,
     )
     return Package(
-        ask=inert(facts.summary, 300, multiline=False),
+        ask=inert(facts.summary, 300, multiline=False).strip() or "A call without a description",
         what_will_happen=what,
         why_now=why_now(judgement),
         open_question=_question(facts),

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,6 +29,7 @@ SETUP_ID = "setup"
 SETUP_TTL = timedelta(hours=24)
 MIN_PASSWORD, MIN_PIN = 10, 6
 TRIES, LOCKED_FOR = 5, timedelta(minutes=15)
+REMEMBERED = 10_000  # logins with wrong tries; invented ones must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class People:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._failures: dict[str, list[datetime]] = {}
+        self._failures_lock = threading.Lock()
 
     def any(self) -> bool:
         return bool(self._kernel.store.find(Query("person", limit=1)))
@@ -187,19 +190,31 @@ class People:
         return rows[0].stream.partition("/")[2] if rows else ""
 
     def _verify(self, who: str, person_id: str, kind: str, text: str) -> None:
-        now = self._kernel.clock.now()
-        recent = [t for t in self._failures.get(who, []) if now - t < LOCKED_FOR]
-        if len(recent) >= TRIES:
-            raise LimitExceeded(
-                "too many wrong tries; this account waits 15 minutes", hint="Try again later."
-            )
+        self._count_try(who)
         found = self._kernel.store.credential(f"{kind}:{person_id}") if person_id else None
         if matches(found.secret if found else never(), text) and found is not None:
-            self._failures.pop(who, None)
+            with self._failures_lock:
+                self._failures.pop(who, None)
             return
-        self._failures[who] = [*recent, now]
         self._refused(kind, person_id)
         raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret")
+
+    def _count_try(self, who: str) -> None:
+        """Counted before the secret is looked at, so that many tries at once are not free.
+
+        Raises LimitExceeded.
+        """
+        now = self._kernel.clock.now()
+        with self._failures_lock:
+            if len(self._failures) >= REMEMBERED:
+                kept = {k: v for k, v in self._failures.items() if now - v[-1] < LOCKED_FOR}
+                self._failures = dict(list(kept.items())[-REMEMBERED // 2 :])
+            recent = [t for t in self._failures.get(who, []) if now - t < LOCKED_FOR]
+            if len(recent) >= TRIES:
+                raise LimitExceeded(
+                    "too many wrong tries; this account waits 15 minutes", hint="Try again later."
+                )
+            self._failures[who] = [*recent, now]
 
     def _refused(self, kind: str, person_id: str) -> None:
         def work(unit: Unit) -> Result:
