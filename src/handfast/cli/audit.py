@@ -39,6 +39,10 @@ def verify(
     from handfast.engine.bundle_file import ZipBundle
     from handfast.engine.keys import ed25519_verify
 
+    if not bundle.is_file():
+        raise UsageError(
+            f"there is no file `{bundle}`", hint="Give a file that `handfast audit export` wrote."
+        )
     keys = [_key(text) for text in key]
     notes = [_small_file(path) for path in since]
     with ZipBundle(bundle) as opened:

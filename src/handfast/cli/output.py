@@ -4,11 +4,14 @@ that could move the cursor, hide or imitate other text."""
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
 from handfast.core.domain.inert import inert
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Json: TypeAlias = Annotated[
     bool, Parameter(name="--json", negative=(), help="Print one JSON document instead of text.")
@@ -67,7 +70,7 @@ def show_table(heads: Sequence[str], rows: Iterable[Sequence[object]], empty: st
     Console().print(rich_table(heads, cells))
 
 
-def rich_table(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> object:
+def rich_table(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> "Table":
     """The cells must be inert already."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

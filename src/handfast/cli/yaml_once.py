@@ -8,9 +8,11 @@ import yaml
 class UniqueKeys(yaml.SafeLoader):
     """Builds plain values only, like its parent; raises ConstructorError for a name that comes twice."""
 
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 - as the parent calls it
+    def construct_mapping(  # the signature is the parent's
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002
+    ) -> dict[Hashable, object]:
         seen: set[str] = set()
         for name, _ in node.value:
             if isinstance(name, yaml.ScalarNode):
