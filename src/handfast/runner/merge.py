@@ -87,18 +87,9 @@ def merge(
             details={"field": "approved_commit"},
         )
     if git.is_ancestor(approved_commit, target):
-        return MergeOutcome(
-            MergeStatus.ALREADY_MERGED,
-            target_branch,
-            target,
-            target,
-            fast_forward=False,
-            updated_tree=None,
-        )
+        return _unmoved(MergeStatus.ALREADY_MERGED, target_branch, target)
     if target != expected_target:
-        return MergeOutcome(
-            MergeStatus.STALE, target_branch, target, target, fast_forward=False, updated_tree=None
-        )
+        return _unmoved(MergeStatus.STALE, target_branch, target)
     forward = fast_forward and git.is_ancestor(target, approved_commit)
     holder = _holder(git, target_branch)
     new = approved_commit if forward else _merge_commit(git, target, approved_commit, message)
@@ -110,6 +101,10 @@ def merge(
     return MergeOutcome(
         MergeStatus.MERGED, target_branch, target, new, forward, holder.path if holder else None
     )
+
+
+def _unmoved(status: MergeStatus, branch: str, target: str) -> MergeOutcome:
+    return MergeOutcome(status, branch, target, target, fast_forward=False, updated_tree=None)
 
 
 def _merge_commit(git: Git, target: str, approved: str, message: str) -> str:
