@@ -43,7 +43,9 @@ def _figures(folder: Path, seconds: float) -> Iterator[dict[str, object]]:
             yield figure(f"floor, {flight} in flight", base, "/s")
         rate = in_process.commands(bench, flight, seconds)
         beside = f"{rate / base:.2f}x its floor, {rate / at_one:.2f}x the floor at 1"
-        yield figure(f"commands (event, state, leaf, outbox), {flight} in flight", rate, "/s", beside)
+        yield figure(
+            f"commands (event, state, leaf, outbox), {flight} in flight", rate, "/s", beside
+        )
     took = sorted(in_process.gate_checks(bench, int(150 * seconds)))
     yield figure("gate check in process, p50", took[len(took) // 2] * 1000, "ms")
     yield figure("gate check in process, p99", took[int(len(took) * 0.99)] * 1000, "ms")

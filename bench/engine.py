@@ -50,7 +50,9 @@ def open_bench(folder: Path, url: str = "") -> Bench:
 def commands(bench: Bench, threads: int, seconds: float) -> float:
     """Commands a second: one 1 KB event, its projection, its leaf and an outbox row, decided and committed."""
     counts = [0] * threads
-    runs = [bench.session(f"commands-{threads}-{n}-{time.perf_counter_ns()}") for n in range(threads)]
+    runs = [
+        bench.session(f"commands-{threads}-{n}-{time.perf_counter_ns()}") for n in range(threads)
+    ]
     deadline = time.perf_counter() + seconds
 
     def work(n: int) -> None:

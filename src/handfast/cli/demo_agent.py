@@ -14,6 +14,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 RECORDS = Path("docs/decisions")
@@ -30,7 +31,7 @@ class Session:
         self._id = os.environ.get("HANDFAST_SESSION_ID", "example-session")
         self._calls = 0
 
-    def _post(self, event: str, more: dict[str, object]) -> dict[str, object]:
+    def _post(self, event: str, more: Mapping[str, object]) -> dict[str, object]:
         body = {"session_id": self._id, "cwd": str(Path.cwd()), "hook_event_name": event, **more}
         request = urllib.request.Request(  # noqa: S310 - the runner's own loopback address
             self._url,
