@@ -43,10 +43,10 @@ def _check(value: object, path: str, depth: int) -> None:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return
-    if depth == 0:
-        raise UsageError(f"a value is nested more than {MAX_DEPTH} deep", hint="Flatten it.")
     if kind is int:
         _check_int(value, path)
+    elif depth == 0:
+        raise UsageError(f"a value is nested more than {MAX_DEPTH} deep", hint="Flatten it.")
     elif kind is dict:
         for key, item in value.items():  # type: ignore[attr-defined]
             if type(key) is not str or (not key.isascii() and max(key) > "\uffff"):

@@ -9,7 +9,7 @@ never drops what a newer one wrote.
 
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -91,7 +91,7 @@ def _encoder(tp: object) -> Encode:
 
 
 def _dataclass_encoder(cls: type) -> Encode:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     plan = [
         (
             f.name,
@@ -136,7 +136,7 @@ def _decoder(tp: object) -> Decode:
 
 
 def _dataclass_decoder(cls: type) -> Decode:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     plan = {f.name: _decoder(hints[f.name]) for f in fields(cls)}
 
     def run(data: object) -> object:
@@ -150,6 +150,11 @@ def _dataclass_decoder(cls: type) -> Decode:
             ) from None
 
     return run
+
+
+def _hints(cls: type) -> dict[str, object]:
+    """Type hints of the fields; the names within the recursive alias JSON are those of its module."""
+    return typing.get_type_hints(cls, localns={"JSON": object, "Sequence": Sequence})
 
 
 def _plain(tp: object) -> object:

@@ -208,15 +208,20 @@ def from_bytes(data: bytes) -> Recorded:
             )
         if not _ENVELOPE <= e.keys() <= _ENVELOPE | _OPTIONAL:
             raise ValueError(f"fields {sorted(e)}")
+        key, on_behalf_of = e.get("key", ""), e.get("on_behalf_of", "")
+        if any(type(x) is not str for x in (e["id"], e["stream"], key, on_behalf_of)):
+            raise TypeError("a name is not text")
+        if type(e["version"]) is not int:
+            raise TypeError("the version is not a number")
         return Recorded(
             id=cast("str", e["id"]),
             stream=cast("str", e["stream"]),
-            version=cast("int", e["version"]),
+            version=e["version"],
             at=parse_time(cast("str", e["at"])),
             actor=decode(Actor, cast("dict[str, object]", e["actor"])),
             event=decode(WIRE[name], cast("dict[str, object]", e["data"])),
-            key=cast("str", e.get("key", "")),
-            on_behalf_of=cast("str", e.get("on_behalf_of", "")),
+            key=cast("str", key),
+            on_behalf_of=cast("str", on_behalf_of),
         )
     except (KeyError, TypeError, ValueError) as err:
         raise IntegrityError(f"an event's bytes cannot be read: {err!r}") from None
