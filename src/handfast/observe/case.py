@@ -15,6 +15,7 @@ from handfast.observe.places import Place, Places
 from handfast.observe.words import BENEATH, Word, glob_pattern
 
 MAX_DEPTH = 6
+MAX_QUESTIONS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Case:
     written: dict[str, str | None] = field(default_factory=dict)
     downloads: bool = False
     scripts: set[str] = field(default_factory=set)
+    questions: int = 0
 
     # -- nested commands
 
@@ -77,6 +79,11 @@ class Case:
                 self.findings.hazard(
                     "control-plane", f"reads {self.places.shown(path)}, which belongs to Handfast"
                 )
+            elif self.places.holds_secrets(path):
+                self.findings.hazard(
+                    "secret.access",
+                    f"reads everything below {self.places.shown(path)}, credentials too",
+                )
             elif self.places.is_secret(path):
                 self.findings.hazard(
                     "secret.access", f"reads {self.places.shown(path)}, which holds credentials"
@@ -84,9 +91,9 @@ class Case:
 
     def writes(self, word: Word, cwds: tuple[str, ...], verb: str = "writes") -> None:
         """A file or folder created or changed. Inside the worktree git keeps the undo: no hazard."""
-        self.findings.at_least(Effect.WRITE)
         paths = self.places.expand(word, cwds)
         if paths is None:
+            self.findings.at_least(Effect.WRITE)
             self.findings.opaque(
                 "dynamic-path", f"{verb} a path that is only known when it runs: `{word.shown}`"
             )
@@ -100,6 +107,7 @@ class Case:
         place = self.places.place(path)
         if place is Place.NOWHERE:
             return
+        found.at_least(Effect.WRITE)
         found.path(shown)
         if place is Place.CONTROL:
             found.hazard("control-plane", f"{verb} {shown}, which decides what agents may do")
@@ -134,9 +142,10 @@ class Case:
                 )
                 continue
             for path in paths:
-                if self._place_delete(path, recursive=recursive or BENEATH in word.raw):
+                pattern = glob_pattern(word.raw.partition(BENEATH)[2])
+                if self._place_delete(path, recursive=recursive and not pattern):
                     inside.append(path)
-                    patterns[path] = glob_pattern(word.raw.partition(BENEATH)[2])
+                    patterns[path] = pattern
         if inside:
             self._delete_inside(inside, patterns)
 
@@ -149,17 +158,26 @@ class Case:
         found.path(shown)
         if place is Place.CONTROL or (recursive and self.places.holds_control(path)):
             found.hazard("control-plane", f"deletes {shown}, which holds what decides about agents")
-        elif place is Place.GIT:
-            found.hazard("git.history-rewrite", f"deletes {shown}, git's own data: no undo")
-        elif place is Place.OUTSIDE:
+        if place is Place.GIT or (recursive and self.places.holds_git(path)):
+            found.hazard("git.history-rewrite", f"deletes {shown} with git's own data: no undo")
+        if place is Place.OUTSIDE:
             found.hazard("fs.write-outside", f"deletes {shown}, outside the worktree: no undo")
         elif place is Place.SCRATCH:
             found.hazard("fs.write-scratch", f"deletes {shown} in the temporary folder")
-        else:
-            return True
-        return False
+        return place is Place.WORKTREE
+
+    def may_ask_git(self) -> bool:
+        """Bounds what one hostile command can cost."""
+        self.questions += 1
+        if self.questions > MAX_QUESTIONS:
+            self.findings.opaque(
+                "too-many-commands", "deletes or restores in more places than are looked at"
+            )
+        return self.questions <= MAX_QUESTIONS
 
     def _delete_inside(self, paths: list[str], patterns: dict[str, str]) -> None:
+        if not self.may_ask_git():
+            return
         try:
             lost: list[str] = []
             for path in dict.fromkeys(paths):

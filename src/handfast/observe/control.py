@@ -10,7 +10,7 @@ from handfast.observe.words import DYNAMIC, Word
 
 GRANT = re.compile(r"gr_[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{26}\Z")
 _OURS = re.compile(r"\$HANDFAST_\w+")
-_SECRET_NAME = re.compile(
+SECRET_NAME = re.compile(
     r"\$\w*(TOKEN|SECRET|PASSW(OR)?D|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL)\w*",
     re.IGNORECASE,
 )
@@ -40,12 +40,19 @@ def assignments(simple: Simple, case: Case) -> None:
                     f"environment-{name}", f"sets {name} to a command only known when it runs"
                 )
             case.text(value.text, simple.cwds)
-        elif name in _LOADERS or (name == "NODE_OPTIONS" and _NODE_LOADS.search(value.text)):
+        elif (
+            name in _LOADERS
+            or name.startswith(("GIT_CONFIG", "BASH_FUNC_"))
+            or (name == "NODE_OPTIONS" and _NODE_LOADS.search(value.text))
+        ):
             case.findings.opaque(
                 f"environment-{name}", f"sets {name}, which makes other programs load something"
             )
         elif name == "IFS" and not simple.argv and value.text.strip(" \t\n"):
             case.findings.opaque("environment-IFS", "changes how the shell splits words")
+        elif name == "PATH" and not value.text.startswith(("/usr/", "/bin", DYNAMIC)):
+            case.findings.at_least(Effect.EXEC)
+            case.findings.detail(f"looks for programs first in {value.shown[:80]}")
         elif name == "DOCKER_HOST" and value.text:
             case.findings.hazard("deploy", "sends Docker commands to another host")
         variables(value, case)
@@ -62,7 +69,7 @@ def shown_secrets(call: Invocation, case: Case) -> None:
     """echo and printf of a variable whose name says it is a secret."""
     for word in call.args:
         for source in word.sources:
-            if _SECRET_NAME.fullmatch(source) and DYNAMIC in word.raw:
+            if SECRET_NAME.fullmatch(source) and DYNAMIC in word.raw:
                 case.findings.hazard("secret.access", f"prints {source}", undo=True)
 
 
@@ -73,7 +80,7 @@ def printenv(call: Invocation, case: Case) -> None:
             "secret.access", "prints every environment variable, tokens included", undo=True
         )
     for word in names:
-        if word.dynamic or _SECRET_NAME.fullmatch("$" + word.text):
+        if word.dynamic or SECRET_NAME.fullmatch("$" + word.text):
             case.findings.hazard("secret.access", f"prints ${word.shown}", undo=True)
         elif word.text.startswith("HANDFAST_"):
             case.findings.hazard("control-plane", "prints Handfast's own settings or tokens")
@@ -115,4 +122,19 @@ def is_handfast(name: str) -> bool:
     return name == "handfast" or name.startswith(("handfast.", "handfast@", "handfast=="))
 
 
-HANDLERS = {"printenv": printenv}
+def start_agent(call: Invocation, case: Case) -> None:
+    """Another agent started from a shell is not under the hook of this session's runner."""
+    case.findings.at_least(Effect.EXEC)
+    if not any(text in {"--version", "-v", "--help", "mcp", "doctor"} for text in call.texts[:1]):
+        case.findings.hazard(
+            "agent.start", f"starts an agent that may not be watched: `{call.shown}`"
+        )
+
+
+HANDLERS = {
+    "printenv": printenv,
+    **dict.fromkeys(
+        names("claude codex gemini cursor-agent aider opencode goose amp crush copilot qwen devin"),
+        start_agent,
+    ),
+}

@@ -27,7 +27,7 @@ _CLIENTS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "pgcli": ("", (), False),
 }
 _DESTRUCTIVE = re.compile(
-    r"\b(DROP|TRUNCATE|DELETE|ALTER|UPDATE|REPLACE|GRANT|REVOKE|VACUUM\s+FULL|REINDEX|DO\s+\$|CALL|COPY\b.*\bPROGRAM"
+    r"\b(DROP|TRUNCATE|DELETE|ALTER|UPDATE|REPLACE|GRANT|REVOKE|VACUUM\s+FULL|REINDEX|DO\s+\$|CALL|COPY\b.{0,200}?\bPROGRAM"
     r"|dropDatabase|drop\s*\(|deleteMany|deleteOne|remove\s*\(|updateMany|pg_terminate_backend|lo_import|load_extension"
     r"|EXECUTE|ATTACH|\\!|\.shell|\.system|\.import|\.restore|writefile)\b|\\!|\.(shell|system|restore|import)\b|drop\s*\(",
     re.IGNORECASE | re.DOTALL,

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from handfast.core.domain.action import Effect
-from handfast.observe import inline, recipes
+from handfast.observe import inline, recipes, ship
 from handfast.observe.case import Case, Invocation
 from handfast.observe.commands import Simple
 from handfast.observe.options import names
@@ -159,6 +159,9 @@ def script(word: Word, simple: Simple, case: Case, *, shell_like: bool) -> None:
     """A file that is run: hashed, and read when it is a shell script."""
     case.findings.at_least(Effect.EXEC)
     remote(word, case)
+    if re.match(r"https?://", word.text):
+        case.findings.hazard("exec.remote", f"runs code straight from the network: {word.shown}")
+        return
     paths = case.places.expand(word, simple.cwds)
     if paths is None or BENEATH in word.raw:
         case.findings.opaque(
@@ -271,6 +274,9 @@ def _after_options(
             case.writes(word, call.simple.cwds, "edits")
     elif rest and not found and rest[0].text != "-":
         script(rest[0], call.simple, case, shell_like=False)
+        # `python manage.py migrate`: the script is a program with sub-commands of its own.
+        name = rest[0].text.rpartition("/")[2]
+        ship.check(Invocation(name, rest[0], rest[1:], call.simple), case)
     elif not found:
         _interpreter_input(language, call, case)
 

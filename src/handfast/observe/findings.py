@@ -120,5 +120,5 @@ def _weight(hazard: str) -> int:
 
 def clean(text: str, limit: int) -> str:
     """One line without secrets or hidden characters, at most `limit` characters."""
-    shown = inert(redact(text)[0], limit * 4, multiline=False)
+    shown = inert(redact(text[: limit * 4])[0], limit * 4, multiline=False)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

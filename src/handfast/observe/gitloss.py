@@ -6,6 +6,7 @@ from handfast.core.domain.action import Effect
 from handfast.core.domain.errors import AdapterError
 from handfast.observe import git
 from handfast.observe.gituse import GitUse
+from handfast.observe.places import Place
 from handfast.observe.words import Word
 
 
@@ -20,6 +21,13 @@ def _lost(paths: list[Word] | None, use: GitUse) -> tuple[str, ...]:
             )
             return ()
         wanted += expanded
+        for path in expanded:
+            if use.case.places.place(path) is Place.CONTROL:
+                use.found.hazard(
+                    "control-plane", f"restores {use.case.places.shown(path)} from git"
+                )
+    if not use.case.may_ask_git():
+        return ()
     if paths is None:
         wanted = list(use.cwds[:1])
     try:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
+from handfast.observe.control import SECRET_NAME
 from handfast.observe.options import Parsed, parse
 from handfast.observe.words import Word
 
@@ -247,7 +248,10 @@ def _request(name: str, word: Word, call: Invocation, case: Case, *, sends: bool
 
 
 def _computed(word: Word) -> bool:
-    return any(not source.startswith("$") for source in word.sources)
+    """Whether the output of a command, or a variable named like a secret, went into the word."""
+    return any(
+        not source.startswith("$") or SECRET_NAME.fullmatch(source) for source in word.sources
+    )
 
 
 def sockets(call: Invocation, case: Case) -> None:

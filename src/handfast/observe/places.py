@@ -9,9 +9,21 @@ from itertools import islice
 from pathlib import Path
 
 from handfast.observe.scope import Scope, default_data_folder
-from handfast.observe.words import BENEATH, DYNAMIC, TILDE, Word, glob_pattern
+from handfast.observe.words import (
+    BENEATH,
+    BRACKET,
+    DYNAMIC,
+    QUERY,
+    STAR,
+    TILDE,
+    Word,
+    glob_pattern,
+)
 
 _MAX_GLOBBED = 500
+# A pattern with more active parts than this stands for everything below its fixed beginning.
+_MAX_GLOB_PARTS = 2
+_GLOBBED_PART = re.compile(f"[^/]*[{STAR}{QUERY}{BRACKET}][^/]*")
 
 
 class Place(StrEnum):
@@ -84,7 +96,10 @@ class Places:
         found: list[str] = []
         for base in bases:
             joined = raw if raw.startswith("/") else f"{glob.escape(base)}/{raw}"
-            if word.fixed or BENEATH in word.raw:
+            if len(_GLOBBED_PART.findall(raw)) > _MAX_GLOB_PARTS:
+                prefix = _GLOBBED_PART.split(raw)[0]
+                found.append(prefix if prefix.startswith("/") else f"{base}/{prefix}")
+            elif word.fixed or BENEATH in word.raw:
                 found.append(raw if raw.startswith("/") else f"{base}/{raw}")
             else:
                 pattern = (
@@ -157,6 +172,14 @@ class Places:
         """Whether `path` is a folder above something of the control plane: deleting it deletes that too."""
         real = _real(path)
         return any(_within(each, real) and each != real for each in [*self._control, self._data])
+
+    def holds_secrets(self, path: str) -> bool:
+        """Whether `path` is the home folder or a folder above it."""
+        return _within(_real(self.home), _real(path))
+
+    def holds_git(self, path: str) -> bool:
+        """Whether `path` is the worktree itself, whose `.git` goes with it."""
+        return _real(path) == self.worktree
 
     def is_secret(self, path: str) -> bool:
         for each in (os.path.normpath(path), _real(path)):

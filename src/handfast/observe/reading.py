@@ -65,6 +65,8 @@ def check(call: Invocation, case: Case) -> bool:
             case.reads(word, call.simple.cwds)
         case.findings.headline(f"reads: `{call.shown}`")
         return True
+    if name == "man" and any(text.startswith(("-P", "--pager", "-H")) for text in call.texts):
+        case.findings.opaque("other-program", f"makes man run another program: `{call.shown}`")
     if name in _LOOK:
         if name in {"echo", "printf"}:
             control.shown_secrets(call, case)

@@ -8,7 +8,7 @@ from handfast.observe.words import DYNAMIC
 
 _NAMES = (
     ("publish", "publish", r"publish|release|promote"),
-    ("deploy", "deploy", r"deploy|rollback|provision|teardown|ship"),
+    ("deploy", "deploy", r"deploy|rollback|provision|teardown"),
     ("db.migrate", "migrate", r"migrate|db[-_:]migrate|migrate[-_:]?db"),
 )
 _BY_NAME = tuple(

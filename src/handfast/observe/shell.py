@@ -7,6 +7,7 @@ import re
 
 from handfast.core.domain.action import Effect, Facts
 from handfast.observe import (
+    containers,
     control,
     databases,
     execution,
@@ -33,6 +34,7 @@ from handfast.observe.variables import Variables
 from handfast.observe.words import BENEATH, DYNAMIC, MARKS, Word
 
 MAX_BYTES = 16 * 1024
+MAX_COMMANDS = 400
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 HANDLERS = {
@@ -91,6 +93,10 @@ def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
     for note in dict.fromkeys(reader.notes):
         case.findings.at_least(Effect.EXEC)
         case.findings.opaque(note, "holds shell syntax that cannot be read")
+    if len(reader.commands) > MAX_COMMANDS:
+        case.findings.at_least(Effect.EXEC)
+        case.findings.opaque("too-many-commands", f"holds more than {MAX_COMMANDS} commands")
+        return
     for simple in reader.commands:
         run_simple(case, simple)
 
@@ -147,6 +153,8 @@ def _dispatch(call: Invocation, case: Case) -> None:
     reading.mentions(call, case)
     shipped = ship.check(call, case)
     handler = HANDLERS.get(call.name)
+    if call.name in {"docker", "podman", "nerdctl"}:
+        containers.check(call, case)
     if wrappers.runner(call, case):
         return
     looks = reading.check(call, case)

@@ -95,6 +95,8 @@ class Reader:
         if root.has_error:
             self.notes.append("unparsable")
         self._walk(root, None)
+        if self._words.unread:
+            self.notes.append("unread-syntax")
 
     # -- statements
 
@@ -157,9 +159,7 @@ class Reader:
         body = node.child_by_field_name("body")
         with self.variables.conditional():
             if name is not None:
-                self.variables.bind(
-                    self._words.text(name), values or [DYNAMIC], kept_marks=True
-                )
+                self.variables.bind(self._words.text(name), values or [DYNAMIC], kept_marks=True)
             return self._walk(body, feeder) if body is not None else None
 
     def _command(self, node: Node, feeder: Simple | None) -> Simple | None:
@@ -225,13 +225,9 @@ class Reader:
     def _heredoc(self, node: Node, owner: Simple, inside: list[Simple]) -> Simple:
         start = next((c for c in node.children if c.type == "heredoc_start"), None)
         body = next((c for c in node.children if c.type == "heredoc_body"), None)
-        quoted = start is not None and any(
-            mark in self._words.text(start) for mark in "'\"\\"
-        )
+        quoted = start is not None and any(mark in self._words.text(start) for mark in "'\"\\")
         if body is not None:
-            _feed(
-                inside, Word(self._words.text(body)) if quoted else self._heredoc_text(body)
-            )
+            _feed(inside, Word(self._words.text(body)) if quoted else self._heredoc_text(body))
         last = owner
         for child in node.named_children:
             if child.type == "file_redirect":

@@ -49,6 +49,10 @@ class Variables:
             return list(self.cwds)
         return [{"HOME": self.home, "TMPDIR": "/tmp"}.get(name, DYNAMIC)]  # noqa: S108 - the shell's default
 
+    def is_set(self, name: str) -> bool:
+        """Whether this text gave the variable a value, as opposed to its environment."""
+        return name in self._bound
+
     def bind(self, name: str, values: list[str], *, kept_marks: bool = False) -> None:
         """`kept_marks`: the values went through globbing already (a loop variable)."""
         if len(values) > MAX_ALTERNATIVES:

@@ -1,5 +1,6 @@
 """Words of the grammar tree: quoting undone, known variables and substitutions put in, the rest marked."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,9 @@ from handfast.observe.words import (
     unescape_quoted,
 )
 
+_PLAIN_TEXT = frozenset({"word", "regex", "extglob_pattern", "variable_name", "subscript"})
+_SUBSTITUTION = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\(|[<>]\()")
+
 KnownOutput = Callable[[list[Simple]], str | None]
 
 
@@ -37,6 +41,7 @@ class WordReader:
     ) -> None:
         self.bytes = source
         self.sources: list[str] = []
+        self.unread = False
         self.variables = variables
         self._known_output = known_output
         self._substitution = substitution
@@ -71,6 +76,8 @@ class WordReader:
                 self._substitution(child)
             elif child.type not in {"raw_string", "ansi_c_string"}:
                 self.look_inside(child)
+        if not node.named_child_count:
+            self._check_leaf(node)
         if node.type in {"command_substitution", "process_substitution"}:
             self._substitution(node)
 
@@ -94,7 +101,13 @@ class WordReader:
         if node.named_child_count or kind in {"arithmetic_expansion", "brace_expression"}:
             self.look_inside(node)
             return [DYNAMIC]
+        self._check_leaf(node)
         return [mark_unquoted(self.text(node))]
+
+    def _check_leaf(self, node: Node) -> None:
+        """The grammar takes some substitutions for plain text, for instance in `${x:-`cmd`}`."""
+        if node.type in _PLAIN_TEXT and _SUBSTITUTION.search(self.text(node)):
+            self.unread = True
 
     def _string(self, node: Node) -> list[str]:
         inner = [c for c in node.children if c.type not in {'"', "$", '$"'}]
@@ -140,9 +153,11 @@ class WordReader:
         if text not in {f"${name}", f"${{{name}}}"}:
             return [DYNAMIC]
         values = self.variables.values(name)
+        if DYNAMIC in "".join(values) and self.variables.is_set(name):
+            self.sources.append("=" + name)
         if quoted:
             return values
-        return [SPLIT + DYNAMIC if value == DYNAMIC else of_value(value) for value in values]
+        return [of_value(value) for value in values]
 
     def _substituted(self, node: Node, *, quoted: bool) -> str:
         commands = self._substitution(node)

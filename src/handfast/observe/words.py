@@ -24,11 +24,15 @@ _BRACES = str.maketrans({"{": OPEN, ",": COMMA, "}": CLOSE})
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _IN_QUOTES = re.compile(r'\\([$`"\\\n])')
 MAX_ALTERNATIVES = 32
+# Beyond these, brace expansion would cost more than an answer is worth.
+_MAX_BRACES, _MAX_COMMAS = 5, 16
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One argument. `sources` names the variables (`$NAME`) and commands its text came from."""
+    """One argument. `sources` names what its text came from: variables (`$NAME`), commands (`NAME`), and
+    variables the same text set to something unknown (`=NAME`).
+    """
 
     raw: str
     sources: tuple[str, ...] = ()
@@ -55,10 +59,9 @@ class Word:
     @property
     def shown(self) -> str:
         """For sentences: unknown parts as an ellipsis, or by their name where there is one."""
-        names = [source for source in self.sources if source.startswith("$")]
-        unknown = (
-            names[0] if len(names) == len(self.sources) == self.raw.count(DYNAMIC) == 1 else "…"
-        )
+        origins = [source for source in self.sources if not source.startswith("=")]
+        named = len(origins) == self.raw.count(DYNAMIC) == 1 and origins[0].startswith("$")
+        unknown = origins[0] if named else "…"
         return self.text.replace(DYNAMIC, unknown).replace(BENEATH, "…")
 
     def cut(self, start: int) -> "Word":
@@ -131,6 +134,8 @@ def combine(left: list[str], right: list[str]) -> list[str]:
 
 def expand_braces(raw: str) -> list[str]:
     """`a{b,c}` as `ab`, `ac`. A brace without a comma stays as typed; a range is not worked out."""
+    if raw.count(OPEN) > _MAX_BRACES or (raw.count(OPEN) > 1 and raw.count(COMMA) > _MAX_COMMAS):
+        return [DYNAMIC]
     close = raw.find(CLOSE)
     while close >= 0:
         start = raw.rfind(OPEN, 0, close)

@@ -28,6 +28,8 @@ _PLAIN: dict[str, tuple[str, int]] = {
     "strace": ("-e -o -p -s -u -P", 0),
     "ltrace": ("-e -o -p -s -u", 0),
     "coproc": ("", 0),
+    "flock": ("-w -E --timeout --conflict-exit-code", 1),
+    "ssh-agent": ("-t -a", 0),
     "npx": ("-p --package -w --workspace", 0),
     "bunx": ("", 0),
     "uvx": ("--from --with --python -p --with-editable", 0),
@@ -39,7 +41,6 @@ _PLAIN: dict[str, tuple[str, int]] = {
     "setarch": ("", 0),
     "taskset": ("-c -p", 0),
     "numactl": ("-m -N -C", 0),
-    "parallel": ("-j -a --jobs --arg-file -I", 0),
     "entr": ("", 0),
 }
 _PRIVILEGED: dict[str, tuple[str, int]] = {
@@ -202,17 +203,7 @@ def xargs(call: Invocation, case: Case) -> None:
     feeder = call.simple.feeder
     listed = files_listed(feeder) if feeder else None
     values = [Word(raw) for raw in listed or [DYNAMIC]]
-    replaced = next(
-        (b.text for a, b in zip(call.args, call.args[1:], strict=False) if a.text == "-I"),
-        next(
-            (
-                w.text[2:] or "{}"
-                for w in call.args
-                if w.text.startswith(("-I", "-i")) and w.text != "-I"
-            ),
-            "",
-        ),
-    )
+    replaced = _placeholder(call.args)
     for reading in behind(call.args, known, 0):
         if not reading:
             continue
@@ -221,6 +212,18 @@ def xargs(call: Invocation, case: Case) -> None:
             [word for group in inner for word in group],
             replace(call.simple, feeder=None, fed=False),
         )
+
+
+def _placeholder(words: list[Word]) -> str:
+    """What `-I` or `-i` says stands for each input line; empty when lines are appended."""
+    for index, word in enumerate(words):
+        if not word.is_option:
+            break
+        if word.text == "-I":
+            return words[index + 1].text if index + 1 < len(words) else ""
+        if word.text.startswith(("-I", "-i")):
+            return word.text[2:] or "{}"
+    return ""
 
 
 def put(word: Word, placeholder: str, values: list[Word]) -> list[Word]:
@@ -243,7 +246,7 @@ def find(call: Invocation, case: Case) -> None:
             case.argv(inner, replace(call.simple, stdin=None, feeder=None, fed=False))
         elif flag.startswith(("-fprint", "-fls")) and index + 1 < len(texts):
             case.writes(call.args[index + 1], call.simple.cwds)
-    roots = len(find_roots(call.args))
+    roots = min(len(find_roots(call.args)), 1)
     if any(word.raw.startswith(DYNAMIC) for word in call.args[roots:]):
         case.findings.opaque(
             "dynamic-option", "gives `find` options that are only known when it runs"
@@ -283,13 +286,29 @@ def trap(call: Invocation, case: Case) -> None:
 
 
 def define_alias(call: Invocation, case: Case) -> None:
+    """Whether later commands go through the alias depends on the shell, so they cannot be read."""
+    if any("=" in word.text for word in call.args):
+        case.findings.opaque("alias", "gives a command another name")
     for word in call.args:
         if "=" in word.text:
             case.text(word.text.partition("=")[2], call.simple.cwds)
 
 
+def joined(call: Invocation, case: Case) -> None:
+    """watch, parallel, script, tmux: their words are put together and given to a shell."""
+    case.findings.at_least(Effect.EXEC)
+    words = [word for word in call.args if word.text not in {":::", "::::", "--"}]
+    for index, word in enumerate(words):
+        if " " in word.text or word.dynamic:
+            text(word, call, case)
+        elif not word.is_option:
+            rest = Word(" ".join(each.text for each in words[index:]), word.sources)
+            text(rest, call, case)
+
+
 HANDLERS = {
     **dict.fromkeys(_PLAIN, plain),
+    **dict.fromkeys(("watch", "parallel", "script", "tmux", "screen", "expect", "setpriv"), joined),
     **dict.fromkeys(_PRIVILEGED, privileged),
     "su": substitute_user,
     "runuser": substitute_user,
