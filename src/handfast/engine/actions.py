@@ -228,6 +228,7 @@ class Actions:
 
     def _hand_over(self, unit: Unit, run: Run, p: Proposal, judgement: Judgement) -> Result:
         handoff_id = new_id("ho")
+        self._overtake(unit, run, p, HandoffId(handoff_id))
         result = self._step(unit, p, judgement, "wait", handoff_id=handoff_id)
         task = unit.find(Task, run.task_id) if run.task_id else None
         shown = shown_call(p.call, p.shown)
@@ -252,6 +253,15 @@ class Actions:
             handoff_id=handoff_id,
         )
         return result
+
+    def _overtake(self, unit: Unit, run: Run, p: Proposal, by: HandoffId) -> None:
+        """The same call of the harness with another content: what was asked or approved is stale."""
+        step = run.open_steps.get(p.key)
+        if step is None or not step.handoff_id or step.action_digest == p.call.digest:
+            return
+        h = unit.get(Handoff, step.handoff_id)
+        if h.grant is None or h.grant.action_digest != p.call.digest:
+            unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
 
     def _step(
         self,

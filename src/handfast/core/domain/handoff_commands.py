@@ -273,8 +273,18 @@ def withdraw(state: Handoff, reason: str) -> list[HandoffEvent]:
     return [e.HandoffWithdrawn(state.handoff_id, reason)] if state.waiting else []
 
 
-def supersede(state: Handoff, by: HandoffId) -> list[HandoffEvent]:
-    return [e.HandoffSuperseded(state.handoff_id, by)] if state.waiting else []
+def overtake(state: Handoff, by: HandoffId, attempted: str) -> list[HandoffEvent]:
+    """The action changed: a waiting handoff is superseded, an unused grant is closed as stale."""
+    if state.waiting:
+        return [e.HandoffSuperseded(state.handoff_id, by)]
+    grant = state.grant
+    if grant is None or grant.status is not GrantStatus.MINTED:
+        return []
+    return [
+        e.GrantRefused(state.handoff_id, grant.grant_id, "stale_decision", attempted),
+        e.GrantExpired(state.handoff_id, grant.grant_id),
+        e.HandoffClosed(state.handoff_id, "stale"),
+    ]
 
 
 def starts_unsettled(state: Handoff) -> bool:
