@@ -9,7 +9,8 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ class Command:
         finally:
             if process.poll() is None:
                 process.kill()
-                process.wait()
+            process.communicate()
             os.close(master)
         return Ran(process.returncode, out, err, seen)
 
@@ -151,3 +152,26 @@ def _read(master: int, timeout_s: float) -> str:
         return os.read(master, 65536).decode(errors="replace")
     except OSError:
         return ""
+
+
+@contextmanager
+def serving(handfast: Command, *more: object) -> Iterator[dict[str, Any]]:
+    """`handfast serve` on free ports; gives what it said when it was ready. Ended by SIGTERM."""
+    process = handfast.start("serve", "--port", "0", "--runner-port", "0", "--json", *more)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        ready, _, _ = select.select([process.stdout], [], [], DEADLINE_S)
+        line = process.stdout.readline() if ready else ""
+        assert line, process.stderr.read()
+        yield json.loads(line)
+        process.terminate()
+        process.wait(DEADLINE_S)
+        assert process.returncode == 0, process.stderr.read()
+        assert not (handfast.home / "server.json").exists()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        process.stderr.close()

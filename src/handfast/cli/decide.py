@@ -12,6 +12,7 @@ from handfast.cli.terminal import Terminal
 from handfast.client import calls
 from handfast.client.request import Request
 from handfast.core.domain.errors import InvalidTransition
+from handfast.core.domain.handoff_commands import REASON_FOR_RISK
 
 _NO_DIGEST = "sha256:" + "0" * 64
 _VERB = {
@@ -40,7 +41,7 @@ def approve(handoff: str, /, *, reason: str = "", edit: str = "", as_json: Json 
     handoff
         Its id, `ho_…`.
     reason
-        Why; required at high and critical risk.
+        Why. Asked for when the risk is critical and it was left out.
     edit
         The command as it should run instead: only that may run then.
     """
@@ -130,7 +131,7 @@ def _complete(
     """Ask for what is still needed."""
     if kind == "answer" and not words.answer.strip():
         words = replace(words, answer=terminal.ask("Answer"))
-    needs = ask_reason or (kind != "answer" and shown["risk"] in ("high", "critical"))
+    needs = ask_reason or (kind != "answer" and shown["risk"] in REASON_FOR_RISK)
     if needs and not words.reason.strip():
         words = replace(words, reason=terminal.ask("Reason"))
     return words

@@ -1,0 +1,200 @@
+"""Decisions in the terminal: only with a PIN typed on the controlling terminal."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from handfast.app import open_engine
+from handfast.core.domain.action import Call, Effect, Facts
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_work import Mode
+from handfast.engine.access import PrincipalKind
+from handfast.engine.actions import Proposal
+from handfast.engine.people import NewPerson
+from handfast.engine.runs import Session
+from tests.commands import Command, serving
+
+PIN = "123456"
+OPERATOR, RUNNER = Actor("operator", "operator", "token"), Actor("runner", "runner", "token")
+
+
+@dataclass(frozen=True)
+class World:
+    """An installation with Ana, an agent with a run, and a server that runs."""
+
+    home: Path
+    handfast: Command
+    run_id: str
+    token: str
+
+    def waiting(self, command: str) -> str:
+        """The id of a new waiting handoff."""
+        engine = open_engine(home=self.home)
+        try:
+            call = Call("Bash", {"command": command})
+            facts = Facts(Effect.NETWORK, f"pushes with {command}", ("git.push",))
+            key = call.digest
+            asked = engine.actions.propose(RUNNER, Proposal(self.run_id, key, call, facts))
+        finally:
+            engine.close()
+        assert asked["verdict"] == "wait"
+        return str(asked["handoff_id"])
+
+    def refusals(self) -> list[tuple[str, str]]:
+        """(who, what) of the refusals in the audit trail."""
+        engine = open_engine(home=self.home)
+        try:
+            rows = engine.kernel.store.events(types=["access.refused"], limit=1000)
+        finally:
+            engine.close()
+        found = [json.loads(row.data) for row in rows]
+        return [(e["actor"]["type"], e["data"]["what"]) for e in found]
+
+    def status(self, handoff_id: str) -> str:
+        return str(self.handfast("handoff", "show", handoff_id, "--json").json["status"])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("decide")
+    home = folder / "data"
+    engine = open_engine(home=home)
+    for kind in (PrincipalKind.OPERATOR, PrincipalKind.RUNNER):
+        engine.access.ensure_file_token(home, kind)
+    agent_id = str(engine.agents.add(OPERATOR, "claude", "claude-code")["agent_id"])
+    token = engine.agents.issue(OPERATOR, agent_id).token
+    engine.people.set_up(engine.people.invite(), NewPerson("Ana", "ana", "long-enough-1", PIN))
+    session = Session(agent_id, "claude-code", "session-1", str(folder), Mode.ENFORCE)
+    run_id = str(engine.runs.session(OPERATOR, session)["run_id"])
+    engine.close()
+    handfast = Command(home, folder, {})
+    with serving(handfast, "--no-runner"):
+        yield World(home, handfast, run_id, token)
+
+
+def test_a_pin_typed_on_the_terminal_approves_what_was_shown(world: World) -> None:
+    handoff_id = world.waiting("git push origin one")
+    done = world.handfast.typed(
+        "handoff", "approve", handoff_id, "--json", answers=[("Login", "ana"), ("PIN", PIN)]
+    )
+    assert (done.code, done.err) == (0, "")
+    assert done.json["decision"]["kind"] == "approve"
+    assert done.json["decision"]["auth"] == "pin"
+    assert PIN not in done.terminal, "the PIN is not echoed"
+    asked = done.terminal.index("PIN")
+    digest = done.json["presented_digest"]
+    assert digest in done.terminal[:asked]
+    assert "git push origin one" in done.terminal[:asked]
+
+
+def test_the_last_login_is_offered_again(world: World) -> None:
+    (world.home / "last-login").write_text("ana\n")
+    handoff_id = world.waiting("git push origin two")
+    answers = [("Reason", "not today"), ("Login [ana]", ""), ("PIN", PIN)]
+    done = world.handfast.typed("handoff", "reject", handoff_id, answers=answers)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{handoff_id}: reject by Ana\n"
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "request-changes", "acknowledge"])
+def test_without_a_terminal_nothing_is_decided_and_the_try_is_recorded(
+    world: World, verb: str
+) -> None:
+    handoff_id = world.waiting(f"git push origin {verb}")
+    before = world.refusals()
+    done = world.handfast("handoff", verb, handoff_id, "--json", stdin=f"ana\n{PIN}\n")
+    assert done.code == 4
+    assert done.problem["code"] == "no_terminal"
+    assert done.problem["status"] == 403
+    assert world.status(handoff_id) == "routed"
+    operation = "acknowledge_handoff" if verb == "acknowledge" else "decide_handoff"
+    assert world.refusals()[len(before) :] == [("operator", operation)]
+
+
+def test_an_agents_token_decides_nothing_even_at_a_terminal(world: World) -> None:
+    handoff_id = world.waiting("git push origin agent")
+    before = world.refusals()
+    done = world.handfast.typed(
+        "handoff", "approve", handoff_id, answers=[], HANDFAST_TOKEN=world.token
+    )
+    assert done.code == 4
+    assert "agents cannot decide" in done.err
+    assert world.refusals()[len(before) :] == [("agent", "decide_handoff")]
+    assert world.status(handoff_id) == "routed"
+
+
+def test_the_pin_has_no_other_way_in(world: World) -> None:
+    handoff_id = world.waiting("git push origin pin")
+    done = world.handfast("handoff", "approve", handoff_id, "--pin", PIN, HANDFAST_PIN=PIN)
+    assert done.code == 2
+    assert "--pin" in done.err
+    assert world.status(handoff_id) == "routed"
+
+
+def test_a_wrong_pin_decides_nothing(world: World) -> None:
+    handoff_id = world.waiting("git push origin wrong")
+    answers = [("Login", "ana"), ("PIN", "654321")]
+    done = world.handfast.typed("handoff", "approve", handoff_id, "--json", answers=answers)
+    assert done.code == 4
+    assert done.problem["code"] == "wrong_secret"
+    assert world.status(handoff_id) == "routed"
+
+
+def test_a_second_decision_hears_of_the_first(world: World) -> None:
+    handoff_id = world.waiting("git push origin twice")
+    answers = [("Login", "ana"), ("PIN", PIN)]
+    assert world.handfast.typed("handoff", "approve", handoff_id, answers=answers).code == 0
+    done = world.handfast.typed("handoff", "reject", handoff_id, answers=[])
+    assert done.code == 3
+    assert "approve by Ana" in done.err
+
+
+def test_what_an_agent_wrote_cannot_steer_the_terminal(world: World) -> None:
+    handoff_id = world.waiting("git push \x1b[2J\x1b[31m\u202e origin\r APPROVED")
+    done = world.handfast.typed(
+        "handoff", "approve", handoff_id, answers=[("Login", "ana"), ("PIN", PIN)]
+    )
+    assert done.code == 0
+    listed = world.handfast("handoff", "list", "--status", "all")
+    shown = world.handfast("handoff", "show", handoff_id)
+    as_json = world.handfast("handoff", "show", handoff_id, "--json")
+    for text in (done.terminal, done.out, listed.out, shown.out, as_json.out):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert "‹U+001B›" in shown.out
+    assert "\r APPROVED" not in shown.out
+
+
+def test_the_inbox_lists_what_waits(world: World) -> None:
+    handoff_id = world.waiting("git push origin inbox")
+    listed = world.handfast("inbox").out.splitlines()
+    assert listed[0].split("\t")[0] == "id"
+    assert handoff_id in [line.split("\t")[0] for line in listed[1:]]
+    assert handoff_id in [h["handoff_id"] for h in world.handfast("inbox", "--json").json["items"]]
+    comment = world.handfast("handoff", "comment", handoff_id, "looks odd")
+    assert comment.code == 0
+    assert "looks odd" in world.handfast("handoff", "show", handoff_id).out
+
+
+def test_a_run_is_shown_and_replays(world: World) -> None:
+    shown = world.handfast("run", "show", world.run_id)
+    assert shown.code == 0
+    assert "git push" in shown.out
+    story = world.handfast("run", "replay", world.run_id, "--json")
+    assert story.json["events"][0]["type"] == "run.created"
+    replayed = world.handfast("run", "replay", world.run_id, "--verify", "--json")
+    assert replayed.code == 0
+    streams = [item["stream"] for item in replayed.json["items"]]
+    assert streams[0] == f"run/{world.run_id}"
+    assert any(s.startswith("handoff/") for s in streams)
+    assert world.handfast("run", "replay", "--all", "--verify").code == 0
+
+
+def test_a_server_announces_itself_and_only_once(world: World) -> None:
+    assert json.loads((world.home / "server.json").read_text())["url"].startswith("http://127.")
+    done = world.handfast("serve", "--port", "0", "--json")
+    assert done.code == 3
+    assert done.problem["code"] == "server_running"
