@@ -1,6 +1,6 @@
 """Where the server is and which credential to use: environment first, then files in the data folder.
 
-The server's process writes `server.json` (`{"url", "pid"}`) when it listens and removes it at its end.
+`handfast serve` writes `server.json` (`{"url", "pid", …}`) when it listens and removes it at its end.
 """
 
 import json
@@ -45,11 +45,6 @@ def server_url(folder: Path) -> str:
     return str(_server(folder)["url"])
 
 
-def server_pid(folder: Path) -> int:
-    """The process that wrote the address. Raises Unavailable when there is none."""
-    return int(str(_server(folder).get("pid") or 0))
-
-
 def _server(folder: Path) -> dict[str, object]:
     path = folder / SERVER_FILE
     try:
@@ -63,23 +58,6 @@ def _server(folder: Path) -> dict[str, object]:
             hint="Start it with `handfast serve`, or set HANDFAST_URL to where it is.",
         )
     return found
-
-
-def write_server_file(folder: Path, url: str, pid: int) -> None:
-    """Leave the address for clients on this machine. Atomic."""
-    path = folder / SERVER_FILE
-    unfinished = path.with_name(f"{SERVER_FILE}.{pid}")
-    unfinished.write_text(json.dumps({"url": url, "pid": pid}) + "\n", encoding="utf-8")
-    unfinished.replace(path)
-
-
-def remove_server_file(folder: Path, pid: int) -> None:
-    """Take the address back, unless another process has written its own since."""
-    try:
-        if server_pid(folder) == pid:
-            (folder / SERVER_FILE).unlink(missing_ok=True)
-    except Unavailable:
-        return
 
 
 def file_token(folder: Path, name: str) -> str:

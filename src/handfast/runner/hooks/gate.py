@@ -94,10 +94,7 @@ class Gate:
         deadline = time.monotonic() + self._settings.wait_s
         if session.registration:
             session.registration.calls += 1
-        reading = await asyncio.wait_for(
-            asyncio.to_thread(read_tool_call, event, session.worktree, self._settings),
-            self._settings.classify_s,
-        )
+        reading = await self._read(session, event)
         if reading.is_read:
             self._delivery.read(session, self._step(event, reading))
             return answers.allow()
@@ -108,6 +105,12 @@ class Gate:
                 return answers.control_lost(error.message)
             self._sessions.renew(session)  # the session's run has ended: it goes on as a new one
             return await self._ask(session, event, reading, deadline, gone)
+
+    async def _read(self, session: Session, event: Event) -> Reading:
+        return await asyncio.wait_for(
+            asyncio.to_thread(read_tool_call, event, session.worktree, self._settings),
+            self._settings.classify_s,
+        )
 
     def _step(self, event: Event, reading: Reading) -> Json:
         return {
@@ -144,6 +147,8 @@ class Gate:
             if not settled:
                 return self._not_yet(session, event, handoff_id)
             fault_point("hook.after_decision")
+            # What the call depends on may have changed meanwhile: then this is another action.
+            reading = await self._read(session, event)
 
     async def _propose(self, session: Session, event: Event, reading: Reading) -> Json:
         says = event.tool_input.get("description")
