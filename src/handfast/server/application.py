@@ -1,7 +1,8 @@
 """The application: routes, error answers, and what runs beside them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI, Request
@@ -129,16 +130,18 @@ def _http_problem(request: Request, error: HTTPException) -> Problem:
 async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    wrong = [
-        {
-            "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
-            "message": e["msg"],
-        }
-        for e in error.errors()[:20]
-    ]
+    wrong = [_wrong(each) for each in error.errors()[:20]]
     said = "; ".join(f"`{e['field']}`: {e['message']}" for e in wrong[:3])
     hint = "The members of each request are in /openapi.json."
     problem = Problem(
         422, "invalid_request", f"the request is wrong: {said}", hint, details={"errors": wrong}
     )
     return await to_thread.run_sync(_answer, request, problem)
+
+
+def _wrong(each: Mapping[str, Any]) -> dict[str, str]:
+    """Which member is wrong, and why. The value itself is not repeated: it may be a secret."""
+    if each["type"] == "json_invalid":
+        return {"field": "body", "message": f"not JSON: {each.get('ctx', {}).get('error', '')}"}
+    path = [str(part) for part in each["loc"]]
+    return {"field": ".".join(path[1:] or path), "message": str(each["msg"])}

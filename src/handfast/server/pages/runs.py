@@ -42,7 +42,7 @@ def show_run(reader: ReaderDep, run_id: str, after: Cursor = "") -> Response:
 
 
 def _titled(run: dict[str, object]) -> dict[str, object]:
-    """With the intent of its brief, where it has one."""
+    """With the intent of its brief, where it has one, and when it began."""
     brief = run.get("brief")
     intent = brief.get("intent", "") if isinstance(brief, dict) else ""
-    return {**run, "intent": intent} if intent else run
+    return {"started_at": run["created_at"], "intent": intent, **run}
