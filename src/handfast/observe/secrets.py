@@ -50,7 +50,7 @@ _WORTH = re.compile(
     r"|aiza|sk[-_]|npm_|pypi-|sg\.|hf[_aro]|eyj|ya29|://[^\s]{1,300}@|gl[dcrpf]|rk_|hooks\.slack|ab?cca|abia"
 )
 _HARMLESS = re.compile(
-    r"(?i)^(?:none|null|true|false|undefined|string|required|optional|os\.\w.*|self\.\w.*|str\b.*)$"
+    r"(?i)^(?:none|null|true|false|undefined|string|required|optional|os\.\w.*|self\.\w.*|str\b.*|[a-z_][\w.]*[\[(].*)$"
 )
 
 

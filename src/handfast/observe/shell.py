@@ -118,6 +118,13 @@ def _program(simple: Simple, case: Case) -> None:
     if not program.fixed or BENEATH in program.raw or not program.text:
         _unknown_program(program, simple, case)
         return
+    if re.match(r"[A-Za-z_]\w*=", program.text):
+        case.argv(simple.argv[1:], simple)
+    if program.text in _RESERVED:
+        case.findings.at_least(Effect.EXEC)
+        case.findings.opaque("unread-syntax", "holds shell syntax that cannot be read")
+        case.argv(simple.argv[1:], simple)
+        return
     call = Invocation(program.text.rstrip("/").rpartition("/")[2], program, simple.argv[1:], simple)
     if control.is_handfast(call.name):
         control.handfast(call, case)
@@ -125,6 +132,10 @@ def _program(simple: Simple, case: Case) -> None:
     if not execution.is_system(program.text):
         _own_program(call, case)
     _dispatch(call, case)
+
+
+# The grammar takes some compound commands apart into words, as in `! for …; do …; done`.
+_RESERVED = names("for while until if then else elif fi do done case esac in select function { } [[ ]] !")
 
 
 def _unknown_program(program: Word, simple: Simple, case: Case) -> None:
