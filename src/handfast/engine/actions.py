@@ -16,7 +16,7 @@ from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.events_org import AccessRefused
-from handfast.core.domain.events_work import Mode, StepFinished, StepJudged
+from handfast.core.domain.events_work import BodyRef, Mode, StepFinished, StepJudged
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
@@ -344,21 +344,21 @@ class Actions:
                 run.run_id, StepId(step.step_id), r.exit_code, r.failed, r.duration_ms, output
             )
             unit.record(Run, r.run_id, [done])
-            settled = self._settle(unit, step, r)
+            settled = self._settle(unit, step, r, output)
             return {"settled": settled, "step_id": step.step_id, "handoff_id": step.handoff_id}
 
         return self._kernel.run(
             actor, work, before_commit=lambda: fault_point("result.before_commit")
         )
 
-    def _settle(self, unit: Unit, step: OpenStep, r: StepResult) -> bool:
+    def _settle(self, unit: Unit, step: OpenStep, r: StepResult, output: BodyRef | None) -> bool:
         if not step.handoff_id or step.verdict != "allow":
             return False
         h = unit.get(Handoff, step.handoff_id)
         if not commands.starts_unsettled(h) or h.grant is None:
             return False
         settle = commands.Settle(
-            h.grant.start_id, EffectOutcome.REPORTED, h.grant.action_digest, r.exit_code
+            h.grant.start_id, EffectOutcome.REPORTED, h.grant.action_digest, r.exit_code, output
         )
         unit.record(Handoff, h.handoff_id, commands.settle(h, settle))
         return True
