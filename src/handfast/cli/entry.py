@@ -2,13 +2,14 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
 from handfast import __version__
 from handfast.cli.catalogue import COMMANDS, GROUPS
-from handfast.cli.failures import INTERRUPTED, exit_code, report
+from handfast.cli.failures import FAILED, INTERRUPTED, exit_code, report
 from handfast.core.domain.errors import HandfastError, StorageError, UsageError
 
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
@@ -43,6 +44,7 @@ def run(words: Sequence[str]) -> int:
     as_json = _wants_json(words)
     _never_fail_to_print()
     try:
+        _arm_faults()
         result = _call(words)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -60,7 +62,28 @@ def run(words: Sequence[str]) -> int:
         )
         report(refused, as_json=as_json)
         return exit_code(refused)
+    except Exception as error:  # noqa: BLE001 - the edge: a script gets a body for this too
+        if not as_json:
+            traceback.print_exc()
+        report(_unforeseen(error), as_json=as_json)
+        return FAILED
     return result
+
+
+def _unforeseen(error: Exception) -> HandfastError:
+    return HandfastError(
+        f"Handfast failed in a way that was not foreseen: {type(error).__name__}: {error}",
+        code="internal",
+        hint="Please report it with what stands above, without secrets.",
+    )
+
+
+def _arm_faults() -> None:
+    """For tests that stop a process which opens no engine itself: the runner and `exec`."""
+    if "HANDFAST_FAULT" in os.environ:
+        from handfast.engine.faults import arm_from_environment
+
+        arm_from_environment()
 
 
 def _call(words: Sequence[str]) -> int:
