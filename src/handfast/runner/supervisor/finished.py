@@ -1,0 +1,172 @@
+"""Finished work, as a reviewer gets it: every field is drawn from commits and recorded steps."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from handfast.client import calls
+from handfast.client.request import Json
+from handfast.core.domain.inert import inert
+from handfast.observe import git as observed
+from handfast.observe.review import ReviewFacts, review_facts
+from handfast.observe.secrets import redact
+from handfast.runner.snapshot import Snapshot
+from handfast.runner.supervisor.ending import Ended
+from handfast.runner.supervisor.held import Held
+from handfast.runner.workspace import Workspace
+
+MAX_INLINE_DIFF: Final = 200_000
+MAX_LIST: Final = 500
+MAX_COMMANDS: Final = 1_000
+_QUOTED: Final = re.compile(r"`([^`\n]{2,300})`")
+_SHELLS: Final = ("Bash", "PowerShell")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is handed over. `notes` are sentences for the page, `not_seen` what nobody watched."""
+
+    workspace: Workspace
+    head: str
+    kept: Snapshot
+    session_body_id: str
+    ended: Ended
+    notes: tuple[str, ...] = ()
+    not_seen: tuple[str, ...] = ()
+
+
+def open_review(held: Held, work: Work) -> str:
+    """Hand the work over and pause the run. Gives the handoff's id. Repeating it opens no second one."""
+    fields = review_fields(held, work)
+    diff = observed.diff_text(work.workspace.path, work.workspace.base_commit, work.head)
+    _, secrets = redact(diff)
+    if secrets:
+        fields["details"].insert(0, f"{secrets} text(s) in the diff look like credentials.")
+        fields["hazards"].append("secret.access")
+    if len(diff) > MAX_INLINE_DIFF:
+        fields["diff_body_id"] = held.body(diff.encode("utf-8", "replace"), "text/x-diff")
+    else:
+        fields["diff"] = diff
+    request = calls.review(held.run_id, fields)
+    key = f"review:{held.run_id}:{held.epoch}:{work.head}"
+    return str(held.send(replace(request, key=key, timeout_s=60.0))["handoff_id"])
+
+
+def review_fields(held: Held, work: Work) -> dict[str, Any]:
+    """Everything of a review but its diff."""
+    run, w = held.run, work.workspace
+    brief = run.get("brief") or {}
+    facts = review_facts(
+        w.path, w.base_commit, work.head, (brief.get("scope") or {}).get("paths", [])
+    )
+    steps = held.steps()
+    fields = {
+        "epoch": held.epoch,
+        "base_commit": w.base_commit,
+        "head_commit": work.head,
+        "target_branch": str(run["target_branch"]),
+        "files": [_line(change.path) for change in facts.files][:20_000],
+        "commits": [
+            {"commit": each.id, "subject": inert(each.subject, 400, multiline=False)[:500]}
+            for each in facts.commits
+        ][:5_000],
+        "commands": recorded_commands(steps),
+        "insertions": facts.insertions,
+        "deletions": facts.deletions,
+        "agent_says": work.ended.says[:20_000],
+        "details": [_line(note) for note in (*work.notes, *_about(facts))][:MAX_LIST],
+        "hazards": [],
+        "not_seen": [_line(note) for note in (*work.not_seen, *_unseen(held, work))],
+        "evidence": evidence(brief.get("acceptance") or [], steps),
+        "snapshot_ref": work.kept.ref,
+        "snapshot_commit": work.kept.commit,
+        "session_body_id": work.session_body_id,
+    }
+    for name in ("outside_scope", "powerful", "symlinks", "submodules", "mode_changes"):
+        fields[name] = [_line(path) for path in getattr(facts, name)][:MAX_LIST]
+    return fields
+
+
+def recorded_commands(steps: Sequence[Json]) -> list[Json]:
+    """The shell commands that were let through, with the results that were reported; the newest last."""
+    return [
+        {
+            "command": command_of(step)[:4_000],
+            "exit_code": step.get("exit_code"),
+            "duration_ms": step.get("duration_ms") or 0,
+            "step_id": step["step_id"],
+        }
+        for step in _ran(steps)
+    ][-MAX_COMMANDS:]
+
+
+def evidence(acceptance: Sequence[str], steps: Sequence[Json]) -> list[Json]:
+    """A criterion that names a command in backquotes is shown by the last time this command ran; every
+    other one stays unverified."""
+    found = []
+    for claim in acceptance[:200]:
+        step = _shows(claim, steps)
+        if step is not None:
+            code = step.get("exit_code")
+            result = f"exit code {code}" if code is not None else "no exit code was reported"
+            found.append(
+                {
+                    "claim": claim[:2000],
+                    "status": "recorded",
+                    "step_id": step["step_id"],
+                    "result": f"{result}: {command_of(step)}"[:2000],
+                }
+            )
+    return found
+
+
+def _shows(claim: str, steps: Sequence[Json]) -> Json | None:
+    wanted = {" ".join(quoted.split()) for quoted in _QUOTED.findall(claim)}
+    for step in reversed(_ran(steps)):
+        if step.get("finished") and _is_command(command_of(step), wanted):
+            return step
+    return None
+
+
+def _is_command(command: str, wanted: set[str]) -> bool:
+    parts = {" ".join(part.split()) for part in re.split(r"&&|;|\n", command)}
+    return bool(wanted & {*parts, " ".join(command.split())})
+
+
+def _ran(steps: Sequence[Json]) -> list[Json]:
+    return [
+        s for s in steps if s.get("tool") in _SHELLS and s.get("verdict") in ("allow", "observed")
+    ]
+
+
+def command_of(step: Json) -> str:
+    """The command itself; where it is not given, what was recorded of it."""
+    return str(step.get("command") or step.get("summary") or "")
+
+
+def _about(facts: ReviewFacts) -> list[str]:
+    return [f"{len(facts.binaries)} binary file(s) changed: see the list of files."] * bool(
+        facts.binaries
+    )
+
+
+def _unseen(held: Held, work: Work) -> list[str]:
+    counts = held.refresh().get("counts") or {}
+    found = []
+    if not counts.get("steps"):
+        found.append(
+            "What the agent ran between its start and its end: it did not come through the hook. Recorded are "
+            "start, end, output and the changes below."
+        )
+    if counts.get("gaps"):
+        found.append(f"{counts['gaps']} gap(s) in what was watched: see the run's timeline.")
+    if work.ended.left_behind:
+        found.append(
+            f"{work.ended.left_behind} process(es) were still running when the agent ended, and were ended."
+        )
+    return found
+
+
+def _line(text: str) -> str:
+    return inert(str(text), 380, multiline=False)[:4_000]

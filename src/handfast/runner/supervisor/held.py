@@ -1,0 +1,153 @@
+"""A run under this runner's lease: kept by heartbeats, spoken about with its epoch."""
+
+import logging
+import threading
+import time
+from dataclasses import replace
+from typing import Any, Final, Self, TypeVar
+
+from handfast.client import Client, calls
+from handfast.client.request import Json, Request
+from handfast.core.domain.errors import HandfastError, NotFound, StaleEpoch, StorageError
+from handfast.runner.processes import AgentProcess
+from handfast.runner.supervisor.settings import SupervisorSettings
+
+T = TypeVar("T")
+_HEARTBEAT_TIMEOUT_S: Final = 3.0
+_AGAIN_S: Final = 0.5
+log = logging.getLogger("handfast.runner")
+
+
+class LetGo(Exception):
+    """Stop working on the run and say nothing more about it."""
+
+
+class Held:
+    """One lease. Losing it ends the agent at once."""
+
+    def __init__(
+        self, client: Client, run: Json, settings: SupervisorSettings, stopping: threading.Event
+    ) -> None:
+        self.run = run
+        self.run_id = str(run["run_id"])
+        self.epoch = int(run["epoch"])
+        self.settings = settings
+        self.stopping = stopping
+        self.lost = threading.Event()
+        self._client = client
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._process: AgentProcess | None = None
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{self.run_id}", daemon=True)
+
+    # -- the lease
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join(_HEARTBEAT_TIMEOUT_S * 2)
+
+    def _keep(self) -> None:
+        heard_at = time.monotonic()
+        beat = {"epoch": self.epoch}
+        while not self._done.wait(self.settings.heartbeat_s):
+            request = calls.about_run(self.run_id, "heartbeat", beat)
+            try:
+                held = self._client.send(replace(request, timeout_s=_HEARTBEAT_TIMEOUT_S))["held"]
+                heard_at = time.monotonic()
+            except (StaleEpoch, NotFound):
+                held = False
+            except HandfastError as error:
+                log.warning("the lease of run `%s` was not renewed: %s", self.run_id, error.message)
+                held = time.monotonic() - heard_at < self.settings.patience_s
+            if not held:
+                self._give_up()
+                return
+
+    def _give_up(self) -> None:
+        log.warning("the lease of run `%s` is lost; its agent is ended", self.run_id)
+        with self._lock:
+            self.lost.set()
+            process = self._process
+        if process is not None:
+            process.end(0)
+
+    def adopt(self, process: AgentProcess) -> None:
+        """From now on losing the lease ends this process. Raises LetGo when it is lost already."""
+        with self._lock:
+            self._process = process
+            lost = self.lost.is_set()
+        if lost:
+            process.end(0)
+            raise LetGo
+
+    def drop(self) -> None:
+        with self._lock:
+            self._process = None
+
+    # -- speaking to the server
+
+    def send(self, request: Request[T]) -> T:
+        """Waits for a server that is away, as long as the lease may hold. Raises LetGo, and what the
+        server raises."""
+        until = time.monotonic() + self.settings.patience_s
+        while True:
+            if self.lost.is_set():
+                raise LetGo
+            try:
+                return self._client.send(request)
+            except StaleEpoch:
+                self.lost.set()
+                raise LetGo from None
+            except StorageError as error:
+                if not (error.retryable and request.repeatable) or time.monotonic() > until:
+                    raise
+            self.lost.wait(_AGAIN_S)
+
+    def tell(self, what: str, **fields: Any) -> Json:
+        """Something about the run, with the epoch. What is None stays out."""
+        given = {k: v for k, v in fields.items() if v is not None}
+        return self.send(calls.about_run(self.run_id, what, {"epoch": self.epoch, **given}))
+
+    def gap(self, kind: str, detail: str) -> None:
+        """Put on record that something was not seen."""
+        fields = {"kind": kind, "detail": detail[:500]}
+        self.send(calls.about_run(self.run_id, "gaps", fields))
+
+    def refresh(self) -> Json:
+        self.run = self.send(calls.run(self.run_id))
+        return self.run
+
+    def settle(self) -> list[str]:
+        """The agent is gone: the doubts about starts without a result."""
+        return [str(d) for d in self.send(calls.settle(self.run_id, self.epoch))["doubts"]]
+
+    def handoffs(self, status: str) -> list[Json]:
+        """Those of the run, at most 200."""
+        asked = calls.handoffs(status, run_id=self.run_id, limit=200)
+        return list(self.send(asked)["items"])
+
+    def steps(self, limit: int = 5_000) -> list[Json]:
+        """The run's steps, oldest first; results on a later page are joined to their step."""
+        found: dict[str, Json] = {}
+        after = 0
+        while len(found) < limit:
+            page = self.send(calls.steps(self.run_id, after))
+            for step in page["items"]:
+                known = found.setdefault(step["step_id"], step)
+                if known is not step:
+                    result = ("failed", "exit_code", "duration_ms", "output", "finished")
+                    known |= {name: step[name] for name in result if name in step}
+            after = int(page.get("next") or 0)
+            if not after:
+                break
+        return list(found.values())
+
+    def body(self, content: bytes, media: str) -> str:
+        return str(self.send(calls.put_body(content, media))["body_id"])
+
+    def read_body(self, body_id: str) -> bytes:
+        return self.send(calls.body(body_id))

@@ -1,0 +1,139 @@
+"""The mediated merge of an approved review: redeem, merge exactly that commit, record the effect.
+
+A merge is probed afterwards instead of being doubted: whether the target holds the approved commit can be
+read from the repository. It is the only effect that is settled without a person.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from handfast.client import calls
+from handfast.client.request import Json
+from handfast.core.domain.action import Call
+from handfast.core.domain.errors import AdapterError, GateClosed, HandfastError, StaleDecision
+from handfast.core.domain.inert import inert
+from handfast.runner.merge import MergeStatus, merge
+from handfast.runner.supervisor.ground import Ground
+from handfast.runner.supervisor.held import Held
+
+MERGE_TOOL: Final = "git.merge"
+_TRIES: Final = 5
+_PAUSE_S: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """`tip` is the target's commit that holds the approved one; '' when nothing was merged, and `why`."""
+
+    tip: str = ""
+    why: str = ""
+
+
+def merge_call(repository: str, target_branch: str, commit: str) -> Call:
+    """The call whose digest the approval is bound to."""
+    return Call(
+        MERGE_TOOL,
+        {"repository": repository, "target_branch": target_branch, "commit": commit},
+        cwd=repository,
+    )
+
+
+def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
+    """Use the grant of an approved review. May be called again at any point after a crash."""
+    grant = handoff.get("grant") or {}
+    commit = str((handoff["package"].get("review") or {})["head_commit"])
+    target = str(held.run["target_branch"])
+    call = merge_call(str(held.run["repository"]), target, commit)
+    effect = handoff.get("effect") or {}
+    if effect:
+        return _found(ground, target, commit, str(effect.get("note") or "it was not merged"))
+    if grant.get("status") == "redeemed":
+        return _reconcile(held, ground, str(grant["grant_id"]), str(grant["start_id"]), call)
+    request = calls.redeem(
+        str(grant.get("grant_id", "")),
+        call.digest,
+        executor="mediated",
+        run_id=held.run_id,
+        epoch=held.epoch,
+    )
+    key = f"merge:{handoff['handoff_id']}:{held.epoch}"
+    try:
+        start = held.send(replace(request, key=key))
+    except (GateClosed, StaleDecision) as error:
+        return Merged(why=f"The approval cannot be used any more: {error.message}.")
+    return _merge(held, ground, str(grant["grant_id"]), str(start["start_id"]), call)
+
+
+def _merge(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call) -> Merged:
+    target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
+    try:
+        note, tip = _attempt(held, ground, target, commit)
+    except HandfastError as error:
+        why = inert(f"{error.message}. {error.hint}", 400, multiline=False)
+        found = _found(ground, target, commit, f"The approved merge was refused: {why}")
+        if not found.tip:
+            _settle(held, grant_id, start_id, call, "none", f"not merged: {why}")
+            return found
+        note, tip = "merged, though git reported a failure", found.tip
+    _settle(held, grant_id, start_id, call, "verified", note)
+    return Merged(tip)
+
+
+def _attempt(held: Held, ground: Ground, target: str, commit: str) -> tuple[str, str]:
+    """A target that moves meanwhile, and a git that is busy, are tried again."""
+    for attempt in range(_TRIES):
+        tip = ground.git.commit_id(f"refs/heads/{target}") or ""
+        try:
+            done = merge(
+                ground.repository,
+                target,
+                commit,
+                tip,
+                message=_message(held, target, commit),
+            )
+        except AdapterError as error:
+            if error.code != "git_busy" or attempt == _TRIES - 1:
+                raise
+            held.lost.wait(_PAUSE_S)
+            continue
+        if done.status is not MergeStatus.STALE:
+            how = "fast-forward" if done.fast_forward else "merge commit"
+            if done.status is MergeStatus.ALREADY_MERGED:
+                how = "it was there already"
+            return f"`{target}` is at {done.target_after} ({how})", done.target_after
+    raise AdapterError(f"`{target}` moved each time the merge was tried", code="target_moves")
+
+
+def _message(held: Held, target: str, commit: str) -> str:
+    intent = str((held.run.get("brief") or {}).get("intent", "")).strip().splitlines()
+    title = inert(intent[0] if intent else f"Merge {commit[:12]}", 72, multiline=False)
+    return (
+        f"{title}\n\nMerges {commit} into {target}, as approved.\n\n"
+        f"Handfast-Task: {held.run['task_id']}\nHandfast-Run: {held.run_id}\n"
+    )
+
+
+def _reconcile(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call) -> Merged:
+    """The start was taken, and then the runner was lost."""
+    target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
+    why = "The runner was lost before the merge; the target does not hold the approved commit."
+    found = _found(ground, target, commit, why)
+    if found.tip:
+        _settle(held, grant_id, start_id, call, "verified", "found merged after a restart")
+    else:
+        _settle(held, grant_id, start_id, call, "none", "not merged: the runner was lost before it")
+    return found
+
+
+def _found(ground: Ground, target: str, commit: str, why: str) -> Merged:
+    """What the repository itself says."""
+    tip = ground.git.commit_id(f"refs/heads/{target}")
+    if tip is not None and ground.git.commit_id(commit) and ground.git.is_ancestor(commit, tip):
+        return Merged(tip)
+    return Merged(why=why)
+
+
+def _settle(held: Held, grant_id: str, start_id: str, call: Call, outcome: str, note: str) -> None:
+    digest = call.digest if outcome == "verified" else ""
+    request = calls.effect(grant_id, start_id, outcome, executed_digest=digest, note=note[:500])
+    held.send(request)

@@ -1,0 +1,128 @@
+"""What an agent is told: the brief, a reviewer's words, and what became of its calls after a break."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from handfast.client.request import Json
+
+MAX_LISTED: Final = 30
+_MAX_TEXT: Final = 2_000
+_RAN: Final = ("reported", "verified")
+
+
+def brief_text(brief: Json | None) -> str:
+    """The brief as an agent reads it."""
+    if not brief:
+        return ""
+    parts = [str(brief.get("intent", "")).strip()]
+    parts += _listed("Done when", brief.get("acceptance"))
+    parts += _listed("Not part of this", brief.get("non_goals"))
+    scope = brief.get("scope") or {}
+    parts += _listed("Change only these paths", scope.get("paths"))
+    parts += _listed("Context", brief.get("context"))
+    return "\n\n".join(filter(None, parts))
+
+
+def with_rules(text: str) -> str:
+    """What holds in every run, beside the task."""
+    return (
+        f"{text}\n\nYou work in a git worktree of your own, on a branch of your own. Commit your work there "
+        "when it is done; do not push and do not merge: a person reviews it. Calls with an effect may have to "
+        "wait for a person's decision."
+    )
+
+
+def feedback_text(words: str) -> str:
+    return f"A reviewer looked at your work and asks for changes:\n\n{words}"
+
+
+def answer_text(handoff: Json) -> str:
+    decision = handoff.get("decision") or {}
+    words = decision.get("answer") or decision.get("reason") or "(no words)"
+    return f"The answer to your question ({handoff['handoff_id']}):\n\n{words}"
+
+
+def story(opening: str, handoffs: Sequence[Json], steps: Sequence[Json]) -> str:
+    """What to tell an agent whose process is gone: which calls ran, which never did, what was decided.
+
+    `handoffs` are the full ones of the run, oldest first.
+    """
+    lines = [opening]
+    lines += [line for h in handoffs[-MAX_LISTED:] if (line := _about(h))]
+    known = {h.get("handoff_id") for h in handoffs}
+    lines += [
+        f"- Was running when the process ended, and its outcome is not known: {_shown(s)}. Check whether it "
+        "took effect before you rely on it or run it again."
+        for s in _unfinished(steps, known)
+    ]
+    lines.append("Go on from there. What is not listed went as your history says.")
+    return "\n".join(lines)
+
+
+def _about(h: Json) -> str:
+    if h.get("kind") == "approval":
+        return _about_approval(h)
+    decision = h.get("decision") or {}
+    what, name = _what(h), h.get("handoff_id")
+    match h.get("kind"):
+        case "doubt" if decision.get("answer") == "it_ran":
+            return f"- A person checked: this did run, do not repeat it ({name}): {what}"
+        case "doubt" if decision.get("answer") == "it_did_not_run":
+            return f"- A person checked: this did not run. Issue it again, unchanged, if it is still needed ({name}): {what}"
+        case "question" if decision:
+            return f"- {answer_text(h)}"
+        case "review" if decision.get("kind") == "request_changes":
+            return f"- {feedback_text(str(decision.get('reason', '')))}"
+        case _:
+            return ""
+
+
+def _about_approval(h: Json) -> str:
+    decision, effect = h.get("decision") or {}, h.get("effect") or {}
+    what, name = _what(h), h.get("handoff_id")
+    if effect.get("outcome") in _RAN:
+        return f"- Ran, do not repeat it ({name}): {what}"
+    if effect:
+        return ""  # the doubt about it says what holds
+    kind, words = decision.get("kind", ""), decision.get("reason") or "no reason given"
+    if h.get("waiting"):
+        return f"- Never ran, and waits for a person ({name}): {what}"
+    if kind == "approve":
+        return f"- Never ran, and is approved now. Issue exactly this call again ({name}): {what}"
+    if kind == "approve_with_edits":
+        return f"- Never ran, and is approved only with edits ({name}). Issue exactly this instead: {_edited(decision)}"
+    if kind:
+        return f"- Never ran: a reviewer said no ({words}). Do not retry it ({name}): {what}"
+    return f"- Never ran, and nobody decided ({name}). Ask again if it is still needed: {what}"
+
+
+def _what(h: Json) -> str:
+    shown = ((h.get("package") or {}).get("what_will_happen") or {}).get("text") or h.get("ask", "")
+    return str(shown)[:_MAX_TEXT]
+
+
+def _edited(decision: Json) -> str:
+    arguments = (decision.get("edited_call") or {}).get("arguments") or {}
+    return str(arguments.get("command", ""))[:_MAX_TEXT]
+
+
+def _unfinished(steps: Sequence[Json], known: set[Any]) -> Iterable[Json]:
+    """Allowed without a person, with an effect, and never heard of again. Gated ones have their handoff."""
+    return [
+        s
+        for s in steps[-200:]
+        if s.get("verdict") in ("allow", "observed")
+        and s.get("effect") != "read"
+        and not s.get("finished")
+        and not (s.get("handoff_id") and s["handoff_id"] in known)
+    ][-MAX_LISTED:]
+
+
+def _shown(step: Json) -> str:
+    return f"{step.get('tool', '')}: {step.get('command') or step.get('summary', '')}"[:_MAX_TEXT]
+
+
+def _listed(title: str, items: object) -> list[str]:
+    if not isinstance(items, list) or not items:
+        return []
+    return ["\n".join([f"{title}:", *(f"- {item}" for item in items)])]
