@@ -20,7 +20,13 @@ def _classes(root: type[HandfastError]) -> Iterator[type[HandfastError]]:
         yield from _classes(each)
 
 
-_BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)}
+# Codes narrower than their class, where the status alone does not tell the class.
+_NARROWER: Final[Mapping[str, type[HandfastError]]] = {
+    "grant_used": errors.GateClosed,
+    "grant_expired": errors.GateClosed,
+    "wrong_executor": errors.GateClosed,
+}
+_BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)
 _BY_STATUS: Final[Mapping[int, type[HandfastError]]] = {
     401: errors.NotPermitted,
     403: errors.NotPermitted,
