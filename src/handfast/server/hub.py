@@ -22,7 +22,8 @@ log = logging.getLogger("handfast.server")
 
 
 class Hub:
-    """Used from one event loop only. `position` is the last entry that was announced."""
+    """Used from one event loop only. `position` is the last entry that was announced, `following`
+    how many wait for the next one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -33,6 +34,7 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._undo: Callable[[], None] | None = None
         self.position = 0
+        self.following = 0
         self.closing = False
 
     async def start(self) -> None:
@@ -70,14 +72,22 @@ class Hub:
             if not others:
                 del self._watched[stream]
 
+    def waiting(self, stream: str) -> int:
+        """How many wait for this stream of the log."""
+        return len(self._watched.get(stream, ()))
+
     async def grown(self, after: int, timeout_s: float) -> bool:
         """Wait until the log is longer than `after`. False after `timeout_s` and while closing."""
-        while self.position <= after and not self.closing:
-            try:
-                await asyncio.wait_for(self._tick.wait(), timeout_s)
-            except TimeoutError:
-                return False
-        return not self.closing
+        self.following += 1
+        try:
+            while self.position <= after and not self.closing:
+                try:
+                    await asyncio.wait_for(self._tick.wait(), timeout_s)
+                except TimeoutError:
+                    return False
+            return not self.closing
+        finally:
+            self.following -= 1
 
     async def after(self, position: int) -> list[EventRow]:
         """The next entries, from memory where they are recent. At most 500, in order."""

@@ -31,6 +31,8 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
             f"`{host}` can be reached from other machines",
             hint="Keep 127.0.0.1, or say so on purpose: `handfast serve --allow-remote`.",
         )
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"port {port} does not exist", hint="Choose one from 1024 to 65535.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,7 +58,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, hub: Hub, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._hub = hub
+        self.hub = hub
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -65,7 +67,7 @@ class Server(uvicorn.Server):
             await asyncio.to_thread(self._ready)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._hub.close()
+        self.hub.close()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -182,6 +184,10 @@ class ServerThread:
             say=say or _log,
         )
         self._thread = threading.Thread(target=self._run, name="handfast-server", daemon=True)
+
+    @property
+    def hub(self) -> Hub:
+        return self._server.hub
 
     def start(self) -> Self:
         """Returns when requests are answered. Raises StorageError when that takes 30 seconds."""
