@@ -180,6 +180,7 @@ def test_the_inbox_lists_what_waits(world: World) -> None:
 
 
 def test_a_run_is_shown_and_replays(world: World) -> None:
+    world.waiting("git push origin shown")
     shown = world.handfast("run", "show", world.run_id)
     assert shown.code == 0
     assert "git push" in shown.out

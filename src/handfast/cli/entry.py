@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -88,6 +89,8 @@ def _arm_faults() -> None:
 
 def _call(words: Sequence[str]) -> int:
     """The command's exit code. A wrong command line is a UsageError."""
+    if words[0] not in GROUPS and not words[0].startswith("-"):
+        raise _unknown(words[0])
     try:
         result = build()(list(words), print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -97,6 +100,13 @@ def _call(words: Sequence[str]) -> int:
         ) from None
     sys.stdout.flush()
     return result if isinstance(result, int) else 0
+
+
+def _unknown(word: str) -> UsageError:
+    """Told from the table: the parser would import every command to say the same."""
+    near = get_close_matches(word, GROUPS, 1)
+    meant = f" Did you mean `{near[0]}`?" if near else ""
+    return UsageError(f"there is no command `{word}`.{meant}", hint="See `handfast --help`.")
 
 
 def _wants_json(words: Sequence[str]) -> bool:

@@ -51,7 +51,9 @@ def pause(duration: str, /, *, reason: str = "", as_json: Json = False) -> None:
     if as_json:
         say_json(done)
     else:
-        say(f"paused until {short_time(done['paused_until'])} UTC; end it with: handfast hook resume")
+        say(
+            f"paused until {short_time(done['paused_until'])} UTC; end it with: handfast hook resume"
+        )
 
 
 def resume(*, as_json: Json = False) -> None:

@@ -1,23 +1,34 @@
 """`handfast serve` and `handfast runner`: the two kinds of process, in one or apart."""
 
+import asyncio
+import logging
 import os
 import signal
 import threading
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from handfast.cli.beside import RunnerPlace, bind_runner, working
-from handfast.cli.output import Json, note, say, say_json
+from handfast.cli.output import Json, note, say, say_json, shown
 from handfast.cli.place import Place, announce, find, withdraw
 from handfast.client import discovery
-from handfast.core.domain.errors import InvalidTransition, UsageError
+from handfast.core.domain.errors import InvalidTransition, StorageError, UsageError
 
-_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}  # noqa: S104 - looked up only
+if TYPE_CHECKING:
+    import socket
+
+    from handfast.cli.beside import Runner
+    from handfast.engine.facade import Engine
+    from handfast.server.serving import Server
+    from handfast.server.site import Site
+
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - looked up only
 _RUNNER_TOKEN = "hfr_"  # noqa: S105 - how it begins
+_START_S = 30.0
 
 
 def serve(
@@ -52,84 +63,149 @@ def serve(
         Accept an address that other machines reach. Put TLS before it.
     """
     from handfast.app import open_engine
-    from handfast.engine.access import PrincipalKind
-    from handfast.server import serving
+    from handfast.server.serving import bind, greeting, url_of
     from handfast.server.site import Site
 
     _alone(discovery.data_folder())
-    engine = open_engine(database)
-    ready = _Ready(as_json=as_json)
-    with ExitStack() as stack:
+    _log_to_stderr()
+    with ExitStack() as stack, _until_told() as stopped:
+        engine = open_engine(database)
         stack.callback(engine.close)
-        engine.access.ensure_file_token(engine.home, PrincipalKind.OPERATOR)
-        token = engine.access.ensure_file_token(engine.home, PrincipalKind.RUNNER)
+        token = _tokens(engine)
+        bound = stack.enter_context(bind(host, port, allow_remote=allow_remote))
+        if allow_remote:
+            note(f"Warning: {host} may be reached from other machines. Put TLS before it.")
+        url, people_url = _near(url_of(bound)), public_url or _near(url_of(bound))
+        # Both ports are taken before anything is said, so that a taken one starts nothing.
+        runner = None if no_runner else _bind_runner(engine, url, people_url, token, runner_port)
+        told = _Told(as_json=as_json)
+        site = Site(public_url=public_url)
+        serving = _Serving(engine, bound, people_url, site, told.later, inline=not no_runner)
+        stack.enter_context(serving.running(stopped))
+        if runner is not None:
+            stack.enter_context(runner.working())
+        place = Place(url, os.getpid(), _now())
+        announce(engine.home, place)
+        stack.callback(withdraw, engine.home, place.pid)
+        told.ready(url, runner.server.hook_url if runner else "", greeting(engine, people_url))
+        stopped.wait()
+    serving.check()
 
-        def runner_of(url: str) -> RunnerPlace:
-            here = url.rpartition(":")[2]
-            ports = (int(here), runner_port)
-            return RunnerPlace(engine.home, url, token, runner_port, public_url or url, ports)
 
-        # A port that is taken is found before the server says that it is ready.
-        early = bind_runner(runner_of(_near(host, port))) if port and not no_runner else None
-        if early is not None:
-            stack.callback(early.stop)
+def _tokens(engine: "Engine") -> str:
+    """Makes the token files on first use; gives the runner's."""
+    from handfast.engine.access import PrincipalKind
 
-        def on_ready(url: str) -> None:
-            runner = early
-            if runner is None and not no_runner:
-                runner = bind_runner(runner_of(_near_url(url)))
-            if runner is not None:
-                stack.enter_context(working(runner))
-            place = Place(_near_url(url), os.getpid(), _now())
-            announce(engine.home, place)
-            stack.callback(withdraw, engine.home, place.pid)
-            ready.finish(place.url, runner.hook_url if runner else "")
+    engine.access.ensure_file_token(engine.home, PrincipalKind.OPERATOR)
+    return engine.access.ensure_file_token(engine.home, PrincipalKind.RUNNER)
 
-        serving.run(
-            engine,
-            host,
-            port,
-            site=Site(public_url=public_url),
-            allow_remote=allow_remote,
-            runner_inline=not no_runner,
-            say=ready.say,
-            on_ready=on_ready,
+
+def _bind_runner(engine: "Engine", url: str, link_url: str, token: str, port: int) -> "Runner":
+    from handfast.cli.beside import Runner, RunnerPlace
+
+    ports = (int(url.rpartition(":")[2]), port)
+    return Runner.bind(RunnerPlace(engine.home, url, token, port, link_url, ports))
+
+
+class _Serving:
+    """The server in a thread: so the runner can let go of its runs while the server still answers."""
+
+    def __init__(
+        self,
+        engine: "Engine",
+        bound: "socket.socket",
+        url: str,
+        site: "Site",
+        say_later: Callable[[str], None],
+        *,
+        inline: bool,
+    ) -> None:
+        from handfast.server.serving import make_server
+
+        self._bound = bound
+        self._ready = threading.Event()
+        self._asked = False
+        self._server: Server = make_server(
+            engine, url, ready=self._ready.set, site=site, runner_inline=inline, say=say_later
         )
 
+    @contextmanager
+    def running(self, stopped: threading.Event) -> Iterator[None]:
+        """Sets `stopped` when the server ends by itself. Raises StorageError when it does not start."""
 
-@dataclass(slots=True)
-class _Ready:
-    """What is said until the server is ready; with `--json` it is one document, the rest goes aside."""
+        def serve() -> None:
+            try:
+                asyncio.run(self._server.serve(sockets=[self._bound]))
+            finally:
+                self._ready.set()
+                stopped.set()
+
+        thread = threading.Thread(target=serve, name="handfast-server", daemon=True)
+        thread.start()
+        self._ready.wait(_START_S)
+        try:
+            if not self._server.started:
+                raise StorageError("the server did not start", hint="The log above says why.")
+            yield
+            self._asked = thread.is_alive()
+        finally:
+            self._server.should_exit = True
+            thread.join()
+
+    def check(self) -> None:
+        """Raises StorageError when the server ended without being asked to."""
+        if not self._asked:
+            raise StorageError("the server ended by itself", hint="The log above says why.")
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets. A second signal does not wait for anybody."""
+    stopped = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def stop(*_: object) -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        stopped.set()
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the process says. With `--json` it is one document, and the rest goes to standard error."""
 
     as_json: bool
-    said: list[str] = field(default_factory=list)
-    done: bool = False
 
-    def say(self, line: str) -> None:
-        if not self.as_json:
-            say(line)
-            _flush()
-        elif self.done:
-            note(line)
-        else:
-            self.said.append(line)
-
-    def finish(self, url: str, hook_url: str) -> None:
-        self.done = True
+    def ready(self, url: str, hook_url: str, lines: list[str]) -> None:
         if self.as_json:
-            say_json({"url": url, "hook_url": hook_url, "pid": os.getpid(), "said": self.said})
-        elif hook_url:
-            say(f"The runner answers hooks on {hook_url}")
+            setup = next((word for line in lines for word in line.split() if "/setup/" in word), "")
+            document = {"url": url, "hook_url": hook_url, "pid": os.getpid(), "setup_url": setup}
+            say_json(document)
+        else:
+            for line in lines:
+                say(line)
+            if hook_url:
+                say(f"The runner answers hooks on {hook_url}")
         _flush()
 
+    def later(self, line: str) -> None:
+        if self.as_json:
+            note(line)
+        else:
+            say(line)
+            _flush()
 
-def runner(
-    *,
-    server: str,
-    token_file: Path,
-    port: int = 8484,
-    as_json: Json = False,
-) -> None:
+
+def runner(*, server: str, token_file: Path, port: int = 8484, as_json: Json = False) -> None:
     """Run only the runner, beside the workspaces, for a server elsewhere.
 
     Parameters
@@ -141,17 +217,18 @@ def runner(
     port
         The port of the agents' hooks on loopback, 8484 when left out; 0 takes any free one.
     """
-    token = _token(token_file)
-    home = discovery.data_folder()
-    bound = bind_runner(RunnerPlace(home, server.rstrip("/"), token, port, server, (port,)))
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    with working(bound):
+    from handfast.cli.beside import Runner, RunnerPlace
+
+    token, url = _token(token_file), server.rstrip("/")
+    _log_to_stderr()
+    place = RunnerPlace(discovery.data_folder(), url, token, port, url, (port,))
+    bound = Runner.bind(place)
+    with _until_told() as stopped, bound.working():
+        hook_url = bound.server.hook_url
         if as_json:
-            say_json({"server": server, "hook_url": bound.hook_url, "pid": os.getpid()})
+            say_json({"server": url, "hook_url": hook_url, "pid": os.getpid()})
         else:
-            say(f"The runner answers hooks on {bound.hook_url}, for the server {server}")
+            say(f"The runner answers hooks on {hook_url}, for the server {url}")
         _flush()
         stopped.wait()
 
@@ -180,15 +257,10 @@ def _token(path: Path) -> str:
     return token
 
 
-def _near(host: str, port: int) -> str:
-    """The server's address as seen from this machine."""
-    return f"http://{_LOOPBACK_OF.get(host, host)}:{port}"
-
-
-def _near_url(url: str) -> str:
-    for host, near in _LOOPBACK_OF.items():
-        shown = f"[{host}]" if ":" in host else host
-        url = url.replace(f"//{shown}:", f"//{near}:")
+def _near(url: str) -> str:
+    """The server's address as this machine reaches it."""
+    for every, loopback in _LOOPBACK_OF.items():
+        url = url.replace(f"//{every}:", f"//{loopback}:")
     return url
 
 
@@ -197,6 +269,19 @@ def _now() -> str:
     from handfast.engine.clock import SystemClock
 
     return format_time(SystemClock().now())
+
+
+class _Inert(logging.Formatter):
+    """Log lines quote what agents sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Inert("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _flush() -> None:
