@@ -141,7 +141,7 @@ class Views:
             "action": self._json(h.action),
         }
         if h.task_id:
-            out["brief"] = encode(self._tasks.brief(self._kernel.state(Task, h.task_id)))
+            out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
             out["run"] = self.run_summary(self._kernel.state(Run, h.run_id))
         return out

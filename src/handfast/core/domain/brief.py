@@ -126,7 +126,7 @@ def _budget(value: object) -> Budget:
 
 
 def _money(cost: float | str | None) -> str:
-    if cost is None:
+    if cost is None or cost == "":
         return ""
     text = str(cost)
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text):
