@@ -1,6 +1,7 @@
 """Decisions in the terminal: only with a PIN typed on the controlling terminal."""
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from handfast.engine.access import PrincipalKind
 from handfast.engine.actions import Proposal
 from handfast.engine.people import NewPerson
 from handfast.engine.runs import Session
-from tests.commands import Command, serving
+from tests.commands import DEADLINE_S, Command, serving
 
 PIN = "123456"
 OPERATOR, RUNNER = Actor("operator", "operator", "token"), Actor("runner", "runner", "token")
@@ -42,6 +43,10 @@ class World:
             engine.close()
         assert asked["verdict"] == "wait"
         return str(asked["handoff_id"])
+
+    def inbox(self) -> list[str]:
+        items = self.handfast("inbox", "--json").json["items"]
+        return [str(item["handoff_id"]) for item in items]
 
     def refusals(self) -> list[tuple[str, str]]:
         """(who, what) of the refusals in the audit trail."""
@@ -164,7 +169,7 @@ def test_what_an_agent_wrote_cannot_steer_the_terminal(world: World) -> None:
     for text in (done.terminal, done.out, listed.out, shown.out, as_json.out):
         assert "\x1b" not in text
         assert "\u202e" not in text
-    assert "‹U+001B›" in shown.out
+    assert "\u2039U+001B\u203a" in shown.out
     assert "\r APPROVED" not in shown.out
 
 
@@ -173,10 +178,43 @@ def test_the_inbox_lists_what_waits(world: World) -> None:
     listed = world.handfast("inbox").out.splitlines()
     assert listed[0].split("\t")[0] == "id"
     assert handoff_id in [line.split("\t")[0] for line in listed[1:]]
-    assert handoff_id in [h["handoff_id"] for h in world.handfast("inbox", "--json").json["items"]]
+    assert handoff_id in world.inbox()
     comment = world.handfast("handoff", "comment", handoff_id, "looks odd")
     assert comment.code == 0
     assert "looks odd" in world.handfast("handoff", "show", handoff_id).out
+
+
+def test_the_inbox_can_be_watched(world: World) -> None:
+    handoff_id = world.waiting("git push origin watched")
+    process = world.handfast.start("inbox", "--watch", "--json")
+    assert process.stdout is not None
+    lines = (json.loads(line) for line in process.stdout)
+    assert handoff_id in [next(lines)["handoff_id"] for _ in range(len(world.inbox()))]
+    later = world.waiting("git push origin later")
+    assert next(lines)["handoff_id"] == later
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+
+
+def test_loosening_the_hook_is_a_persons(world: World) -> None:
+    before = world.refusals()
+    assert world.handfast("hook", "mode", "enforce").code == 0
+    for words in (("pause", "15m"), ("mode", "observe")):
+        done = world.handfast("hook", *words, "--json", stdin=f"ana\n{PIN}\n")
+        assert (done.code, done.problem["code"]) == (4, "no_terminal")
+    recorded = [what for _, what in world.refusals()[len(before) :]]
+    assert recorded == ["pause_hooks", "set_hook_mode"]
+    answers = [("Login", "ana"), ("PIN", PIN)]
+    paused = world.handfast.typed("hook", "pause", "15m", "--reason", "a test", answers=answers)
+    assert (paused.code, paused.err) == (0, "")
+    assert "PAUSED until" in world.handfast("hook", "status").out
+    assert world.handfast("hook", "resume").code == 0
+    assert world.handfast("hook", "status", "--json").json["paused_until"] == ""
+    assert world.handfast("hook", "pause", "30s").code == 2
+    assert world.handfast.typed("hook", "mode", "observe", answers=answers).code == 0
+    assert world.handfast("hook", "status", "--json").json["mode"] == "observe"
+    assert world.handfast("hook", "mode", "enforce").code == 0
 
 
 def test_a_run_is_shown_and_replays(world: World) -> None:
