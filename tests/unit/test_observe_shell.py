@@ -69,6 +69,8 @@ PASSES: list[tuple[Effect, str]] = [
     (READ, "grep 'rm -rf /' README.md"),
     (READ, "git log -S'git push --force'"),
     (READ, "docker ps"),
+    # The grammar alone crashes on this one.
+    (READ, "echo {\U000c4604"),
     (READ, "pip list"),
     (WRITE, "echo x > notes.txt"),
     (WRITE, "cat > src/new.py <<'EOF'\nimport os\nEOF"),
@@ -458,6 +460,9 @@ STOPS: list[tuple[str, str, str]] = [
     ("", "dynamic-path", "rm -rf {a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}"),
     ("", "too-many-commands", "ls;" * 500),
     ("", "too-long", "echo " + "x" * 17_000),
+    ("", "unread-syntax", "bash <<'END'\n\\git push\nEND"),
+    ("git.push", "unread-syntax", "! for i in 1; do git push; done"),
+    ("git.push", "", "git push origin ünï"),
     # not readable
     ("", "unparsable", "echo 'unterminated"),
     ("", "control-characters", "echo \x1b[2K"),

@@ -135,7 +135,9 @@ def _program(simple: Simple, case: Case) -> None:
 
 
 # The grammar takes some compound commands apart into words, as in `! for …; do …; done`.
-_RESERVED = names("for while until if then else elif fi do done case esac in select function { } [[ ]] !")
+_RESERVED = names(
+    "for while until if then else elif fi do done case esac in select function { } [[ ]] !"
+)
 
 
 def _unknown_program(program: Word, simple: Simple, case: Case) -> None:

@@ -68,6 +68,9 @@ _WORDS = frozenset(
 )
 
 
+_ASCII_ONLY = bytes(byte if byte < 0x80 else ord("%") for byte in range(256))
+
+
 class Reader:
     """One pass over one text. `commands` and `notes` hold what was found."""
 
@@ -91,7 +94,7 @@ class Reader:
         }
 
     def read(self) -> None:
-        root = Parser(_BASH).parse(self.bytes).root_node
+        root = Parser(_BASH).parse(_shadow(self.bytes)).root_node
         if root.has_error:
             self.notes.append("unparsable")
         self._walk(root, None)
@@ -229,6 +232,13 @@ class Reader:
         if body is not None:
             _feed(inside, Word(self._words.text(body)) if quoted else self._heredoc_text(body))
         last = owner
+        # Words taken from the lines below belong to the body: the grammar lost its way.
+        if start is not None and any(
+            child.start_point.row != start.start_point.row
+            for child in node.named_children
+            if child.type not in {"heredoc_body", "heredoc_end"}
+        ):
+            self.notes.append("unread-syntax")
         for child in node.named_children:
             if child.type == "file_redirect":
                 owner.redirects += self._redirects(child)
@@ -292,6 +302,15 @@ class Reader:
                 self._walk_all(node, None)
         self._nested = nested
         return self.commands[first:]
+
+
+def _shadow(source: bytes) -> bytes:
+    """The text as the grammar is given it: bytes of other than ASCII characters as `%`, at the same places.
+
+    To bash they are ordinary characters of a word and of no name, as `%` is. The grammar's scanner asks C
+    functions that are only defined for bytes about them, and may crash.
+    """
+    return source.translate(_ASCII_ONLY)
 
 
 def _feed(inside: list[Simple], text: Word) -> None:
