@@ -204,12 +204,13 @@ class HandoffMachine(RuleBasedStateMachine):
             self._write(commands.sweep(self.state, self.now, "reviewers"))
 
     @precondition(lambda self: len(self.log) > 6)
-    @rule(which=st.sampled_from(["withdraw", "supersede"]))
+    @rule(which=st.sampled_from(["withdraw", "overtake"]))
     def end_without_decision(self, which: str) -> None:
         if which == "withdraw":
             self._write(commands.withdraw(self.state, "the run ended"))
-        elif self.state.waiting:
-            self._write([e.HandoffSuperseded(self.state.handoff_id, HandoffId("ho_2"))])
+        else:
+            changed = commands.overtake(self.state, HandoffId("ho_2"), "sha256:changed")
+            self._write(changed)
 
     @invariant()
     def the_log_gives_the_same_state(self) -> None:

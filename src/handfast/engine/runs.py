@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 from handfast.core.domain import events_work as e
@@ -143,26 +143,29 @@ class Runs:
 
     def lease(self, actor: Actor, runner_id: str, host: str) -> Run | None:
         """Take the next run: ready ones first, then queued, then those whose runner fell silent."""
-        for row in self._kernel.store.find(Query("run", statuses=LEASABLE, limit=20)):
-            if run := self._try_lease(actor, row.stream, runner_id, host, expired=False):
-                return run
+        for status in LEASABLE:
+            for row in self._kernel.store.find(Query("run", statuses=(status,), limit=20)):
+                if run := self._try_lease(actor, row.stream, runner_id, host):
+                    return run
         for row in self._kernel.store.find(Query("run", statuses=HELD, limit=500)):
-            lease = self._kernel.store.lease(row.stream)
-            if lease is None or lease.expires_at > self._kernel.clock.now():
+            if not self._expired(row.stream, self._kernel.clock.now()):
                 continue
-            if run := self._try_lease(actor, row.stream, runner_id, host, expired=True):
+            if run := self._try_lease(actor, row.stream, runner_id, host):
                 return run
         return None
 
-    def _try_lease(
-        self, actor: Actor, stream: str, runner_id: str, host: str, *, expired: bool
-    ) -> Run | None:
+    def _expired(self, stream: str, now: datetime) -> bool:
+        lease = self._kernel.store.lease(stream)
+        return lease is not None and lease.expires_at <= now
+
+    def _try_lease(self, actor: Actor, stream: str, runner_id: str, host: str) -> Run | None:
         run_id = stream.partition("/")[2]
 
         def work(unit: Unit) -> Result:
             run = unit.get(Run, run_id)
             if run.command is None:
                 raise InvalidTransition(f"run `{run_id}` is a person's own session")
+            expired = self._expired(stream, unit.now)  # after the run: another take-over renews it
             unit.record(Run, run_id, runs.lease(run, RunnerId(runner_id), host, expired=expired))
             until = unit.now + timedelta(seconds=self._kernel.settings.lease_s)
             unit.take_lease(Lease(stream, runner_id, run.epoch + 1, until))
