@@ -100,7 +100,7 @@ class RunBench:
         self, *command: str, harness: str = "none", target: str = "main", **brief: Any
     ) -> str:
         """Queue a run. Gives its id."""
-        agents = {a["name"]: a["agent_id"] for a in self.engine.views.agents()}
+        agents = {str(a["name"]): str(a["agent_id"]) for a in self.engine.views.agents()}
         name = f"agent-{harness}"
         agent_id = agents.get(name) or str(
             self.engine.agents.add(SYSTEM, name, harness)["agent_id"]
@@ -141,7 +141,7 @@ class RunBench:
             found = [h for h in items if h["kind"] == kind]
             if not found or (paused and self.run(run_id)["status"] != "paused"):
                 return None
-            return dict(self.engine.views.handoff(found[0]["handoff_id"]))
+            return dict(self.engine.views.handoff(str(found[0]["handoff_id"])))
 
         return dict(self.until(f"a waiting {kind} of {run_id}", look))
 

@@ -107,6 +107,25 @@ def _unmoved(status: MergeStatus, branch: str, target: str) -> MergeOutcome:
     return MergeOutcome(status, branch, target, target, fast_forward=False, updated_tree=None)
 
 
+def take_back(repository: Path, target_branch: str, approved_commit: str) -> None:
+    """After a merge that was killed between its two steps: a working tree that holds the result already,
+    while the branch does not, gets the branch's files again. Nothing else is touched. Idempotent."""
+    git = Git(repository)
+    target = git.commit_id(f"refs/heads/{target_branch}")
+    approved = git.commit_id(approved_commit)
+    if target is None or approved is None or git.is_ancestor(approved, target):
+        return
+    forward = git.is_ancestor(target, approved)
+    new = approved if forward else _merge_commit(git, target, approved, "")
+    move = _Move(git, target_branch, target, new)
+    for checkout in list_checkouts(git.directory):
+        if checkout.branch != target_branch or checkout.operation:
+            continue
+        checkout.git.run("update-index", "-q", "--refresh", accept=(0, 1))
+        if tracked_changes(checkout.git) and _brought_along_before(move, checkout.git):
+            _bring_along(move, checkout.git, new, target)
+
+
 def _merge_commit(git: Git, target: str, approved: str, message: str) -> str:
     merged = git.run(
         "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", target, approved,

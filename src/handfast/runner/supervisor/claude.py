@@ -1,7 +1,6 @@
-"""Claude Code as an agent: its command line, settings file, session file and result.
+"""Claude Code as an agent: its command line, session file and result.
 
-What the gate relies on is pinned in `tests/agents`. A settings file given with `--settings`, with
-`disableAllHooks: false` beside the hook, holds against the settings of project and user.
+What the runner relies on here is pinned in `tests/agents`.
 """
 
 import json
@@ -31,8 +30,6 @@ KEPT: Final = (
 NEVER: Final = (
     "CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_SAFE_MODE", "CLAUDE_CODE_DISABLE_DEFERRED_TOOL_RESUME",
 )  # fmt: skip
-_ON_TOOLS: Final = ("PreToolUse", "PostToolUse", "PostToolUseFailure")
-_ON_SESSION: Final = ("Stop", "SessionEnd")
 _REFUSED: Final = {
     "--bare": "it switches hooks off",
     "--safe-mode": "it switches hooks off",
@@ -131,23 +128,6 @@ def _refuse(name: str) -> None:
             code="option_refused",
             hint=f"Leave `{name}` out.",
         )
-
-
-def settings(hook_url: str, token: str, timeout_s: float) -> dict[str, Any]:
-    """The settings file of one start. The token stands in the header itself: as a variable it would be in
-    the environment of every command of the agent."""
-    hooks: dict[str, Any] = {}
-    for event in (*_ON_TOOLS, *_ON_SESSION):
-        call: dict[str, Any] = {
-            "type": "http",
-            "url": hook_url,
-            "headers": {"Authorization": f"Bearer {token}"},
-            "timeout": int(timeout_s),
-        }
-        if event == "PreToolUse":
-            call["onFailure"] = "block"
-        hooks[event] = [{"hooks": [call], **({"matcher": "*"} if event in _ON_TOOLS else {})}]
-    return {"disableAllHooks": False, "hooks": hooks}
 
 
 # -- the session file

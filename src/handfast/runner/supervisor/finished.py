@@ -89,7 +89,8 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
 
 
 def recorded_commands(steps: Sequence[Json]) -> list[Json]:
-    """The shell commands that were let through, with the results that were reported; the newest last."""
+    """The shell commands with an effect that were let through, with the results that were reported; the
+    newest last."""
     return [
         {
             "command": command_of(step)[:4_000],
@@ -136,7 +137,11 @@ def _is_command(command: str, wanted: set[str]) -> bool:
 
 def _ran(steps: Sequence[Json]) -> list[Json]:
     return [
-        s for s in steps if s.get("tool") in _SHELLS and s.get("verdict") in ("allow", "observed")
+        s
+        for s in steps
+        if s.get("tool") in _SHELLS
+        and s.get("verdict") in ("allow", "observed")
+        and s.get("effect") != "read"
     ]
 
 

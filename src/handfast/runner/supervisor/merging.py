@@ -4,6 +4,7 @@ A merge is probed afterwards instead of being doubted: whether the target holds 
 read from the repository. It is the only effect that is settled without a person.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,13 +13,14 @@ from handfast.client.request import Json
 from handfast.core.domain.action import Call
 from handfast.core.domain.errors import AdapterError, GateClosed, HandfastError, StaleDecision
 from handfast.core.domain.inert import inert
-from handfast.runner.merge import MergeStatus, merge
+from handfast.runner.merge import MergeStatus, merge, take_back
 from handfast.runner.supervisor.ground import Ground
 from handfast.runner.supervisor.held import Held
 
 MERGE_TOOL: Final = "git.merge"
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.3
+log = logging.getLogger("handfast.runner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,18 @@ def _reconcile(held: Held, ground: Ground, grant_id: str, start_id: str, call: C
     if found.tip:
         _settle(held, grant_id, start_id, call, "verified", "found merged after a restart")
     else:
+        _take_back(ground, target, commit)
         _settle(held, grant_id, start_id, call, "none", "not merged: the runner was lost before it")
     return found
+
+
+def _take_back(ground: Ground, target: str, commit: str) -> None:
+    """What cannot be taken back does not keep the case from being reviewed again: the next merge goes on
+    from it."""
+    try:
+        take_back(ground.repository, target, commit)
+    except HandfastError as error:
+        log.warning("a merge that was broken off was not taken back: %s", error.message)
 
 
 def _found(ground: Ground, target: str, commit: str, why: str) -> Merged:

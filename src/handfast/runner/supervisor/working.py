@@ -7,9 +7,10 @@ from typing import Final
 
 from handfast.core.domain.faults import fault_point
 from handfast.runner import processes, state
+from handfast.runner.hook_settings import run_settings
 from handfast.runner.hooks.registry import Registration, SessionRegistry
 from handfast.runner.processes import AgentProcess, Exit, Launch, NeverStarted
-from handfast.runner.supervisor import claude, ending, leftovers
+from handfast.runner.supervisor import ending, leftovers
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.held import Held, LetGo
 from handfast.runner.supervisor.plan import Agent, Going
@@ -72,7 +73,7 @@ class Working:
         folder = settings.folder(held.run_id) / f"{held.epoch}-{self._starts}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._agent.is_claude:
-            hook = claude.settings(settings.hook_url, registration.token, settings.hook_timeout_s)
+            hook = run_settings(settings.hook_url, registration.token, int(settings.hook_timeout_s))
             state.write_private(folder / "settings.json", json.dumps(hook, indent=1))
         start = self._agent.start(going, registration.token, folder)
         fault_point("run.before_start")
