@@ -34,7 +34,8 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
     if not 0 <= port <= 65_535:
         raise UsageError(f"port {port} does not exist", hint="Choose one from 1024 to 65535.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio turns Nagle's delay off only where it is.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
@@ -127,7 +128,8 @@ def run(
             on_ready(url)
 
     server = make_server(engine, url, ready=ready, site=site, runner_inline=runner_inline, say=say)
-    asyncio.run(_serve(server, bound))
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(_serve(server, bound))
 
 
 async def _serve(server: Server, bound: socket.socket) -> None:
@@ -205,7 +207,7 @@ class ServerThread:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._server.serve(sockets=[self._bound]))
+            self._server.run(sockets=[self._bound])
         finally:
             self._settled.set()
 
