@@ -1,0 +1,357 @@
+"""Proves from the stored log alone that no handoff was lost or doubled and no effect repeated.
+
+Independent of the product on purpose: plain SQL, JSON and SHA-256, its own reading of the events.
+Formats: RFC 6962 section 2.1 for the tree; the envelope is `{type, stream, version, at, data, …}`.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+Json = dict[str, Any]
+ENDS = {
+    "handoff.closed": "closed",
+    "handoff.superseded": "superseded",
+    "handoff.withdrawn": "withdrawn",
+    "handoff.expired": "expired",
+    "handoff.returned": "incomplete",
+}
+MOVES = {
+    "handoff.routed": "routed",
+    "handoff.acknowledged": "acknowledged",
+    "handoff.released": "routed",
+    "handoff.decided": "decided",
+    "grant.redeemed": "resumed",
+}
+APPROVING = ("approve", "approve_with_edits")
+HAPPENED = ("verified", "reported")
+
+
+@dataclass(frozen=True)
+class Row:
+    position: int
+    stream: str
+    version: int
+    type: str
+    data: bytes
+    leaf: bytes
+
+
+@dataclass(frozen=True)
+class Log:
+    """One consistent reading of a database. `states` holds the status of each stream's projection."""
+
+    rows: Sequence[Row]
+    frontier: bytes
+    states: Mapping[str, str]
+
+
+def read_log(url: str) -> Log:
+    """All in one transaction, so a log that grows meanwhile is still a consistent one."""
+    with _connected(url) as connection:
+        fields = "position, stream, version, type, data, leaf"
+        rows = connection.execute(f"SELECT {fields} FROM event ORDER BY position").fetchall()  # noqa: S608 - constants
+        tree = connection.execute("SELECT frontier FROM tree").fetchone()
+        states = connection.execute("SELECT stream, status FROM state").fetchall()
+    return Log(
+        [Row(r[0], r[1], r[2], r[3], bytes(r[4]), bytes(r[5])) for r in rows],
+        bytes(tree[0]) if tree else bytes(8),
+        {str(stream): str(status) for stream, status in states},
+    )
+
+
+class _connected:
+    """A read-only transaction on either database."""
+
+    def __init__(self, url: str) -> None:
+        self._connection: Any
+        if url.startswith("sqlite:///"):
+            path = url.removeprefix("sqlite:///")
+            self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            self._connection.isolation_level = None
+            self._connection.execute("BEGIN")
+        else:
+            self._connection = psycopg.connect(url)
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+
+    def __enter__(self) -> Any:
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+@dataclass
+class _Start:
+    start_id: str
+    digest: str
+    handoff_id: str
+    outcome: str = ""
+
+
+@dataclass
+class _Case:
+    """One handoff, as its events tell it."""
+
+    handoff_id: str
+    asked: Json
+    status: str = "requested"
+    decision: Json | None = None
+    grant: Json | None = None
+    starts: list[_Start] = field(default_factory=list)
+
+    @property
+    def about(self) -> str:
+        """The case that this one doubts. Entries leave empty fields out."""
+        return str(self.asked.get("about", ""))
+
+    @property
+    def run_id(self) -> str:
+        return str(self.asked.get("run_id", ""))
+
+    @property
+    def over(self) -> bool:
+        return self.status in ENDS.values()
+
+    @property
+    def waiting(self) -> bool:
+        return self.status in ("requested", "routed", "acknowledged")
+
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """What it is about. Two at a time about the same are one too many."""
+        about = self.about or self.asked["kind"]
+        return self.run_id, self.asked["action_digest"], about
+
+
+class _Reading:
+    """Walks the log once, in order, and notes what cannot be."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self.cases: dict[str, _Case] = {}
+        self.starts: dict[str, _Start] = {}
+        self.named: set[str] = set()
+        self._minted: Counter[str] = Counter()
+        self._redeemed: Counter[str] = Counter()
+
+    def read(self, row: Row) -> None:
+        envelope = json.loads(row.data)
+        if (envelope["stream"], envelope["version"], envelope["type"]) != (
+            row.stream,
+            row.version,
+            row.type,
+        ):
+            self._say(row, "the row's columns are not those of the entry")
+        data = envelope["data"]
+        if row.type == "step.judged" and data.get("handoff_id"):
+            self.named.add(data["handoff_id"])
+        if "handoff_id" not in data or not row.stream.startswith("handoff/"):
+            return
+        if row.type == "handoff.requested":
+            self._requested(row, data, envelope["at"])
+            return
+        case = self.cases.get(data["handoff_id"])
+        if case is None:
+            self._say(row, f"is about `{data['handoff_id']}`, which was never requested")
+            return
+        step = {
+            "handoff.decided": self._decided,
+            "grant.minted": self._granted,
+            "grant.redeemed": self._started,
+            "effect.recorded": self._effect,
+        }.get(row.type)
+        if step is not None:
+            step(row, case, data, envelope)
+        case.status = ENDS.get(row.type) or MOVES.get(row.type) or case.status
+
+    def _say(self, row: Row, what: str) -> None:
+        self.wrong.append(f"{row.position} {row.type}: {what}")
+
+    def _requested(self, row: Row, data: Json, at: str) -> None:
+        case = _Case(data["handoff_id"], data)
+        if case.handoff_id in self.cases:
+            self._say(row, f"`{case.handoff_id}` was requested before")
+        for other in self.cases.values():
+            expired = other.grant and not other.starts and other.grant["expires_at"] <= at
+            if other.subject == case.subject and not other.over and not expired:
+                self._say(row, f"doubles `{other.handoff_id}`, which is {other.status}")
+        self.cases[case.handoff_id] = case
+
+    def _decided(self, row: Row, case: _Case, data: Json, envelope: Json) -> None:
+        if case.decision is not None or not case.waiting:
+            self._say(row, f"`{case.handoff_id}` was {case.status} already")
+        if envelope["actor"]["type"] != "person" or not data["person_id"]:
+            self._say(row, "no person decided")
+        if data["presented_digest"] != case.asked["presented_digest"]:
+            self._say(row, "what was decided on is not what was presented")
+        case.decision = data
+
+    def _granted(self, row: Row, case: _Case, data: Json, _: Json) -> None:
+        self._minted[data["grant_id"]] += 1
+        decided = case.decision
+        if decided is None or decided["decision"] not in APPROVING:
+            self._say(row, "a grant without an approval")
+            return
+        approved = decided.get("edited_digest") or case.asked["action_digest"]
+        if data["action_digest"] != approved:
+            self._say(row, "the grant is for another action than the approved one")
+        if self._minted[data["grant_id"]] > 1:
+            self._say(row, f"`{data['grant_id']}` was minted twice")
+        case.grant = data
+
+    def _started(self, row: Row, case: _Case, data: Json, envelope: Json) -> None:
+        start = _Start(data["start_id"], data["action_digest"], case.handoff_id)
+        self._redeemed[data["grant_id"]] += 1
+        if self._redeemed[data["grant_id"]] > 1:
+            self._say(row, f"`{data['grant_id']}` was redeemed twice")
+        if case.grant is None or case.grant["grant_id"] != data["grant_id"]:
+            self._say(row, f"`{data['grant_id']}` was not minted here")
+        elif data["action_digest"] != case.grant["action_digest"]:
+            self._say(row, "what started is not what was granted")
+        elif envelope["at"] >= case.grant["expires_at"]:
+            self._say(row, "the grant had expired")
+        if self._in_doubt(case, start.digest):
+            self._say(row, "the same action is in doubt, and nobody said that it did not run")
+        case.starts.append(start)
+        self.starts[start.start_id] = start
+
+    def _in_doubt(self, case: _Case, digest: str) -> bool:
+        """Whether the newest start of this action in this run is unknown and not settled by a person."""
+        before = [
+            (start, other)
+            for other in self.cases.values()
+            for start in other.starts
+            if start.digest == digest and other.run_id == case.run_id
+        ]
+        for start, other in before:
+            if start.outcome in HAPPENED or start.outcome == "none":
+                continue
+            answers = [
+                doubt.decision.get("answer")
+                for doubt in self.cases.values()
+                if doubt.about == other.handoff_id and doubt.decision is not None
+            ]
+            if "it_did_not_run" not in answers:
+                return True
+        return False
+
+    def _effect(self, row: Row, case: _Case, data: Json, _: Json) -> None:
+        start = self.starts.get(data["start_id"])
+        if start is None or start.handoff_id != case.handoff_id:
+            self._say(row, f"an effect without the start `{data['start_id']}`")
+            return
+        if start.outcome:
+            self._say(row, f"`{start.start_id}` has an effect already: {start.outcome}")
+        start.outcome = data["outcome"]
+
+
+def check(log: Log, effects: Mapping[str, Path], *, settled: bool = True) -> list[str]:
+    """Everything that is wrong, in words. `effects` names, by action digest, the file that the action
+    appends one line to. With `settled`, nothing may be under way: every case is over or waits, and every
+    start has an effect."""
+    reading = _Reading()
+    for row in log.rows:
+        reading.read(row)
+    found = [*reading.wrong, *_tree(log), *_projections(log, reading)]
+    found += [f"lost: `{h}` was named, never requested" for h in reading.named - set(reading.cases)]
+    found += _doubts(reading)
+    if settled:
+        found += _unsettled(reading)
+    return [*found, *_lines(reading, effects)]
+
+
+def _tree(log: Log) -> list[str]:
+    found = []
+    for expected, row in enumerate(log.rows, start=1):
+        if row.position != expected:
+            found.append(f"position {expected} is missing")
+            break
+    versions: Counter[str] = Counter()
+    for row in log.rows:
+        versions[row.stream] += 1
+        if row.version != versions[row.stream]:
+            found.append(
+                f"{row.position}: version {versions[row.stream]} of {row.stream} is missing"
+            )
+            break
+    hashes = [hashlib.sha256(b"\0" + row.data).digest() for row in log.rows]
+    for row, value in zip(log.rows, hashes, strict=True):
+        if row.leaf != value:
+            found.append(f"{row.position}: the leaf is not the hash of the entry")
+    size = int.from_bytes(log.frontier[:8], "big")
+    if size != len(log.rows):
+        found.append(f"the tree has {size} leaves, the log {len(log.rows)} entries")
+    if _frontier_root(log.frontier) != _root(hashes):
+        found.append("the stored root is not the root of the entries")
+    return found
+
+
+def _root(hashes: Sequence[bytes]) -> bytes:
+    """RFC 6962 section 2.1, by its definition."""
+    if not hashes:
+        return hashlib.sha256(b"").digest()
+    if len(hashes) == 1:
+        return hashes[0]
+    split = 1 << (len(hashes) - 1).bit_length() - 1
+    left, right = _root(hashes[:split]), _root(hashes[split:])
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def _frontier_root(frontier: bytes) -> bytes:
+    """Size as 8 bytes, then the roots of the perfect subtrees, largest first."""
+    parts = [frontier[at : at + 32] for at in range(8, len(frontier), 32)]
+    if not parts:
+        return hashlib.sha256(b"").digest()
+    value = parts.pop()
+    while parts:
+        value = hashlib.sha256(b"\1" + parts.pop() + value).digest()
+    return value
+
+
+def _projections(log: Log, reading: _Reading) -> Iterable[str]:
+    """What the queue shows is what the log says."""
+    told = {f"handoff/{case.handoff_id}": case.status for case in reading.cases.values()}
+    stored = {s: status for s, status in log.states.items() if s.startswith("handoff/")}
+    for stream in told.keys() | stored.keys():
+        if told.get(stream) != stored.get(stream):
+            yield f"{stream} is {told.get(stream)} in the log and {stored.get(stream)} in the queue"
+
+
+def _doubts(reading: _Reading) -> Iterable[str]:
+    """Each unknown effect has exactly one doubt, and each doubt an unknown effect."""
+    doubts: defaultdict[str, int] = defaultdict(int)
+    for case in reading.cases.values():
+        if case.asked["kind"] == "doubt":
+            doubts[case.about] += 1
+    for case in reading.cases.values():
+        unknown = sum(start.outcome == "unknown" for start in case.starts)
+        if doubts[case.handoff_id] != unknown:
+            yield f"`{case.handoff_id}`: {unknown} unknown effects, {doubts[case.handoff_id]} doubts"
+
+
+def _unsettled(reading: _Reading) -> Iterable[str]:
+    for case in reading.cases.values():
+        if not case.over and not case.waiting:
+            yield f"`{case.handoff_id}` is {case.status}: neither over nor waiting"
+    for start in reading.starts.values():
+        if not start.outcome:
+            yield f"`{start.start_id}` has no effect"
+
+
+def _lines(reading: _Reading, effects: Mapping[str, Path]) -> Iterable[str]:
+    """Counted outside the product: the lines that the actions appended."""
+    for digest, path in effects.items():
+        outcomes = Counter(s.outcome for s in reading.starts.values() if s.digest == digest)
+        least = sum(outcomes[o] for o in HAPPENED)
+        most = least + outcomes["unknown"] + outcomes[""]
+        lines = len(path.read_text().splitlines()) if path.exists() else 0
+        if not least <= lines <= most:
+            yield f"{path.name} has {lines} lines; the log says {least} to {most}"

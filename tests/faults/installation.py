@@ -1,0 +1,409 @@
+"""A whole installation in real processes: server, runner, agents, and people who decide over the API."""
+
+import io
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import pytest
+
+from handfast.app import open_engine
+from handfast.cli import main
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_work import Mode
+from handfast.engine.access import PrincipalKind
+from handfast.engine.people import NewPerson
+from handfast.runner import state
+from tests.commands import Command, Ran
+from tests.faults.checker import Json, check, read_log
+from tests.served import _TLS
+
+T = TypeVar("T")
+OPERATOR = Actor("operator", "operator", "token")
+PIN, PASSWORD = "482913", "correct horse battery"
+PERSON = "ana"
+DEADLINE_S = 30.0
+AGENT = Path(__file__).with_name("scripted_agent.py")
+
+
+def prepare(url: str, home: Path) -> Json:
+    """An installation with one person and one agent, in enforce mode. Gives its names and tokens."""
+    engine = open_engine(url, home)
+    try:
+        agent_id = str(engine.agents.add(OPERATOR, "scripted", "claude-code")["agent_id"])
+        names: Json = {"agent_id": agent_id, "agent": engine.agents.issue(OPERATOR, agent_id).token}
+        new = NewPerson("Ana", PERSON, PASSWORD, PIN)
+        names["person_id"] = engine.people.set_up(engine.people.invite(), new)["person_id"]
+        engine.hooks.set_mode(OPERATOR, Mode.ENFORCE)
+        for kind in (PrincipalKind.RUNNER, PrincipalKind.OPERATOR):
+            names[kind.value] = engine.access.ensure_file_token(home, kind)
+    finally:
+        engine.close()
+    return names
+
+
+def gated(effects: Path) -> str:
+    """A command that waits for a person because of its push, which fails at once, and has an effect."""
+    return f"git push -q nowhere main 2> /dev/null; echo ran >> {effects}"
+
+
+def free_port() -> int:
+    """Below the range the system takes ports for outgoing connections from: nobody takes it by chance,
+    and a client that knocks while nobody listens cannot be connected to itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@dataclass
+class Part:
+    """One process of the product. `fault` is what it was armed with."""
+
+    process: "subprocess.Popen[str]"
+    fault: str = ""
+
+    @property
+    def killed(self) -> bool:
+        return self.process.poll() == -signal.SIGKILL
+
+    def ready(self) -> Json:
+        """What it said when it was ready."""
+        out = self.process.stdout
+        assert out is not None
+        seen, _, _ = select.select([out], [], [], DEADLINE_S)
+        line = out.readline() if seen else ""
+        assert line, f"{self.process.args} did not start: {self.process.poll()}"
+        said: Json = json.loads(line)
+        return said
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.process.wait(DEADLINE_S)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+@dataclass
+class Agent:
+    """A scripted agent and what it noted."""
+
+    process: "subprocess.Popen[bytes]"
+    journal: Path
+    effects: Path
+    session: str
+
+    @property
+    def notes(self) -> list[Json]:
+        text = self.journal.read_text() if self.journal.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
+    def events(self, name: str) -> list[Json]:
+        return [note for note in self.notes if note["event"] == name]
+
+    @property
+    def words(self) -> list[str]:
+        """What the hook said, one for each time it was asked."""
+        return [note["word"] for note in self.events("answered")]
+
+    @property
+    def over(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def lines(self) -> int:
+        return len(self.effects.read_text().splitlines()) if self.effects.exists() else 0
+
+
+@dataclass
+class Installation:
+    """Server and runner keep their ports over restarts. `restarts` names the faults that struck."""
+
+    root: Path
+    database: str
+    names: Json
+    settings: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
+    restarts: list[str] = field(default_factory=list)
+    effects: dict[str, Path] = field(default_factory=dict)
+    agents: list[Agent] = field(default_factory=list)
+    server_port: int = field(default_factory=free_port)
+    runner_port: int = field(default_factory=free_port)
+    decided: dict[str, str] = field(default_factory=dict)
+
+    # -- places
+
+    @property
+    def home(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def repo(self) -> Path:
+        return self.root / "repo"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def hook(self) -> str:
+        return f"http://127.0.0.1:{self.runner_port}/hooks/claude-code"
+
+    def command(self, **more: str) -> Command:
+        found = {"HANDFAST_DATABASE_URL": self.database, **self.settings, **more}
+        return Command(self.home, self.root, found)
+
+    # -- processes of the product
+
+    def serve(self, fault: str = "", *, ready: bool = True) -> None:
+        self._start("server", fault, "serve", "--no-runner", "--port", self.server_port)
+        if ready:
+            self.parts["server"].ready()
+
+    def run_runner(self, fault: str = "", *, ready: bool = True) -> None:
+        token = self.home / "runner.token"
+        words = ("--server", self.url, "--token-file", token, "--port", self.runner_port)
+        self._start("runner", fault, "runner", *words)
+        if ready:
+            self.parts["runner"].ready()
+
+    def start(self, *, server: str = "", runner: str = "") -> None:
+        """Both, each with its fault; at the same time, because that is faster."""
+        self.serve(server, ready=False)
+        self.run_runner(runner, ready=False)
+        for part in self.parts.values():
+            part.ready()
+
+    def _start(self, name: str, fault: str, *words: object) -> None:
+        more = {"HANDFAST_FAULT": fault} if fault else {}
+        with (self.root / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(
+                self.command(**more).words([*words, "--json"]),
+                cwd=self.root,
+                env=self.command(**more).environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        self.parts[name] = Part(process, fault)
+
+    def mend(self) -> None:
+        """Start again, without a fault, what its fault has killed. Any other end is an error."""
+        for name, part in list(self.parts.items()):
+            if part.process.poll() is None:
+                continue
+            log = (self.root / f"{name}.log").read_text()[-3000:]
+            assert part.killed, f"{name} ended with {part.process.returncode}:\n{log}"
+            assert part.fault, f"{name} was killed without a fault:\n{log}"
+            part.end()
+            self.restarts.append(part.fault)
+            {"server": self.serve, "runner": self.run_runner}[name]()
+
+    def kill(self, name: str) -> None:
+        self.parts.pop(name).end()
+
+    def close(self) -> None:
+        for agent in self.agents:
+            if not agent.over:
+                agent.process.kill()
+            agent.process.wait(DEADLINE_S)
+        for part in self.parts.values():
+            part.end()
+
+    # -- agents
+
+    def agent(self, session: str, *, command: str = "", asks: int = 20, place: str = "") -> Agent:
+        """Start one. Its command appends a line to a file outside the worktree, which counts the effect."""
+        effects = self.root / "effects" / (place or session)
+        effects.parent.mkdir(exist_ok=True)
+        order = {
+            "hook": self.hook,
+            "token": self.names["agent"],
+            "session": session,
+            "cwd": str(self.repo),
+            "command": command or gated(effects),
+            "journal": str(self.root / f"{session}.journal"),
+            "asks": asks,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-I", AGENT, json.dumps(order)],
+            cwd=self.repo,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.root)},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        made = Agent(process, Path(str(order["journal"])), effects, session)
+        self.agents.append(made)
+        return made
+
+    def exec(self, grant_id: str, fault: str = "") -> Ran:
+        """`handfast exec` as the agent would call it."""
+        more = {"HANDFAST_FAULT": fault} if fault else {}
+        return self.command(HANDFAST_TOKEN=self.names["agent"], **more)("exec", grant_id, "--json")
+
+    # -- the API
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        token: str = "operator",
+        key: str = "",
+    ) -> httpx.Response:
+        """One request, sent once. Raises httpx.HTTPError when no answer comes."""
+        headers = {"Authorization": f"Bearer {self.names.get(token, token)}"}
+        if key:
+            headers["Idempotency-Key"] = key
+        with httpx.Client(timeout=20, trust_env=False, verify=_TLS) as client:
+            return client.request(method, self.url + path, json=body, headers=headers)
+
+    def get(self, path: str) -> Json:
+        answer = self.sure(lambda: self.call("GET", path))
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        return found
+
+    def sure(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """Send until it is answered, as a client with an idempotency key does."""
+
+        def answered() -> httpx.Response | None:
+            try:
+                answer = send()
+            except httpx.HTTPError:
+                return None
+            return None if answer.status_code == 503 else answer
+
+        return self.until(answered, "an answer")
+
+    def until(self, holds: Callable[[], T | None], what: str, within_s: float = DEADLINE_S) -> T:
+        """What `holds` gives once it gives something, while killed processes are started again."""
+        deadline = time.monotonic() + within_s
+        while True:
+            self.mend()
+            found = holds()
+            if found:
+                return found
+            assert time.monotonic() < deadline, f"{what} never came about: {self.story()}"
+            time.sleep(0.03)
+
+    def story(self) -> str:
+        """What happened so far, for a failure's message."""
+        rows = read_log(self.database).rows
+        told = [f"{row.type} {row.stream}" for row in rows if row.type.partition(".")[0] in _TOLD]
+        notes = [note for agent in self.agents for note in agent.notes]
+        logs = [path.read_text()[-1500:] for path in self.root.glob("*.log")]
+        return "\n".join(map(str, [self.restarts, *told, *notes, *logs]))
+
+    # -- people
+
+    def waiting(self, kind: str = "") -> list[Json]:
+        found: list[Json] = self.get("/v1/handoffs?status=waiting")["items"]
+        return [h for h in found if not kind or h["kind"] == kind]
+
+    def handoffs(self) -> list[Json]:
+        found: list[Json] = self.get("/v1/handoffs?status=all&limit=200")["items"]
+        return found
+
+    def handoff(self, handoff_id: str) -> Json:
+        return self.get(f"/v1/handoffs/{handoff_id}")
+
+    def decide(self, handoff: Json, kind: str = "approve", **more: object) -> Json:
+        """Decide as Ana. Sent with one key until it is answered; the answer must be 201."""
+        handoff_id = handoff["handoff_id"]
+        body = decision(self.handoff(handoff_id), kind, **more)
+        path = f"/v1/handoffs/{handoff_id}/decisions"
+        answer = self.sure(lambda: self.call("POST", path, body, key=f"decide-{handoff_id}"))
+        assert answer.status_code == 201, answer.text
+        self.decided[handoff_id] = kind
+        found: Json = answer.json()
+        return found
+
+    # -- what must hold
+
+    def expect(self, effects: Path) -> None:
+        """All actions that were asked so far and are not yet counted write to this file."""
+        for row in read_log(self.database).rows:
+            if row.type == "handoff.requested":
+                digest = json.loads(row.data)["data"]["action_digest"]
+                self.effects.setdefault(digest, effects)
+
+    def prove(self) -> None:
+        """The log is right now, and comes to rest right; each stored state is the fold of its events."""
+        assert check(read_log(self.database), self.effects, settled=False) == []
+        self.until(
+            lambda: not check(read_log(self.database), self.effects), "a log at rest", within_s=15
+        )
+        said = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+            for name, value in self.command().environment.items():
+                patch.setenv(name, value)
+            code = main(["run", "replay", "--all", "--verify", "--json"])
+        assert (code, json.loads(said.getvalue())["ok"]) == (0, True), said.getvalue()
+
+    def events(self, *types: str) -> list[Json]:
+        rows = read_log(self.database).rows
+        return [json.loads(row.data)["data"] for row in rows if row.type in types]
+
+
+_TOLD = ("handoff", "grant", "effect", "step", "run", "access", "coverage")
+
+
+def decision(handoff: Json, kind: str, **more: object) -> Json:
+    digest = handoff["presented_digest"]
+    proof = {"person": PERSON, "pin": PIN, "reason": "looked at it"}
+    return {"kind": kind, "presented_digest": digest, **proof, **more}
+
+
+@contextmanager
+def installed(root: Path, database: str, names: Json, **settings: str) -> Iterator[Installation]:
+    """An installation on a prepared database. Nothing runs yet; everything has ended afterwards."""
+    repo = root / "repo"
+    repo.mkdir()
+    (repo / "README.md").write_text("hello\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):
+        subprocess.run(["git", *words], cwd=repo, check=True)
+    made = Installation(root, database, names, {f"HANDFAST_{k}": v for k, v in settings.items()})
+    remember(made)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def remember(made: Installation) -> None:
+    """The record that `handfast hook install` leaves for the runner."""
+    hook = state.InstalledHook(
+        harness="claude-code",
+        scope="project",
+        settings_path=str(made.repo / ".claude" / "settings.local.json"),
+        project=str(made.repo),
+        url=made.hook,
+        agent_id=made.names["agent_id"],
+        agent_name="scripted",
+        token=made.names["agent"],
+        token_id="tok_00000000000000000000000000",
+    )
+    state.remember_hook(made.home, hook)

@@ -1,0 +1,86 @@
+"""kill -9 of the server and of the runner at every point on the way of a call that the agent runs itself.
+
+The agent goes on as a real one does: a hook that failed means that the call was not run, and it asks
+again. The person goes on too: their decision is sent, with its key, until it is answered; a doubt they
+settle by looking at the effect. So each story ends with the effect there exactly once.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.installation import Agent, Installation
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+# The server's commits in this story: it started, the run, the proposal, the decision, the start, the
+# result; those from the proposal on are struck. The proposal is made twice: it opens the case, and after the decision it takes the start.
+SERVER = [
+    "action.before_commit:kill:1",
+    "action.after_commit:kill:1",
+    "action.before_commit:kill:2",
+    "action.after_commit:kill:2",
+    "decision.before_commit:kill",
+    "decision.after_commit:kill",
+    "result.before_commit:kill",
+    *(f"store.{when}_commit:kill:{nth}" for nth in range(3, 7) for when in ("before", "after")),
+]
+RUNNER = [
+    "hook.before_propose:kill",
+    "hook.after_propose:kill:1",
+    "handoff.before_wait:kill",
+    "hook.after_decision:kill",
+    "hook.after_propose:kill:2",
+]
+# Where the agent never hears of the start that was taken: a person must say that nothing ran.
+IN_DOUBT = {"action.after_commit:kill:2", "store.after_commit:kill:5", "hook.after_propose:kill:2"}
+
+
+def go_on(place: Installation, agent: Agent) -> list[str]:
+    """Decide whatever waits until the agent is done. Gives the kinds of what was decided."""
+    kinds: list[str] = []
+
+    def decided() -> bool:
+        if agent.over:
+            return True
+        for handoff in place.waiting():
+            place.expect(agent.effects)
+            if handoff["kind"] == "doubt":
+                ran = "it_ran" if agent.lines else "it_did_not_run"
+                place.decide(handoff, "answer", answer=ran)
+            else:
+                place.decide(handoff)
+            kinds.append(handoff["kind"])
+        return False
+
+    place.until(decided, "the agent's end")
+    return kinds
+
+
+def story(place: Installation, fault: str) -> tuple[Agent, list[str]]:
+    agent = place.agent("s1")
+    kinds = go_on(place, agent)
+    place.until(lambda: fault in place.restarts, f"the fault {fault}")
+    place.prove()
+    return agent, kinds
+
+
+@pytest.mark.parametrize("fault", SERVER)
+def test_the_server_is_killed(install: Callable[..., Installation], fault: str) -> None:
+    place = install()
+    place.start(server=fault)
+    agent, kinds = story(place, fault)
+    assert place.restarts == [fault]
+    assert agent.lines == 1
+    assert kinds.count("doubt") == (fault in IN_DOUBT), place.story()
+
+
+@pytest.mark.parametrize("fault", RUNNER)
+def test_the_runner_is_killed(install: Callable[..., Installation], fault: str) -> None:
+    place = install()
+    place.start(runner=fault)
+    agent, kinds = story(place, fault)
+    assert place.restarts == [fault]
+    assert agent.lines == 1
+    assert kinds.count("doubt") == (fault in IN_DOUBT), place.story()
+    assert "failed" in agent.words
