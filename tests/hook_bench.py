@@ -67,9 +67,14 @@ class HookBench:
             **fields,
         }
 
-    def post(self, body: Json | bytes, *, token: str | None = None, **headers: str) -> httpx.Response:
+    def post(
+        self, body: Json | bytes, *, token: str | None = None, **headers: str
+    ) -> httpx.Response:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        given = {"Authorization": f"Bearer {self.token if token is None else token}".strip(), **headers}
+        given = {
+            "Authorization": f"Bearer {self.token if token is None else token}".strip(),
+            **headers,
+        }
         return httpx.post(
             self.runner.hook_url, content=raw, headers=given, timeout=60, trust_env=False
         )

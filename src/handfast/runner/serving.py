@@ -12,7 +12,8 @@ import uvicorn
 
 from handfast.core.domain.errors import StorageError, UsageError
 from handfast.runner import state
-from handfast.runner.hooks.endpoint import PATH, HookEndpoint, create_app
+from handfast.runner.hook_settings import PATH
+from handfast.runner.hooks.endpoint import HookEndpoint, create_app
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8484

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from handfast.client import Client
 from handfast.core.domain.errors import HandfastError, NotPermitted, UsageError
 from handfast.runner import state
+from handfast.runner.hook_settings import PATH
 from handfast.runner.hooks import answers
 from handfast.runner.hooks.delivery import Delivery
 from handfast.runner.hooks.gate import Gate, Now
@@ -25,7 +26,6 @@ from handfast.runner.hooks.sessions import Session, Sessions
 from handfast.runner.hooks.settings import HookSettings
 from handfast.runner.hooks.spool import Spool
 
-PATH: Final = "/hooks/claude-code"
 SPOOL_FOLDER: Final = "spool"
 log = logging.getLogger("handfast.runner")
 
