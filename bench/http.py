@@ -47,7 +47,9 @@ async def _load(url: str, home: Path, seconds: float) -> list[float]:
     limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
 
-        async def send(request: Request[dict[str, object]], headers: dict[str, str]) -> httpx.Response:
+        async def send(
+            request: Request[dict[str, object]], headers: dict[str, str]
+        ) -> httpx.Response:
             answer = await client.request(
                 request.method,
                 request.path,
