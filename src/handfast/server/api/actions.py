@@ -12,8 +12,8 @@ from handfast.engine.packages import ReviewFacts
 from handfast.engine.reviews import FinishedWork
 from handfast.engine.runs import Pause
 from handfast.server.api import contents
+from handfast.server.api import schema_gate as schema
 from handfast.server.api import schema_handoff as handed
-from handfast.server.api import schema_work as schema
 from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
 

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
+from handfast.server.api.schema_gate import CallIn
 from handfast.server.api.schema_work import (
     Asked,
     AttemptIn,
     BriefOut,
-    CallIn,
     Digest,
     Epoch,
     EvidenceIn,
