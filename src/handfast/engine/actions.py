@@ -143,6 +143,11 @@ class Actions:
             return self._hand_over(unit, run, p, judgement)
         if earlier.waiting:
             return self._step(unit, p, judgement, "wait", handoff_id=earlier.handoff_id)
+        if _only_edited(earlier, p.call.digest):
+            reason = self._refused_before(earlier)
+            return self._step(
+                unit, p, judgement, "deny", handoff_id=earlier.handoff_id, reason=reason
+            )
         if earlier.status is Status.DECIDED:
             return self._use_grant(unit, run, p, judgement, earlier)
         if commands.starts_unsettled(earlier):
@@ -205,9 +210,6 @@ class Actions:
         self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, h: Handoff
     ) -> Result:
         grant = h.grant
-        if _edited_away(h) and (grant is None or grant.action_digest != p.call.digest):
-            reason = self._refused_before(h)
-            return self._step(unit, p, judgement, "deny", handoff_id=h.handoff_id, reason=reason)
         if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
             return self._hand_over(unit, run, p, judgement)
         if grant.executor is Executor.MEDIATED and p.executor is not Executor.MEDIATED:
@@ -374,6 +376,11 @@ def check_key(key: str) -> None:
 
 def _edited_away(h: Handoff) -> bool:
     return h.decision is not None and h.decision.kind is DecisionKind.APPROVE_WITH_EDITS
+
+
+def _only_edited(h: Handoff, action_digest: str) -> bool:
+    """Whether a person approved another form of the call than this one."""
+    return _edited_away(h) and (h.grant is None or h.grant.action_digest != action_digest)
 
 
 def _reason(judgement: Judgement) -> str:
