@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from handfast.client import Client, calls
 from handfast.core.domain.brief import parse_brief
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.run import Run
 from handfast.engine.access import PrincipalKind
 from handfast.engine.clock import SystemClock
 from handfast.engine.facade import Engine
@@ -110,6 +112,15 @@ class RunBench:
         task_id = str(self.engine.tasks.create(SYSTEM, task)["task_id"])
         run = NewRun(task_id, agent_id, harness, command)
         return str(self.engine.runs.create(SYSTEM, run)["run_id"])
+
+    def steal(self, run_id: str) -> None:
+        """Another runner takes the run over, as after a lease that was not renewed."""
+        run = self.engine.kernel.state(Run, run_id)
+        long_ago = SystemClock().now() - timedelta(days=1)
+        self.engine.kernel.store.renew_lease(f"run/{run_id}", run.epoch, long_ago)
+        taken = self.engine.runs.lease(SYSTEM, "thief", "elsewhere")
+        assert taken is not None
+        assert taken.run_id == run_id
 
     # -- looking
 

@@ -1,5 +1,6 @@
 """Whole runs of the real Claude Code: gated, decided, resumed, reviewed, merged."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from handfast.testing.claude_binary import claude_env
 from handfast.testing.fake_anthropic import FakeAnthropic, Turn, bash, script
-from tests.repositories import git, new_repository, state_of
+from tests.repositories import commit, git, new_repository, state_of
 from tests.run_bench import Json, RunBench, plain_environment
 
 pytestmark = pytest.mark.agents
@@ -157,3 +158,64 @@ def test_a_rejected_command_never_runs_and_the_agent_is_told(
     assert bench.runs() == 0
     assert "we need the file" in bench.model.requests[-1].words()
     assert (bench.repository / "README").exists()
+
+
+def test_a_killed_session_is_told_what_never_ran_and_what_was_approved(
+    playing: Player, tmp_path: Path
+) -> None:
+    """The agent's process is lost while one call runs and after another was decided."""
+    gated = GATED.format(count=tmp_path / "count")
+    slow = "echo slow > slow.txt; sleep 60"
+    bench = playing([[bash(slow)], [bash(gated)], "it is done"])
+    run_id = bench.start()
+    bench.until("the slow call", (bench.home / "worktrees" / run_id / "slow.txt").exists)
+    bench.supervisor.stop()
+    assert bench.run(run_id)["exit_reason"] == "runner_stopped"
+    with bench.supervising():
+        asked = bench.waiting(run_id, "approval")
+        told = next(r.words() for r in reversed(bench.model.requests) if "was lost" in r.words())
+        assert "outcome is not known" in told
+        bench.decide(asked, "approve")
+        bench.decide(bench.waiting(run_id, "review"), "approve")
+        assert bench.ended(run_id)["outcome"] == "merged"
+    assert bench.runs() == 1
+
+
+def test_a_paused_run_goes_on_where_neither_worktree_nor_session_file_is(
+    playing: Player, tmp_path: Path
+) -> None:
+    """As on another machine that reaches the repository."""
+    gated = GATED.format(count=tmp_path / "count")
+    bench = playing([[bash("echo loose > loose.txt")], [bash(gated)], "it is done"])
+    run_id = bench.start()
+    asked = bench.waiting(run_id, "approval")
+    bench.supervisor.stop()
+    shutil.rmtree(bench.home / "worktrees")
+    shutil.rmtree(bench.root / "home")
+    (bench.root / "home").mkdir()
+    bench.decide(asked, "approve")
+    with bench.supervising():
+        review = bench.waiting(run_id, "review")
+        assert review["package"]["review"]["files"] == ["README", "loose.txt"]
+    assert bench.runs() == 1
+
+
+def test_a_command_line_under_which_the_hook_would_not_hold_is_refused(playing: Player) -> None:
+    bench = playing([])
+    run = bench.ended(bench.start("go", "--bare"))
+    assert run["outcome"] == "never_started"
+    assert "--bare" in run["exit_reason"]
+    assert not bench.model.requests
+
+
+def test_an_agent_that_overwrites_hook_settings_stays_gated(
+    playing: Player, tmp_path: Path
+) -> None:
+    gated = GATED.format(count=tmp_path / "count")
+    off = """mkdir -p .claude && echo '{"disableAllHooks":true}' > .claude/settings.json"""
+    bench = playing([[bash(off)], [bash(gated)], "done"])
+    (bench.repository / ".claude").mkdir()
+    commit(bench.repository, {".claude/settings.json": '{"disableAllHooks": true}'})
+    run_id = bench.start("go", "--permission-mode", "bypassPermissions")
+    bench.waiting(run_id, "approval")
+    assert bench.runs() == 0

@@ -26,7 +26,7 @@ echo $$ > "$DIR/pid"; echo start >> "$DIR/starts"
 HOOKED = """
 import sys
 from handfast.cli.demo_agent import Session
-ran = Session().run("git rm -q README && echo ran >> " + sys.argv[1])
+ran = Session().run(sys.argv[1])
 sys.exit(0 if ran else 4)
 """
 
@@ -86,10 +86,10 @@ class CrashBench(RunBench):
         path = self.root / name
         return path.read_text().split() if path.exists() else []
 
-    def hooked(self) -> list[str]:
+    def hooked(self, command: str = "git rm -q README && echo ran >> COUNT") -> list[str]:
         path = self.root / "agent.py"
         path.write_text(HOOKED)
-        return [sys.executable, str(path), str(self.root / "count")]
+        return [sys.executable, str(path), command.replace("COUNT", str(self.root / "count"))]
 
 
 @pytest.fixture
@@ -204,6 +204,28 @@ def test_a_call_that_still_waits_when_the_runner_dies_pauses_the_run(bench: Cras
         bench.decide(bench.handoff(asked["handoff_id"]), "approve")
         bench.decide(bench.waiting(run_id, "review"), "reject")
         assert bench.ended(run_id)["outcome"] == "rejected"
+    assert bench.lines("count") == ["ran"]
+
+
+def test_an_approved_call_lost_while_it_ran_is_doubted_and_never_repeated(
+    bench: CrashBench,
+) -> None:
+    sends = "echo ran >> COUNT; sleep 60; curl -s -d x http://example.invalid/"
+    run_id = bench.order(*bench.hooked(sends))
+    process = bench.runner()
+    asked = bench.waiting(run_id, "approval", paused=False)
+    bench.decide(asked, "approve")
+    bench.until("the command", lambda: bench.lines("count"))
+    process.kill()
+    process.wait()
+    with bench.running():
+        doubt = bench.waiting(run_id, "doubt")
+        assert bench.handoff(asked["handoff_id"])["effect"]["outcome"] == "unknown"
+        bench.decide(doubt, "answer", answer="it_ran")
+        # The agent asks for the equal call again, is told that it ran, and has nothing else to do.
+        run = bench.ended(run_id)
+    assert (run["outcome"], run["exit_code"]) == ("failed", 4)
+    assert "already ran" in run["output"]
     assert bench.lines("count") == ["ran"]
 
 

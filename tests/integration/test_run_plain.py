@@ -1,5 +1,6 @@
 """A command-line agent without a hook, from its order to its end."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import pytest
 from tests.repositories import commit, git, new_repository, state_of
 from tests.run_bench import Json, RunBench, plain_environment
 
+SRC = Path(__file__).parents[2] / "src"
 WORK = "echo new > new.txt && git add new.txt && git commit -q -m 'add new'"
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[RunBench]:
     repository = new_repository(tmp_path / "repo")
-    with RunBench(tmp_path, repository, plain_environment()).serving() as bench:
+    environment = {**plain_environment(), "PYTHONPATH": str(SRC), "AWS_SECRET_ACCESS_KEY": "x"}
+    with RunBench(tmp_path, repository, environment).serving() as bench:
         yield bench
 
 
@@ -92,7 +95,8 @@ def test_a_shell_that_finds_no_agent_never_started_it(bench: RunBench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "outcome"), [("echo looked around", "nothing_changed"), ("echo no; exit 3", "failed")]
+    ("command", "outcome"),
+    [("echo looked around", "nothing_changed"), ("echo no; exit 3", "failed")],
 )
 def test_without_a_change_there_is_nothing_to_review(
     bench: RunBench, command: str, outcome: str
@@ -152,10 +156,53 @@ def test_a_criterion_is_unverified_where_no_recorded_command_shows_it(bench: Run
 
 
 def test_an_agent_gets_no_credentials_of_the_person(bench: RunBench) -> None:
-    bench.environment |= {"AWS_SECRET_ACCESS_KEY": "x"}
     run_id = bench.order("bash", "-c", "env | cut -d= -f1 | sort > names.txt")
     bench.decide(bench.waiting(run_id, "review"), "approve")
     bench.ended(run_id)
     names = (bench.repository / "names.txt").read_text().split()
     assert "AWS_SECRET_ACCESS_KEY" not in names
     assert {"HANDFAST_HOOK_URL", "HANDFAST_RUN_ID", "HANDFAST_TOKEN", "NO_PROXY"} <= set(names)
+
+
+def test_losing_the_lease_ends_the_agent_at_once(bench: RunBench) -> None:
+    run_id = bench.order("bash", "-c", "echo $$ > pid; sleep 300")
+    pid = bench.home / "worktrees" / run_id / "pid"
+    bench.until("the agent", lambda: bench.run(run_id)["status"] == "running" and pid.exists())
+    agent = int(pid.read_text())
+    bench.steal(run_id)
+    bench.until("the agent's end", lambda: not Path(f"/proc/{agent}").exists())
+
+
+def test_several_runs_work_at_once(bench: RunBench) -> None:
+    runs = [
+        bench.order(
+            "bash", "-c", f"echo {n} > {n}.txt; until [ -f {bench.root}/go ]; do sleep 0.1; done"
+        )
+        for n in range(3)
+    ]
+    bench.until("all three", lambda: all(bench.run(r)["status"] == "running" for r in runs))
+    (bench.root / "go").touch()
+    for run_id in runs:
+        bench.decide(bench.waiting(run_id, "review"), "approve")
+        assert bench.ended(run_id)["outcome"] == "merged"
+    assert all((bench.repository / f"{n}.txt").exists() for n in range(3))
+
+
+def test_a_hooked_agent_is_stopped_at_the_gate_and_goes_on_by_itself(bench: RunBench) -> None:
+    """It holds its call until the decision is made: the process stays."""
+    agent = bench.root / "agent.py"
+    agent.write_text(
+        "from handfast.cli.demo_agent import Session\n"
+        "s = Session()\n"
+        "s.run('python3 --version')\n"
+        "s.run('git rm -q README')\n"
+    )
+    run_id = bench.order(sys.executable, str(agent), acceptance=["`python3 --version` works"])
+    asked = bench.waiting(run_id, "approval", paused=False)
+    assert bench.run(run_id)["status"] == "running"
+    bench.decide(asked, "approve")
+    review = bench.waiting(run_id, "review")
+    assert review["package"]["not_seen"] == []
+    assert len(review["package"]["review"]["commands"]) == 1
+    bench.decide(review, "reject")
+    assert bench.ended(run_id)["outcome"] == "rejected"

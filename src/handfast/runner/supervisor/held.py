@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
@@ -15,6 +16,7 @@ from handfast.runner.supervisor.settings import SupervisorSettings
 T = TypeVar("T")
 _HEARTBEAT_TIMEOUT_S: Final = 3.0
 _AGAIN_S: Final = 0.5
+_DELIVER_S: Final = 15.0
 log = logging.getLogger("handfast.runner")
 
 
@@ -105,6 +107,21 @@ class Held:
             except StorageError as error:
                 if not (error.retryable and request.repeatable) or time.monotonic() > until:
                     raise
+            self.lost.wait(_AGAIN_S)
+
+    def deliver(self, flush: Callable[[], bool]) -> None:
+        """Have the hook's records delivered before anything is concluded from them. What cannot be
+        delivered in time is concluded to be unknown, and a person is asked."""
+        until = time.monotonic() + _DELIVER_S
+        while not self.lost.is_set():
+            try:
+                if flush():
+                    return
+            except TimeoutError:
+                log.warning("the records of run `%s` take long to deliver", self.run_id)
+            if time.monotonic() > until:
+                log.warning("records of run `%s` may not be delivered yet", self.run_id)
+                return
             self.lost.wait(_AGAIN_S)
 
     def tell(self, what: str, **fields: Any) -> Json:

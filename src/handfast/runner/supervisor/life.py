@@ -60,7 +60,7 @@ class Life:
             raise LetGo
         self._agent = Agent(held.run, held.settings, self._environment)
         self._after = Aftermath(held, self._agent, self._ground)
-        self._flush()
+        held.deliver(self._flush)
         ready_for = str(held.run.get("ready_for") or "")
         handoff = held.send(calls.handoff(ready_for)) if ready_for else None
         if handoff is not None and handoff["kind"] == "review":

@@ -56,7 +56,7 @@ class Working:
             held.drop()
         if held.lost.is_set():
             raise LetGo
-        self._flush()
+        held.deliver(self._flush)
         found = ending.ended(
             exit_,
             is_claude=agent.is_claude,
