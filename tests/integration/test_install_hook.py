@@ -1,6 +1,7 @@
 """Installing the hook: only our part of a settings file changes, and nothing else is lost."""
 
 import json
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -65,7 +66,13 @@ def test_the_hook_blocks_on_failure_and_holds_against_weaker_files(
     done = put(bench, client)
     settings = read(local(bench))
     gate = settings["hooks"]["PreToolUse"][0]
-    assert gate["matcher"] == "*"
+    for tool in ("Bash", "Write", "mcp__x__y", "Reader", "NewTool"):
+        assert re.match(gate["matcher"], tool)
+    for tool in ("Read", "Grep"):
+        assert not re.match(gate["matcher"], tool)
+    reads = settings["hooks"]["PreToolUse"][1]
+    assert "onFailure" not in reads["hooks"][0]
+    assert f"Read(/{bench.home}/*.token)" in settings["permissions"]["deny"]
     assert gate["hooks"][0]["onFailure"] == "block"
     assert gate["hooks"][0]["url"] == bench.runner.hook_url
     assert gate["hooks"][0]["timeout"] == 600
@@ -92,7 +99,7 @@ def test_other_settings_stay_and_uninstall_leaves_what_was_there(
     write(local(bench), before)
     done = put(bench, client)
     settings = read(local(bench))
-    assert settings["permissions"] == before["permissions"]
+    assert settings["permissions"]["allow"] == ["Bash(ls:*)"]
     assert settings["hooks"]["PreToolUse"][0]["hooks"][0]["command"] == "x"
     assert any("other hooks" in note for note in done.notes)
     kept = list((bench.home / "backups").iterdir())

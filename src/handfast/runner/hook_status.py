@@ -159,7 +159,9 @@ def reasons_against(found: list[Source]) -> list[str]:
         if ours and not ours.blocks:
             reasons.append(f'the hook in `{source.path}` lacks `"onFailure": "block"`')
         if ours and not ours.covers_all:
-            reasons.append(f"the hook in `{source.path}` does not match every tool")
+            reasons.append(
+                f"the hook in `{source.path}` does not match every tool that may have an effect"
+            )
     return reasons
 
 

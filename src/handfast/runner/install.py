@@ -64,10 +64,11 @@ def install(
             hint="Repair the file, then install again; nothing was changed.",
         )
     url = runner_url.rstrip("/") + pure.PATH
-    pure.with_hook(source.settings, url, "", TIMEOUT_S)  # refuses before a token is made
+    rules = pure.guard_rules(home)
+    pure.with_hook(source.settings, url, "", TIMEOUT_S, rules)  # refuses before a token is made
     name = agent_name or f"{HARNESS}@{socket.gethostname()}"[:100]
     record, old = _credential(client, home, source.path, name, url, scope, root)
-    made = pure.with_hook(source.settings, url, record.token, TIMEOUT_S)
+    made = pure.with_hook(source.settings, url, record.token, TIMEOUT_S, rules)
     changed = made != source.settings
     if changed:
         _keep_original(home, source)
@@ -195,7 +196,7 @@ def uninstall(client: Client | None, home: Path, *, scope: str, project: Path) -
             code="settings_unreadable",
             hint="Take the hook out by hand: it is the entry that posts to `/hooks/claude-code`.",
         )
-    made = pure.without_hook(source.settings)
+    made = pure.without_hook(source.settings, pure.guard_rules(home))
     changed = made != source.settings
     if changed:
         if made.get(pure.SWITCH) is False:
