@@ -78,6 +78,7 @@ class Part:
     """One process of the product. `fault` is what it was armed with."""
 
     process: "subprocess.Popen[str]"
+    log: Path
     fault: str = ""
 
     @property
@@ -90,7 +91,7 @@ class Part:
         assert out is not None
         seen, _, _ = select.select([out], [], [], DEADLINE_S)
         line = out.readline() if seen else ""
-        assert line, f"{self.process.args} did not start: {self.process.poll()}"
+        assert line, f"it did not start ({self.process.poll()}):\n{self.log.read_text()[-3000:]}"
         said: Json = json.loads(line)
         return said
 
@@ -195,7 +196,8 @@ class Installation:
 
     def _start(self, name: str, fault: str, *words: object) -> None:
         more = {"HANDFAST_FAULT": fault} if fault else {}
-        with (self.root / f"{name}.log").open("a") as log:
+        path = self.root / f"{name}.log"
+        with path.open("a") as log:
             process = subprocess.Popen(
                 self.command(**more).words([*words, "--json"]),
                 cwd=self.root,
@@ -206,14 +208,14 @@ class Installation:
                 text=True,
                 start_new_session=True,
             )
-        self.parts[name] = Part(process, fault)
+        self.parts[name] = Part(process, path, fault)
 
     def mend(self) -> None:
         """Start again, without a fault, what its fault has killed. Any other end is an error."""
         for name, part in list(self.parts.items()):
             if part.process.poll() is None:
                 continue
-            log = (self.root / f"{name}.log").read_text()[-3000:]
+            log = part.log.read_text()[-3000:]
             assert part.killed, f"{name} ended with {part.process.returncode}:\n{log}"
             assert part.fault, f"{name} was killed without a fault:\n{log}"
             part.end()

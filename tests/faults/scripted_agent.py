@@ -3,10 +3,12 @@
 Asks before the call; runs it only on an explicit allow; a hook that failed, or said anything else, means
 that the call was not run; says what came of it, once, and does not care whether that arrived. It asks
 again, as a new call, when the hook failed or the reason tells it to. Standard library only: nothing of
-the product. The one argument is JSON; what happened is appended to the journal, a line an event.
+the product. The one argument is JSON; what it leaves out comes from the environment that a runner gives
+its agents. What happened is appended to the journal, a line an event.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,7 +22,14 @@ PAUSE_S = 0.1
 
 class Agent:
     def __init__(self, order: dict) -> None:  # type: ignore[type-arg]  # JSON
-        self.order = order
+        self.order = {
+            "hook": os.environ.get("HANDFAST_HOOK_URL"),
+            "token": os.environ.get("HANDFAST_TOKEN"),
+            "session": os.environ.get("HANDFAST_SESSION_ID"),
+            "cwd": str(Path.cwd()),
+            "asks": 20,
+            **order,
+        }
         self.journal = Path(order["journal"])
 
     def note(self, event: str, **fields: object) -> None:
@@ -89,7 +98,7 @@ class Agent:
 
     def work(self) -> None:
         for number in range(1, self.order["asks"] + 1):
-            key = f"toolu_{self.order['session']}_{number}"
+            key = f"toolu_{os.getpid()}_{number}"
             word, reason = self.ask(key)
             if word == "allow":
                 self.run(key)
