@@ -60,8 +60,7 @@ def test_help_lists_every_command_without_loading_a_parser(handfast: Command) ->
 def test_a_command_to_a_server_loads_no_heavy_library(handfast: Command) -> None:
     """What a person waits for before the request leaves."""
     code = (
-        "import sys; from handfast.cli import main; main(['handoff', 'list']);"
-        "print(*sys.modules)"
+        "import sys; from handfast.cli import main; main(['handoff', 'list']);print(*sys.modules)"
     )
     environment = {
         **handfast.environment,

@@ -24,7 +24,9 @@ case "$name" in
   cat) exec /bin/cat "$@";;
   env|timeout|xargs) exec /usr/bin/"$name" "$@";;
 esac
-{ printf '%s' "$name"; for each in "$@"; do printf '\\x1f%s' "$each"; done; printf '\\x1e'; } >> "$LOG"
+line="$name"
+for each in "$@"; do line="$line"$'\\x1f'"$each"; done
+printf '%s\\x1e' "$line" >> "$LOG"
 """
 SIMPLE = [
     "git push -f o m",
@@ -37,9 +39,15 @@ SIMPLE = [
 ]
 NESTINGS = [
     "{a}; {b}",
+    "{a}\n{b}",
+    "{a} \n\t{b}",
+    "X=1 # note\n{a}",
+    "{a} > /dev/null\n{b}",
+    "export Z=1\n{a}",
     "{a} && {b}",
     "{a} || {b}",
     "{a} | {b}",
+    "{a} | bash <<E{n}\n{b}\nE{n}\n",
     "({a})",
     "{{ {a}; }}",
     "if {a}; then {b}; else {a}; fi",

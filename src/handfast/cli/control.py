@@ -6,7 +6,7 @@ HTTP library, which takes longer to load than all else the command does.
 
 import http.client
 import os
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from handfast.cli.place import find
@@ -14,6 +14,9 @@ from handfast.client import discovery
 from handfast.client.problems import unreachable
 from handfast.client.request import Answer, Request
 from handfast.core.domain.errors import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from handfast.client import Client
 
 T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]
@@ -52,6 +55,12 @@ class Control:
         finally:
             connection.close()
         return request.read(answer)
+
+    def client(self) -> "Client":
+        """The full client with the same address and credential. The caller closes it."""
+        from handfast.client import Client
+
+        return Client(self.url, self._token)
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port

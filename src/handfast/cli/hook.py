@@ -1,24 +1,148 @@
 """`handfast hook`: the hook in an agent's harness. Loosening it is a person's, with a PIN."""
 
-from typing import Any, Literal
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from handfast.cli.control import server
+from cyclopts import Parameter
+
+from handfast.cli.control import running, server
 from handfast.cli.durations import seconds
-from handfast.cli.output import Json, say, say_json, short_time
+from handfast.cli.output import Json, note, say, say_json, short_time
 from handfast.cli.person import logged_in, sign
-from handfast.client import calls
+from handfast.client import calls, discovery
 from handfast.core.domain.errors import UsageError
 
 Harness = Literal["claude-code"]
+Flag = Annotated[bool, Parameter(negative=())]
+_RUNNER_URL = "http://127.0.0.1:8484"
 
 
-def status(*, as_json: Json = False) -> None:
-    """Show mode, pause and where the hook is installed."""
-    found = server().send(calls.hook_status())
+def install(
+    harness: Harness,
+    /,
+    *,
+    project: Flag = False,
+    user: Flag = False,
+    folder: Path | None = None,
+    agent: str = "",
+    as_json: Json = False,
+) -> None:
+    """Put the hook into an agent's settings, for a project or for your account.
+
+    Parameters
+    ----------
+    harness
+        `claude-code`.
+    project
+        Into this project's local settings, which are not committed.
+    user
+        Into your own settings: every project is covered.
+    folder
+        The project's folder; the current one when left out.
+    agent
+        The name under which the agent is registered.
+    """
+    from handfast.runner import install as installing
+    from handfast.runner import state
+
+    scope, home = _scope(project=project, user=user), discovery.data_folder()
+    with server().client() as client:
+        done = installing.install(
+            client,
+            home,
+            state.runner_url(home) or _RUNNER_URL,
+            scope=scope,
+            project=folder or Path.cwd(),
+            agent_name=agent,
+        )
+    if as_json:
+        say_json({**asdict(done), "harness": harness})
+        return
+    say(f"the hook {'is' if done.changed else 'stood already'} in {done.path}")
+    say(f"agent `{done.agent_id}`, {done.agent_name}")
+    say(_sentence({"mode": done.mode}))
+    for line in done.notes:
+        note(f"Note: {line}")
+
+
+def uninstall(
+    harness: Harness,
+    /,
+    *,
+    project: Flag = False,
+    user: Flag = False,
+    folder: Path | None = None,
+    as_json: Json = False,
+) -> None:
+    """Take the hook out again, and revoke its token. Other settings stay as they are.
+
+    Parameters
+    ----------
+    harness
+        `claude-code`.
+    project
+        Out of this project's local settings.
+    user
+        Out of your own settings.
+    folder
+        The project's folder; the current one when left out.
+    """
+    from handfast.runner import install as installing
+
+    scope, control = _scope(project=project, user=user), running()
+    with control.client() if control else nullcontext() as client:
+        done = installing.uninstall(
+            client, discovery.data_folder(), scope=scope, project=folder or Path.cwd()
+        )
+    if as_json:
+        say_json({**done, "harness": harness})
+        return
+    say(f"the hook {'is out of' if done['changed'] else 'was not in'} {done['path']}")
+    if done["token_left"]:
+        note("Its token could not be revoked: see `handfast agent list` when the server runs.")
+
+
+def _scope(*, project: bool, user: bool) -> str:
+    if project == user:
+        raise UsageError(
+            "say where: `--project` or `--user`", hint="--project is the smaller step."
+        )
+    return "project" if project else "user"
+
+
+def status(*, folder: Path | None = None, as_json: Json = False) -> None:
+    """Show mode, pause, where the hook is installed, and what speaks against it.
+
+    Parameters
+    ----------
+    folder
+        The project's folder; the current one when left out.
+    """
+    from handfast.runner import hook_status
+
+    control = running()
+    with control.client() if control else nullcontext() as client:
+        found = hook_status.status(discovery.data_folder(), folder or Path.cwd(), client)
     if as_json:
         say_json(found)
         return
-    say(_sentence(found))
+    if found["mode"]:
+        say(_sentence(found))
+    covered = "would be stopped by the hook" if found["covered"] else "would NOT be covered"
+    say(f"A session in {found['project']} {covered}.")
+    for line in found["why_not"]:
+        say(f"  - {line}")
+    for line in found["warnings"]:
+        say(f"Warning: {line}")
+    for file in found["files"]:
+        if file["has_hook"]:
+            say(f"{file['scope']}: {file['path']}")
+    for name in ("server", "runner"):
+        part = found[name]
+        answers = f"answers on {part['url']}" if part["reachable"] else part["problem"]
+        say(f"{name}: {answers}")
 
 
 def _sentence(found: dict[str, Any]) -> str:

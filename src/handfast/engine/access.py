@@ -81,6 +81,8 @@ class Access:
 
     def principal(self, token: str) -> Principal:
         """Raises NotPermitted (code `unauthenticated`) for a token that is not valid now."""
+        if not (token.isascii() and token.isprintable()):
+            raise _unknown()
         for kind, (_, prefix) in FILES.items():
             if token.startswith(prefix):
                 return self._file_principal(kind, token.removeprefix(prefix))

@@ -25,4 +25,4 @@ def new_secret() -> str:
 
 def hash_secret(secret: str) -> str:
     """How a random secret is stored. Not for passwords: those go through `engine.passwords`."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

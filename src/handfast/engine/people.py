@@ -240,7 +240,9 @@ def check_new(new: NewPerson) -> None:
 
 
 def digest_login(login: str) -> str:
-    return hashlib.sha256(b"login:" + login.strip().lower().encode()).hexdigest()
+    return hashlib.sha256(
+        b"login:" + login.strip().lower().encode(errors="surrogatepass")
+    ).hexdigest()
 
 
 def session_of(secret: str) -> str:

@@ -90,7 +90,7 @@ def _sql_file(path: str, call: Invocation, case: Case) -> None:
 def _input(call: Invocation, case: Case) -> None:
     if call.simple.stdin is not None:
         _search(call.simple.stdin.text, call, case)
-    elif call.simple.feeder is not None:
+    if call.simple.feeder is not None:
         feeder = call.simple.feeder
         printed = known_output([feeder], "") if feeder.feeder is None else None
         if printed is not None:

@@ -44,6 +44,7 @@ _VALUE_OPTIONS = {
     "ruby": {"-I", "-r", "-C"},
     "perl": {"-I"},
 }
+_STDIN = re.compile(r"(-|/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+)\Z")
 _MAX_SCRIPT = 64 * 1024
 _SYSTEM = re.compile(
     r"/(usr/)?(local/)?s?bin/|/opt/(homebrew|conda|miniconda\d?)/|/nix/store/|/snap/bin/"
@@ -79,7 +80,7 @@ def shell(call: Invocation, case: Case) -> None:
         elif flag in {"-s", "--"}:
             break
     rest = words[index:]
-    if rest and words[index - 1 : index] != [Word("-s")]:
+    if rest and words[index - 1 : index] != [Word("-s")] and not _STDIN.match(rest[0].text):
         script(rest[0], call.simple, case, shell_like=True)
     else:
         _shell_input(call, case)
@@ -102,7 +103,7 @@ def _shell_input(call: Invocation, case: Case) -> None:
             return
     if simple.stdin is not None:
         text(simple.stdin, call, case)
-    elif simple.feeder is not None:
+    if simple.feeder is not None:
         _piped(simple.feeder, call, case)
 
 
@@ -151,7 +152,9 @@ def _downloaded(feeder: Simple, case: Case) -> bool:
 
 def source(call: Invocation, case: Case) -> None:
     case.findings.at_least(Effect.EXEC)
-    if call.args:
+    if call.args and _STDIN.match(call.args[0].text):
+        _shell_input(call, case)
+    elif call.args:
         script(call.args[0], call.simple, case, shell_like=True)
 
 
@@ -272,7 +275,7 @@ def _after_options(
     if language == "perl" and any(in_place.match(word.text) for word in words):
         for word in rest:
             case.writes(word, call.simple.cwds, "edits")
-    elif rest and not found and rest[0].text != "-":
+    elif rest and not found and not _STDIN.match(rest[0].text):
         script(rest[0], call.simple, case, shell_like=False)
         # `python manage.py migrate`: the script is a program with sub-commands of its own.
         name = rest[0].text.rpartition("/")[2]
@@ -329,7 +332,7 @@ def _interpreter_input(language: str, call: Invocation, case: Case) -> None:
             return
     if simple.stdin is not None:
         inline_code(language, simple.stdin, call, case)
-    elif simple.feeder is not None and not _downloaded(simple.feeder, case):
+    if simple.feeder is not None and not _downloaded(simple.feeder, case):
         printed = _printed(simple.feeder)
         if printed is not None:
             inline_code(language, Word(printed), call, case)

@@ -4,7 +4,9 @@ Commands inside substitutions, functions, loops, conditions and here-documents a
 not they would run: what may run counts as run. Syntax the reader does not know is reported, never skipped.
 """
 
+import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
@@ -68,6 +70,8 @@ _WORDS = frozenset(
 )
 
 
+_LINE_END = re.compile(rb"(?<!\\)(?:\\\\)*\n")
+_LINE_START = re.compile(rb"(\n[ \t]*)\\(?=[A-Za-z0-9_./-])")
 _ASCII_ONLY = bytes(byte if byte < 0x80 else ord("%") for byte in range(256))
 
 
@@ -166,6 +170,7 @@ class Reader:
             return self._walk(body, feeder) if body is not None else None
 
     def _command(self, node: Node, feeder: Simple | None) -> Simple | None:
+        self._check_lines(node)
         command = self._start(feeder)
         for child in node.children:
             kind = child.type
@@ -186,6 +191,7 @@ class Reader:
         return self._emit(command)
 
     def _declaration(self, node: Node, feeder: Simple | None) -> Simple | None:
+        self._check_lines(node)
         command = self._start(feeder)
         command.argv = [Word(node.children[0].type)]
         for child in node.named_children:
@@ -199,6 +205,7 @@ class Reader:
         return self._emit(command)
 
     def _assignment(self, node: Node, feeder: Simple | None) -> Simple | None:
+        self._check_lines(node)
         command = self._start(feeder)
         nodes = [node] if node.type == "variable_assignment" else node.named_children
         for child in nodes:
@@ -208,6 +215,7 @@ class Reader:
         return self._emit(command)
 
     def _redirected(self, node: Node, feeder: Simple | None) -> Simple | None:
+        self._check_lines(node)
         body = node.child_by_field_name("body")
         first = len(self.commands)
         last = self._walk(body, feeder) if body is not None else None
@@ -216,7 +224,10 @@ class Reader:
         inside = self.commands[first:]
         for child in node.children_by_field_name("redirect"):
             if child.type == "file_redirect":
-                last.redirects += self._redirects(child)
+                redirects = self._redirects(child)
+                last.redirects += redirects
+                if len(inside) > 1 and any(each.operator == "<" for each in redirects):
+                    _feed(inside, Word(DYNAMIC))
             elif child.type == "herestring_redirect":
                 _feed(inside, self._words.one(child.named_children[-1]))
             elif child.type == "heredoc_redirect":
@@ -269,7 +280,15 @@ class Reader:
         self.variables.follow(command)
         return command
 
+    def _check_lines(self, node: Node) -> None:
+        """A command ends with its line. Where the grammar reads on, it hides the next command."""
+        for one, following in pairwise(node.children):
+            gap = self.bytes[one.end_byte : following.start_byte]
+            if b"\n" in gap and _LINE_END.search(gap):
+                self.notes.append("unread-syntax")
+
     def _redirects(self, node: Node) -> list[Redirect]:
+        self._check_lines(node)
         operator = next(
             (c.type for c in node.children if c.type[0] in "<>&" and not c.is_named), ">"
         )
@@ -309,12 +328,13 @@ def _shadow(source: bytes) -> bytes:
 
     To bash they are ordinary characters of a word and of no name, as `%` is. The grammar's scanner asks C
     functions that are only defined for bytes about them, and may crash.
+    So is a backslash before a letter at the start of a line, which the grammar takes for a continuation.
     """
-    return source.translate(_ASCII_ONLY)
+    return _LINE_START.sub(rb"\1%", source.translate(_ASCII_ONLY))
 
 
 def _feed(inside: list[Simple], text: Word) -> None:
-    """Gives a here-document to every command of the statement it is attached to that reads no pipe."""
+    """Gives an input to every command of the statement it is attached to. A pipe may feed it as well."""
     for command in inside:
-        if command.stdin is None and not (command.fed and len(inside) > 1):
+        if command.stdin is None:
             command.stdin = text
