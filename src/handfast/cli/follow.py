@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from handfast.cli.control import Control
 from handfast.cli.output import cell, note, say, say_json
-from handfast.cli.run import step_line
+from handfast.cli.show import step_line
 from handfast.client import calls
 from handfast.core.domain.errors import Unavailable
 

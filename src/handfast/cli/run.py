@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from handfast.cli.catalogue import COMMANDS
 from handfast.cli.output import Json, say, say_json, short_time, show_fields, show_table
 from handfast.cli.reads import reads
+from handfast.cli.show import step_line
 from handfast.core.domain.errors import UsageError
 
 _DOES = {e.name: e.does for e in COMMANDS if e.group == "run"}
@@ -145,16 +146,6 @@ def _fields(run: dict[str, Any]) -> dict[str, object]:
         "counts": ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in counts.items() if v),
         "output": (run.get("output") or "")[-2000:],
     }
-
-
-def step_line(step: dict[str, Any]) -> str:
-    """One step on one line: when, which tool, what it does, what became of it."""
-    verdict = step.get("verdict", "")
-    code = step.get("exit_code")
-    ended = f", exit {code}" if code is not None else ", failed" if step.get("failed") else ""
-    at = str(step.get("at", ""))[11:19]
-    tool, summary = step.get("tool", ""), step.get("summary", "")
-    return " ".join(f"{at}  {verdict:<8} {tool}  {summary}{ended}".splitlines())
 
 
 @app.command(help=_DOES["replay"])

@@ -85,3 +85,13 @@ def _result(h: dict[str, Any]) -> Iterator[str]:
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines() or [""])
+
+
+def step_line(step: dict[str, Any]) -> str:
+    """One step on one line: when, which tool, what it does, what became of it."""
+    verdict = step.get("verdict", "")
+    code = step.get("exit_code")
+    ended = f", exit {code}" if code is not None else ", failed" if step.get("failed") else ""
+    at = str(step.get("at", ""))[11:19]
+    tool, summary = step.get("tool", ""), step.get("summary", "")
+    return " ".join(f"{at}  {verdict:<8} {tool}  {summary}{ended}".splitlines())

@@ -29,6 +29,9 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+MAX_COMMAND = 4_000
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """`next` goes into the next call's `after`; '' at the end."""
@@ -298,6 +301,7 @@ class Views:
             "verdict": s.verdict,
             "risk": s.risk,
             "summary": self.text(s.summary),
+            "command": self._command(s.call),
             "hazards": list(s.hazards),
             "opaque": list(s.opaque),
             "rules": list(s.rules),
@@ -306,6 +310,13 @@ class Views:
             "action_digest": s.action_digest,
             "finished": False,
         }
+
+    def _command(self, ref: BodyRef | None) -> str:
+        """The shell command of a call; '' for other tools."""
+        call = self._json(ref)
+        arguments = call.get("arguments") if isinstance(call, dict) else None
+        command = arguments.get("command") if isinstance(arguments, dict) else None
+        return command[:MAX_COMMAND] if isinstance(command, str) else ""
 
     def tasks(self, *, after: str = "", limit: int = 50) -> Page:
         query = Query("task", newest_first=True, after=_cursor(after), limit=limit)

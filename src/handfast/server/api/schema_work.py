@@ -183,6 +183,7 @@ class StepOut(Reply):
     verdict: str = ""
     risk: str = ""
     summary: str = ""
+    command: str = ""
     hazards: list[str] = []
     opaque: list[str] = []
     rules: list[str] = []
