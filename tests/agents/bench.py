@@ -1,7 +1,9 @@
 """One run of the real binary in a scratch repository, under a stub hook."""
 
+import contextlib
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -127,3 +129,13 @@ class Bench:
         found = list(self.home.glob(f".claude/projects/*/{session_id}.jsonl"))
         assert len(found) == 1, found
         return found[0]
+
+    def wait_written(self, session_id: str, text: str, within_s: float = 20) -> None:
+        """Until the session's file holds `text`."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, AssertionError):
+                if text in self.session_file(session_id).read_text("utf-8"):
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"the session's file never held {text}")

@@ -219,6 +219,8 @@ def test_killed_while_it_waits_the_call_neither_runs_nor_comes_back(bench: Bench
         bench.hook(hook.url)
         with bench.start(model, "--session-id", session_id) as process:
             hook.wait_asked()
+            # The file is written a moment after the hook is asked; killed before that, nothing is resumed.
+            bench.wait_written(session_id, hook.asked[0]["tool_use_id"])
             process.kill()
             assert process.finish().exit_code == -signal.SIGKILL
         release.set()
