@@ -79,6 +79,12 @@ def test_a_port_in_use_is_named_with_the_remedy(served: Served) -> None:
         bind("127.0.0.1", 70_000)
 
 
+def test_small_answers_are_sent_at_once() -> None:
+    """asyncio switches Nagle's delay off only for sockets that name their protocol."""
+    with bind("127.0.0.1", 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
+
+
 def test_other_machines_are_let_in_only_on_purpose() -> None:
     with pytest.raises(UsageError, match="other machines"):
         bind("0.0.0.0", 0)

@@ -1,6 +1,5 @@
 """`handfast serve` and `handfast runner`: the two kinds of process, in one or apart."""
 
-import asyncio
 import logging
 import os
 import signal
@@ -135,7 +134,7 @@ class _Serving:
 
         def serve() -> None:
             try:
-                asyncio.run(self._server.serve(sockets=[self._bound]))
+                self._server.run(sockets=[self._bound])
             finally:
                 self._ready.set()
                 stopped.set()

@@ -1,6 +1,7 @@
 """Wakes coroutines when the log grows: one reader for all that wait, no thread each.
 
 Commits of this process wake it at once; commits of other processes are seen by a look twice a second.
+While nobody waits nothing is read, so that gate checks do not pay for it.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from handfast.core.domain.errors import StorageError
 from handfast.storage.api import EventRow, Store
 
 POLL_S = 0.5
+# Commits that come this close together are read in one go.
+TOGETHER_S = 0.02
 PAGE = 500
 KEPT = 2_000
 log = logging.getLogger("handfast.server")
@@ -23,7 +26,7 @@ log = logging.getLogger("handfast.server")
 
 class Hub:
     """Used from one event loop only. `position` is the last entry that was announced, `following`
-    how many wait for the next one."""
+    how many streams are open."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -35,11 +38,11 @@ class Hub:
         self._undo: Callable[[], None] | None = None
         self.position = 0
         self.following = 0
+        self._asleep = True
         self.closing = False
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self.position = await to_thread.run_sync(self._store.size)
         self._undo = self._store.subscribe(lambda _: _poke(loop, self._wake))
         self._task = asyncio.create_task(self._follow())
 
@@ -64,6 +67,7 @@ class Hub:
         """An event that is set whenever this stream of the log grew. The waiter clears it."""
         event = asyncio.Event()
         self._watched.setdefault(stream, set()).add(event)
+        self._rouse()
         try:
             yield event
         finally:
@@ -76,18 +80,32 @@ class Hub:
         """How many wait for this stream of the log."""
         return len(self._watched.get(stream, ()))
 
-    async def grown(self, after: int, timeout_s: float) -> bool:
-        """Wait until the log is longer than `after`. False after `timeout_s` and while closing."""
+    @contextmanager
+    def follow(self) -> Iterator[None]:
+        """Around everything that calls `grown`: the log is read while at least one is open."""
         self.following += 1
+        self._rouse()
         try:
-            while self.position <= after and not self.closing:
-                try:
-                    await asyncio.wait_for(self._tick.wait(), timeout_s)
-                except TimeoutError:
-                    return False
-            return not self.closing
+            yield
         finally:
             self.following -= 1
+
+    async def end(self) -> int:
+        """The last position of the log, now."""
+        return await to_thread.run_sync(self._store.size)
+
+    def _rouse(self) -> None:
+        if self._asleep:
+            self._wake.set()
+
+    async def grown(self, after: int, timeout_s: float) -> bool:
+        """Wait until the log is longer than `after`. False after `timeout_s` and while closing."""
+        while self.position <= after and not self.closing:
+            try:
+                await asyncio.wait_for(self._tick.wait(), timeout_s)
+            except TimeoutError:
+                return False
+        return not self.closing
 
     async def after(self, position: int) -> list[EventRow]:
         """The next entries, from memory where they are recent. At most 500, in order."""
@@ -103,10 +121,21 @@ class Hub:
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
             self._wake.clear()
             try:
-                await self._announce()
+                if not (self._watched or self.following):
+                    self._asleep = True
+                    continue
+                await (self._catch_up() if self._asleep else self._announce())
+                await asyncio.sleep(TOGETHER_S)
             except StorageError as e:
                 log.warning("the log cannot be followed: %s", e.message)
                 await asyncio.sleep(POLL_S)
+
+    async def _catch_up(self) -> None:
+        """Skip what nobody waited for, and let everyone look again: it may have been theirs."""
+        self._recent.clear()
+        self.position = await to_thread.run_sync(self._store.size)
+        self._asleep = False
+        self._tell(set(self._watched))
 
     async def _announce(self) -> None:
         while not self.closing:
@@ -117,11 +146,14 @@ class Hub:
                 return
             self._recent.extend(rows)
             self.position = rows[-1].position
-            for stream in {row.stream for row in rows}:
-                for event in self._watched.get(stream, ()):
-                    event.set()
-            tick, self._tick = self._tick, asyncio.Event()
-            tick.set()
+            self._tell({row.stream for row in rows})
+
+    def _tell(self, streams: set[str]) -> None:
+        for stream in streams:
+            for event in self._watched.get(stream, ()):
+                event.set()
+        tick, self._tick = self._tick, asyncio.Event()
+        tick.set()
 
 
 def _poke(loop: asyncio.AbstractEventLoop, wake: asyncio.Event) -> None:

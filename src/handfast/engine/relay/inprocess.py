@@ -16,6 +16,8 @@ from handfast.storage.api import OutboxRow, Store
 
 Sink: TypeAlias = Callable[[dict[str, object]], None]
 POLL_S = 1.0
+# Commits that come this close together are looked at in one go.
+TOGETHER_S = 0.1
 PAGE = 1_000
 LONGEST_S = 60.0
 log = logging.getLogger("handfast.relay")
@@ -31,14 +33,14 @@ class Relay:
         self._store = store
         self._sinks = sinks
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._not_before: dict[int, float] = {}
 
     def run(self) -> None:
         """Deliver what is due, then wait for a commit or for the next look."""
         undo = self._store.subscribe(lambda _: self._wake.set())
         try:
-            while not self._stopping:
+            while not self._stopping.wait(TOGETHER_S):
                 self._wake.clear()
                 self._round()
                 self._wake.wait(POLL_S)
@@ -46,7 +48,7 @@ class Relay:
             undo()
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
 
     def deliver(self) -> int:
@@ -54,7 +56,7 @@ class Relay:
         done: list[int] = []
         now = time.monotonic()
         for row in self._store.outbox(PAGE):
-            if self._stopping or now < self._not_before.get(row.id, 0):
+            if self._stopping.is_set() or now < self._not_before.get(row.id, 0):
                 continue
             if self._hand_over(row):
                 done.append(row.id)

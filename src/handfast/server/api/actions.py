@@ -3,6 +3,7 @@
 from datetime import UTC
 
 from fastapi import APIRouter
+from starlette.responses import Response
 
 from handfast.core.domain.action import Effect, Facts
 from handfast.core.domain.errors import UsageError
@@ -14,16 +15,17 @@ from handfast.engine.runs import Pause
 from handfast.server.api import contents
 from handfast.server.api import schema_gate as schema
 from handfast.server.api import schema_handoff as handed
+from handfast.server.api.schema_work import Reply
 from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["gate"])
 
 
-@router.post("/actions")
+@router.post("/actions", response_model=schema.Verdict)
 def propose_action(
     caller: CallerDep, run_id: str, asked: schema.ActionIn, idempotency_key: Key = ""
-) -> schema.Verdict:
+) -> Response:
     """Ask before a call is made. On `wait`, wait for the handoff and then propose the same call again.
 
     A call equal to an approved one redeems its grant: `allow` then means that this caller holds the
@@ -45,7 +47,7 @@ def propose_action(
     )
     result = caller.engine.actions.propose(caller.actor, proposal)
     judged = {"verdict": result["would"], "risk": result["risk"], "rules": result["rules"]}
-    return schema.Verdict.model_validate({**result, "judgement": judged})
+    return _written(schema.Verdict.model_validate({**result, "judgement": judged}))
 
 
 def _facts(caller: Caller, asked: schema.ActionIn) -> Facts:
@@ -70,8 +72,8 @@ def record_reads(caller: CallerDep, run_id: str, asked: schema.ReadsIn) -> schem
     )
 
 
-@router.post("/results")
-def record_result(caller: CallerDep, run_id: str, asked: schema.ResultIn) -> schema.Settled:
+@router.post("/results", response_model=schema.Settled)
+def record_result(caller: CallerDep, run_id: str, asked: schema.ResultIn) -> Response:
     """What came of a call, by its key. Settles a start of the agent's own tool as `reported`. Idempotent."""
     caller.run(run_id)
     result = StepResult(
@@ -82,7 +84,14 @@ def record_result(caller: CallerDep, run_id: str, asked: schema.ResultIn) -> sch
         duration_ms=asked.duration_ms,
         output=contents.text(caller, asked.output_body_id, asked.output or asked.error),
     )
-    return schema.Settled.model_validate(caller.engine.actions.record_result(caller.actor, result))
+    settled = caller.engine.actions.record_result(caller.actor, result)
+    return _written(schema.Settled.model_validate(settled))
+
+
+def _written(reply: Reply) -> Response:
+    """Written in the thread that made it. A model would be handed to another thread for that, and
+    these two answers are what an agent waits for at every call."""
+    return Response(reply.model_dump_json(), media_type="application/json")
 
 
 @router.post("/reviews", status_code=201)

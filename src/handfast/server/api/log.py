@@ -105,16 +105,17 @@ def position_in(last_event_id: str, default: int) -> int:
 
 
 async def _stream(hub: Hub, wanted: Filter, position: int) -> AsyncIterator[str]:
-    yield ": open\n\n"
-    while not hub.closing:
-        rows = await hub.after(position)
-        for row in rows:
-            position = row.position
-            if wanted.takes(row):
-                data = _event(row).model_dump_json(by_alias=True)
-                yield f"id: {position}\nevent: {row.type}\ndata: {data}\n\n"
-        if not rows and not await hub.grown(position, HEARTBEAT_S):
-            yield ": still here\n\n"
+    with hub.follow():
+        yield ": open\n\n"
+        while not hub.closing:
+            rows = await hub.after(position)
+            for row in rows:
+                position = row.position
+                if wanted.takes(row):
+                    data = _event(row).model_dump_json(by_alias=True)
+                    yield f"id: {position}\nevent: {row.type}\ndata: {data}\n\n"
+            if not rows and not await hub.grown(position, HEARTBEAT_S):
+                yield ": still here\n\n"
 
 
 def event_stream(source: AsyncIterator[str]) -> StreamingResponse:

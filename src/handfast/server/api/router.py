@@ -5,7 +5,8 @@ from fastapi import FastAPI
 from handfast.server.api import actions, agents, grants, handoffs, health, log, runs, tasks
 from handfast.server.identity import SCHEMES
 
-_AREAS = (tasks, runs, actions, handoffs, grants, log, agents)
+# In the order of how often they are called: routes are matched one after the other.
+_AREAS = (actions, handoffs, runs, grants, log, tasks, agents)
 
 
 def add_api(app: FastAPI) -> None:

@@ -82,25 +82,27 @@ async def follow(
     """An event `handoff` whenever one changed. Ends when the session does."""
     hub = hub_of(request)
     known = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 16
-    start = min(int(last_event_id), hub.position) if known else hub.position
+    end = await hub.end()
+    start = min(int(last_event_id), end) if known else end
     headers = {"X-Accel-Buffering": "no"}
     source = _changes(hub, reader, start)
     return StreamingResponse(source, headers=headers, media_type="text/event-stream")
 
 
 async def _changes(hub: Hub, reader: Reader, position: int) -> AsyncIterator[str]:
-    yield ": open\n\n"
-    while not hub.closing:
-        rows = await hub.after(position)
-        if rows:
-            position = rows[-1].position
-            for handoff_id, status in await to_thread.run_sync(_changed, reader.engine, rows):
-                data = json.dumps({"handoff_id": handoff_id, "status": status})
-                yield f"id: {position}\nevent: handoff\ndata: {data}\n\n"
-        elif not await hub.grown(position, HEARTBEAT_S):
-            if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
-                return
-            yield ": still here\n\n"
+    with hub.follow():
+        yield ": open\n\n"
+        while not hub.closing:
+            rows = await hub.after(position)
+            if rows:
+                position = rows[-1].position
+                for handoff_id, status in await to_thread.run_sync(_changed, reader.engine, rows):
+                    data = json.dumps({"handoff_id": handoff_id, "status": status})
+                    yield f"id: {position}\nevent: handoff\ndata: {data}\n\n"
+            elif not await hub.grown(position, HEARTBEAT_S):
+                if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
+                    return
+                yield ": still here\n\n"
 
 
 def _changed(engine: Engine, rows: list[EventRow]) -> list[tuple[str, str]]:
