@@ -461,6 +461,8 @@ STOPS: list[tuple[str, str, str]] = [
     ("", "too-many-commands", "ls;" * 500),
     ("", "too-long", "echo " + "x" * 17_000),
     ("git.push", "", "ls\n\\git push"),
+    ("", "unread-syntax", "cat <<-E\n\t`git push`\n\tE"),
+    ("", "unread-syntax", "cat <<E\n`git push`\nE"),
     ("git.push", "", "ls \n \t\\git push"),
     ("git.push", "", "X=1 # note\n\\git push"),
     ("git.push", "", "ls > f\n\\git push"),

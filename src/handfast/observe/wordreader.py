@@ -22,6 +22,7 @@ from handfast.observe.words import (
 
 _PLAIN_TEXT = frozenset({"word", "regex", "extglob_pattern", "variable_name", "subscript"})
 _SUBSTITUTION = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\(|[<>]\()")
+_OVERLOOKED = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
 
 KnownOutput = Callable[[list[Simple]], str | None]
 
@@ -138,12 +139,17 @@ class WordReader:
         for child in node.named_children if inner is None else inner:
             if child.type in {"string_content", "heredoc_content"}:
                 continue
-            gap = self.bytes[position : child.start_byte].decode("utf-8", "replace")
-            found = combine(found, [plain(gap)])
+            found = combine(found, [plain(self._between(position, child.start_byte))])
             found = combine(found, self.pieces(child, quoted=True))
             position = child.end_byte
-        gap = self.bytes[position:end].decode("utf-8", "replace")
-        return combine(found, [plain(gap)])
+        return combine(found, [plain(self._between(position, end))])
+
+    def _between(self, start: int, end: int) -> str:
+        """Text the grammar found nothing in. It overlooks backquotes in some here-documents."""
+        text = self.bytes[start:end].decode("utf-8", "replace")
+        if _OVERLOOKED.search(text):
+            self.unread = True
+        return text
 
     def _variable(self, node: Node, *, quoted: bool) -> list[str]:
         self.look_inside(node)
