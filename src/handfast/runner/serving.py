@@ -46,7 +46,9 @@ class RunnerServer:
     def __init__(self, endpoint: HookEndpoint, port: int = PORT) -> None:
         self._endpoint = endpoint
         self._socket = _bound(port)
-        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        bound_port = int(self._socket.getsockname()[1])
+        self.url = f"http://{HOST}:{bound_port}"
+        endpoint.protect(bound_port)
         config = uvicorn.Config(
             create_app(endpoint),
             log_config=None,

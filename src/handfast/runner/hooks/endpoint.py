@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -50,6 +51,12 @@ class HookEndpoint:
         self._delivery = Delivery(client, self._sessions, self._spool)
         self._gate = Gate(client, self._sessions, self._delivery, settings, now)
         self._happenings = Happenings(self._delivery)
+        if port := urlsplit(client.url).port:
+            self.protect(port)
+
+    def protect(self, port: int) -> None:
+        """Where the server or this endpoint listens: agents may not call it themselves."""
+        self._gate.protect(port)
 
     async def flush(self) -> bool:
         """Deliver what waits, before a run is settled. False when something is left."""

@@ -9,7 +9,7 @@ Whatever goes wrong on the way of a call with an effect ends in a denial.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -88,6 +88,10 @@ class Gate:
         self._delivery = delivery
         self._settings = settings
         self._now = now
+
+    def protect(self, port: int) -> None:
+        """A port of ours: a call that names it is tampering."""
+        self._settings = replace(self._settings, ports=(*self._settings.ports, port))
 
     async def decide(self, session: Session, event: Event, gone: asyncio.Event) -> Decision:
         """The answer to one PreToolUse. `gone` is set when nobody listens for it any more."""
