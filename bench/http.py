@@ -8,11 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
-
-from handfast.client import calls
-from handfast.client.request import Request
 
 RATE, CONNECTIONS = 200, 16
 ALLOWED = {
@@ -42,46 +40,62 @@ def gate_checks_over_http(home: Path, seconds: float) -> Iterator[tuple[str, flo
 
 
 async def _load(url: str, home: Path, seconds: float) -> list[float]:
+    """Sixteen agents, each with a run and a connection of its own, share the rate. A request that is
+    due while its connection is busy waits for it, and the wait counts."""
+    runs = _prepare(url, home)
+    token = (home / "runner.token").read_text().strip()
+    start = time.perf_counter() + 0.2
+    took: list[float] = []
+    async with asyncio.TaskGroup() as group:
+        for n, run in enumerate(runs):
+            due = [start + i / RATE for i in range(n, int(RATE * seconds), CONNECTIONS)]
+            group.create_task(_agent(url, token, run, due, took))
+    return took
+
+
+def _prepare(url: str, home: Path) -> list[str]:
     operator = {"Authorization": f"Bearer {(home / 'operator.token').read_text().strip()}"}
     runner = {"Authorization": f"Bearer {(home / 'runner.token').read_text().strip()}"}
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
-
-        async def send(
-            request: Request[dict[str, object]], headers: dict[str, str]
-        ) -> httpx.Response:
-            answer = await client.request(
-                request.method,
-                request.path,
-                content=request.payload,
-                headers={**request.headers, **headers},
-            )
+    runs = []
+    with httpx.Client(base_url=url, timeout=30) as client:
+        agent = client.post(
+            "/v1/agents", json={"name": "bench", "harness": "none"}, headers=operator
+        )
+        agent.raise_for_status()
+        for n in range(CONNECTIONS):
+            session = {
+                "harness": "claude-code",
+                "session_id": f"bench-{n}",
+                "agent_id": agent.json()["agent_id"],
+                "cwd": "/work",
+                "mode": "enforce",
+            }
+            answer = client.post("/v1/runs", json=session, headers=runner)
             answer.raise_for_status()
-            return answer
+            runs.append(answer.json()["run_id"])
+    return runs
 
-        agent = (await send(calls.add_agent("bench", "claude-code"), operator)).json()
-        session = {
-            "harness": "claude-code",
-            "session_id": "bench",
-            "agent_id": agent["agent_id"],
-            "cwd": "/work",
-            "mode": "enforce",
-        }
-        answer = await client.post("/v1/runs", json=session, headers=runner)
-        answer.raise_for_status()
-        path = f"/v1/runs/{answer.json()['run_id']}/actions"
-        took: list[float] = []
 
-        async def one(number: int, due: float) -> None:
-            body = {**ALLOWED, "key": f"g{number}", "executor": "hooked"}
-            done = await client.post(path, json=body, headers=runner)
-            done.raise_for_status()
-            took.append(time.perf_counter() - due)
-
-        start = time.perf_counter() + 0.1
-        async with asyncio.TaskGroup() as group:
-            for number in range(int(RATE * seconds)):
-                due = start + number / RATE
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                group.create_task(one(number, due))
-        return took
+async def _agent(url: str, token: str, run: str, due: list[float], took: list[float]) -> None:
+    """A lean HTTP client: a client library's own cost would be measured otherwise."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    for number, at in enumerate(due):
+        await asyncio.sleep(max(0.0, at - time.perf_counter()))
+        body = json.dumps({**ALLOWED, "key": f"g{number}", "executor": "hooked"}).encode()
+        head = (
+            f"POST /v1/runs/{run}/actions HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.partition(b":")[2])
+            for line in answer.split(b"\r\n")
+            if line.lower().startswith(b"content-length")
+        )
+        content = await reader.readexactly(length)
+        assert answer.startswith(b"HTTP/1.1 200"), content
+        took.append(time.perf_counter() - at)
+    writer.close()

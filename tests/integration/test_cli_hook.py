@@ -33,11 +33,11 @@ def test_a_hook_is_installed_seen_and_taken_out(handfast: Command) -> None:
     assert (again.code, "stood already" in again.out) == (0, True)
     seen = handfast("hook", "status", "--folder", repo, "--json").json
     assert (seen["covered"], seen["why_not"], seen["mode"]) == (True, [], "observe")
-    assert "would be stopped by the hook" in handfast("hook", "status", "--folder", repo).out
+    assert "is seen by the hook" in handfast("hook", "status", "--folder", repo).out
     gone = handfast("hook", "uninstall", *words, "--json")
     assert (gone.code, gone.json["token_revoked"]) == (0, True)
     assert json.loads(settings.read_text()) == {"model": "mine"}
-    assert "would NOT be covered" in handfast("hook", "status", "--folder", repo).out
+    assert "is NOT covered" in handfast("hook", "status", "--folder", repo).out
 
 
 def test_settings_that_cannot_be_read_are_left_alone(handfast: Command) -> None:

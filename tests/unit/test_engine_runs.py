@@ -209,8 +209,11 @@ def test_a_cost_that_is_no_amount_is_refused(room: Room, cost: str) -> None:
 
 def test_costs_add_up_exactly(room: Room) -> None:
     run = _started(room)
-    for _ in range(3):
-        room.engine.runs.exited(RUNNER, run.run_id, run.epoch, Exit(0, cost_usd="0.1", turns=2))
+    for start in range(3):
+        again = AgentStarted(RunId(run.run_id), run.epoch, 10 + start, 20, "boot")
+        room.engine.runs.started(RUNNER, again)
+        for _ in range(2):  # a repeat after a lost answer counts nothing twice
+            room.engine.runs.exited(RUNNER, run.run_id, run.epoch, Exit(0, cost_usd="0.1", turns=2))
     state = _state(room, run.run_id)
     assert (state.cost_usd, state.turns) == ("0.3", 6)
 

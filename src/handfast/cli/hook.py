@@ -130,7 +130,7 @@ def status(*, folder: Path | None = None, as_json: Json = False) -> None:
         return
     if found["mode"]:
         say(_sentence(found))
-    covered = "would be stopped by the hook" if found["covered"] else "would NOT be covered"
+    covered = "is seen by the hook" if found["covered"] else "is NOT covered"
     say(f"A session in {found['project']} {covered}.")
     for line in found["why_not"]:
         say(f"  - {line}")

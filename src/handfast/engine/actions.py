@@ -306,8 +306,10 @@ class Actions:
             "rules": [cast("object", encode(r)) for r in judgement.rules],
         }
 
-    def record_reads(self, actor: Actor, run_id: str, reads: list[Read]) -> Result:
-        """Record reads the runner let through by itself. Only calls that are reads are taken."""
+    def record_reads(
+        self, actor: Actor, run_id: str, reads: list[Read], request_key: str = ""
+    ) -> Result:
+        """Record reads the runner let through by itself. Idempotent for an equal `request_key`."""
 
         def work(unit: Unit) -> Result:
             run = unit.get(Run, run_id)
@@ -331,7 +333,8 @@ class Actions:
                 unit.record(Run, run_id, [step])
             return {"recorded": len(reads)}
 
-        return self._kernel.run(actor, work)
+        command = [run_id, [r.key for r in reads]]
+        return self._kernel.run(actor, work, key=request_key, command=command)
 
     def record_result(self, actor: Actor, r: StepResult) -> Result:
         """What came of a step, by its key. Settles a hooked start as `reported`. Idempotent."""

@@ -114,7 +114,8 @@ class Handoffs:
                 hint="Request changes, and say what should be different.",
             )
         run = unit.get(Run, handoff.run_id)
-        call, facts = self._read_call(original.tool, {"command": d.edited.strip()}, run)
+        arguments = {"command": d.edited.strip()}
+        call, facts = self._read_call(original.tool, arguments, run, original.cwd)
         self._check_edit(original, call, facts)
         return call
 

@@ -204,12 +204,17 @@ class Runs:
         return self._kernel.run(actor, work)
 
     def exited(self, actor: Actor, run_id: str, epoch: int, x: Exit) -> Result:
-        """The agent's process ended. Raises UsageError for a cost that is no amount."""
+        """The agent's process ended. A repeat in the same epoch changes nothing.
+
+        Raises UsageError for a cost that is no amount.
+        """
         if not re.fullmatch(r"([0-9]{1,12}(\.[0-9]{1,12})?)?", x.cost_usd):
             raise UsageError(f"`cost_usd` is {x.cost_usd[:40]!r}", hint="Write it like `0.25`.")
 
         def work(unit: Unit) -> Result:
             run = self._mine(unit, run_id, epoch)
+            if run.status is RunStatus.EXITED:
+                return {"run_id": run_id}
             event = e.AgentExited(
                 run_id=run.run_id,
                 epoch=epoch,

@@ -8,7 +8,11 @@ _SCRATCH = ("/tmp", "/var/tmp", "/private/tmp")  # noqa: S108 - where agents put
 
 
 def default_data_folder(home: Path) -> Path:
-    return Path(os.environ.get("HANDFAST_HOME") or home / ".local" / "share" / "handfast")
+    """`HANDFAST_HOME`, else `handfast` in the user's data folder (XDG)."""
+    if named := os.environ.get("HANDFAST_HOME"):
+        return Path(named)
+    shared = os.environ.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else home / ".local" / "share") / "handfast"
 
 
 @dataclass(frozen=True, slots=True)

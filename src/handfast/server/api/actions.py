@@ -61,14 +61,16 @@ def _facts(caller: Caller, asked: schema.ActionIn) -> Facts:
 
 
 @router.post("/steps")
-def record_reads(caller: CallerDep, run_id: str, asked: schema.ReadsIn) -> schema.Recorded:
+def record_reads(
+    caller: CallerDep, run_id: str, asked: schema.ReadsIn, idempotency_key: Key = ""
+) -> schema.Recorded:
     """Record reads that the runner classified and let through by itself, in a batch."""
     reads = [
         Read(step.key, step.call.call(), step.facts.facts(), step.at.astimezone(UTC))
         for step in asked.steps
     ]
     return schema.Recorded.model_validate(
-        caller.engine.actions.record_reads(caller.actor, run_id, reads)
+        caller.engine.actions.record_reads(caller.actor, run_id, reads, caller.key(idempotency_key))
     )
 
 
