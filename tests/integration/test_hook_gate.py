@@ -296,3 +296,12 @@ def test_a_suspended_agent_is_denied(bench: HookBench) -> None:
     assert bench.bash("echo 1 > a.txt")["permissionDecision"] == "allow"
     bench.engine.agents.suspend(OPERATOR, bench.agent_id, "looked odd")
     assert bench.bash("echo 2 > a.txt")["permissionDecision"] == "deny"
+
+
+def test_an_edit_is_read_in_the_folder_the_call_is_made_in(bench: HookBench) -> None:
+    (bench.repo / "sub").mkdir()
+    slug = "".join(c if c.isalnum() else "-" for c in str(bench.repo))
+    there = {"cwd": str(bench.repo / "sub"), "transcript_path": f"/x/projects/{slug}/1.jsonl"}
+    with bench.asking(PUSH, "t1", **there):
+        bench.decide_next("approve_with_edits", edited="git push origin feature")
+    assert bench.bash("git push origin feature", "t2", **there)["permissionDecision"] == "allow"
