@@ -1,0 +1,214 @@
+"""Writes a golden log: one history with every type of event, and the states it leads to.
+
+    python -m tests.replay.history
+
+writes `tests/replay/logs/<version>.jsonl` (the entries, one a line, as they are in the log) and
+`<version>.states.json` (size, root of the tree, the state of every stream). Run it once for a release,
+commit both, and never change them again: a later version must read them, whatever it writes itself.
+Clock, ids and salts are fixed, so a second run gives the same files but for the installation's key.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import patch
+
+import handfast
+from handfast.core.audit.tree import Frontier
+from handfast.core.domain import events_handoff as h
+from handfast.core.domain import events_org as o
+from handfast.core.domain.errors import GateClosed
+from handfast.core.domain.events import SYSTEM, WIRE, Actor
+from handfast.core.domain.events_handoff import DecisionKind, Executor
+from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
+from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.ids import AgentId, HandoffId, RunId
+from handfast.core.domain.installation import Installation
+from handfast.core.domain.package import ReviewedWork
+from handfast.engine import ids, vault
+from handfast.engine.grants import EffectReport, Redemption
+from handfast.engine.kernel import Result, Unit
+from handfast.engine.packages import ReviewFacts
+from handfast.engine.reviews import FinishedWork
+from handfast.engine.runs import Exit, Pause
+from tests.engine_room import OPERATOR, PASSWORD, RUNNER, Room, opened
+
+LOGS = Path(__file__).parent / "logs"
+DAY_S = 86_400
+
+
+@contextmanager
+def _fixed() -> Iterator[None]:
+    """Ids, secrets and salts that count upwards."""
+    number = count(1)
+
+    def some(size: int) -> bytes:
+        return next(number).to_bytes(size, "big")
+
+    system = SimpleNamespace(urandom=some)
+    clock = SimpleNamespace(time_ns=lambda: 1_767_268_800_000_000_000)
+    drawn = SimpleNamespace(token_urlsafe=lambda _: some(32).hex(), token_bytes=some)
+    with ExitStack() as stack:
+        for target, name, fake in (
+            (ids, "os", system),
+            (ids, "time", clock),
+            (ids, "secrets", drawn),
+            (vault, "secrets", drawn),
+        ):
+            stack.enter_context(patch.object(target, name, fake))
+        yield
+
+
+def _people_and_agents(room: Room) -> None:
+    engine = room.engine
+    engine.server_started("test")
+    issued = engine.agents.issue(OPERATOR, room.agent_id)
+    engine.agents.revoke(OPERATOR, issued.token_id)
+    engine.agents.suspend(OPERATOR, room.agent_id, "looked odd")
+    engine.agents.reinstate(OPERATOR, room.agent_id, "checked")
+    engine.people.sign_out(engine.people.sign_in("ana", PASSWORD).secret)
+    engine.hooks.installed(OPERATOR, "claude-code", "user", room.agent_id, Mode.ENFORCE)
+    engine.hooks.set_mode(OPERATOR, Mode.ENFORCE)
+    engine.hooks.pause(room.me, 5, "demonstration")
+    engine.hooks.resume(room.me)
+    engine.access.refused(Actor("agent", room.agent_id, "token"), "decide", "a token cannot")
+
+
+def _gate(room: Room) -> None:
+    """Every way a case may go: run, refused, edited, overtaken, expired, doubtful."""
+    engine = room.engine
+    room.propose("read", "ls", ())
+    room.propose("denied", "handfast hooks pause 60", ("control-plane",))
+    pushed = room.propose("push", "git push origin h\u00e9 \U0001f600")["handoff_id"]
+    engine.handoffs.viewed(room.me, cast("str", pushed), 1500)
+    engine.handoffs.acknowledge(room.me, cast("str", pushed))
+    engine.handoffs.comment(room.me, cast("str", pushed), "who asked for this?")
+    engine.handoffs.release(room.me, cast("str", pushed))
+    room.decide(pushed)
+    room.propose("push", "git push origin h\u00e9 \U0001f600")
+    room.result("push")
+    room.decide(room.propose("r", "git push -f")["handoff_id"], DecisionKind.REJECT)
+    edited = room.propose("e", "git push --tags")["handoff_id"]
+    room.decide(edited, DecisionKind.APPROVE_WITH_EDITS, edited="git push origin v1")
+    room.propose("changing", "git push a")
+    room.decide(room.propose("changing", "git push b")["handoff_id"])
+    room.propose("lost", "git push lost")
+    room.decide(room.propose("lost", "git push lost")["handoff_id"])
+    room.propose("lost", "git push lost")
+    doubts = cast("list[str]", engine.runs.settle(RUNNER, room.run_id, None)["doubts"])
+    room.decide(doubts[0], DecisionKind.ANSWER, answer="it_ran")
+    room.propose("silence", "git push silence")
+    question = engine.reviews.ask(RUNNER, room.run_id, "Which branch?")
+    room.decide(question["handoff_id"], DecisionKind.ANSWER, answer="main")
+    room.clock.move(2 * DAY_S)
+    engine.sweep()
+
+
+def _work(room: Room) -> None:
+    """A run that pauses, is taken over and merged; one that never starts; one that ends early."""
+    runs = room.engine.runs
+    run_id = room.queued_run()
+    first = runs.lease(RUNNER, "runner-1", "host")
+    assert first is not None
+    runs.started(RUNNER, AgentStarted(RunId(run_id), first.epoch, 10, 20, "boot", "/trees/1"))
+    asked = cast("str", room.propose("w", "git push w", run_id=run_id)["handoff_id"])
+    runs.gap(RUNNER, run_id, "hook-missed", "one call")
+    pause = Pause("refs/handfast/1", "c" * 40, b"session", (asked,), "waits")
+    runs.paused(RUNNER, run_id, first.epoch, pause)
+    room.decide(asked)
+    second = runs.lease(RUNNER, "runner-2", "host")
+    assert second is not None
+    runs.exited(RUNNER, run_id, second.epoch, Exit(0, None, "done", "0.25", 7, 900, "bye"))
+    work = ReviewedWork("a" * 40, "b" * 40, "main", files=("billing/total.py",))
+    facts = ReviewFacts(work, "diff", 1, 0, "I am done")
+    review = room.engine.reviews.open(RUNNER, FinishedWork(run_id, second.epoch, facts, Pause()))
+    granted = cast("str", room.decide(review["handoff_id"])["grant_id"])
+    _merge(room, cast("str", review["handoff_id"]), granted)
+    runs.ended(RUNNER, run_id, second.epoch, RunOutcome.MERGED)
+    room.queued_run()
+    third = runs.lease(RUNNER, "runner-1", "host")
+    assert third is not None
+    runs.never_started(RUNNER, third.run_id, third.epoch, "no such program", "not found")
+    room.propose("open", "git push open")
+    runs.ended(RUNNER, room.run_id, None, RunOutcome.SESSION_OVER)
+
+
+def _merge(room: Room, handoff_id: str, grant_id: str) -> None:
+    digest = room.handoff(handoff_id).action_digest
+    right = Redemption(handoff_id, grant_id, digest, Executor.MEDIATED)
+    start = cast("str", room.engine.grants.redeem(RUNNER, right)["start_id"])
+    for _ in range(2):
+        try:
+            room.engine.grants.redeem(RUNNER, right)
+        except GateClosed:
+            continue
+    done = EffectReport(handoff_id, start, h.EffectOutcome.VERIFIED, digest, 0, "merged")
+    room.engine.grants.effect(RUNNER, done)
+
+
+def _audit(room: Room) -> None:
+    """Erasure, export, and what no command of this version records yet."""
+    row = next(r for r in room.engine.kernel.store.scan() if r.type == "handoff.requested")
+    package = cast("dict[str, dict[str, str]]", json.loads(row.data)["data"])["package"]
+    room.engine.audit.erase(room.me, package["body_id"], "asked for")
+    room.engine.audit.export(room.me, room.home / "out.hfbundle", bodies=False)
+
+    def work(unit: Unit) -> Result:
+        published = o.TreeHeadPublished("file", 1, "00" * 32)
+        unit.record(Installation, "1", [published])
+        hid = HandoffId("ho_returned")
+        request = h.HandoffRequested(
+            hid,
+            h.HandoffKind.ESCALATION,
+            "low",
+            AgentId(room.agent_id),
+            "",
+            "sha256:presented",
+            unit.put("package"),
+            unit.put("ask"),
+            (DecisionKind.TAKE_OVER,),
+            (60, 60),
+        )
+        unit.record(Handoff, hid, [request, h.HandoffReturned(hid, ("why_now",))])
+        return {}
+
+    room.engine.kernel.run(SYSTEM, work)
+
+
+def record() -> tuple[list[bytes], dict[str, object]]:
+    """The entries of the history, and what they lead to."""
+    with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
+        for chapter in (_people_and_agents, _gate, _work, _audit):
+            chapter(room)
+            room.clock.move(60)
+        room.check()
+        store = room.engine.kernel.store
+        rows = list(store.scan())
+        states: dict[str, object] = {}
+        for stream in sorted({row.stream for row in rows}):
+            state = store.load(stream)
+            assert state is not None
+            states[stream] = {"version": state.version, "doc": json.loads(state.doc)}
+        root = Frontier.from_bytes(store.frontier()).root().hex()
+    return [row.data for row in rows], {"size": len(rows), "root": root, "states": states}
+
+
+def main() -> None:
+    entries, reached = record()
+    missing = set(WIRE) - {cast("str", json.loads(entry)["type"]) for entry in entries}
+    if missing:
+        raise SystemExit(f"the history lacks {', '.join(sorted(missing))}")
+    name = handfast.__version__
+    LOGS.mkdir(exist_ok=True)
+    (LOGS / f"{name}.jsonl").write_bytes(b"".join(entry + b"\n" for entry in entries))
+    text = json.dumps(reached, indent=1, sort_keys=True, ensure_ascii=False)
+    (LOGS / f"{name}.states.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
