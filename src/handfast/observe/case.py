@@ -198,7 +198,7 @@ class Case:
             for path in paths:
                 self.findings.detail(f"deletes {self.places.shown(path)}, which git does not track")
             return
-        undo = "no undo for uncommitted changes" if changed else "the last commit still has them"
+        undo = "no undo for uncommitted changes" if changed else "still in the last commit"
         what = (
             f"{len(lost)} tracked files under {_common(lost)}"
             if len(lost) > 1
