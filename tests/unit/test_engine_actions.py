@@ -161,6 +161,19 @@ def test_a_lost_result_becomes_a_doubt_that_a_person_answers(room: Room) -> None
     assert "already ran" in cast("str", denied["reason"])
 
 
+def test_a_changed_call_does_not_sweep_a_doubt_away(room: Room) -> None:
+    """Under the same call id: the doubt is about what may have run, not about what comes next."""
+    asked = room.propose("t1", "git push")
+    room.decide(asked["handoff_id"])
+    room.propose("t1", "git push")
+    (doubt,) = cast("list[str]", room.engine.runs.settle(RUNNER, room.run_id, None)["doubts"])
+    assert room.propose("t1", "git push")["handoff_id"] == doubt
+    changed = room.propose("t1", "git push --tags")
+    assert changed["handoff_id"] != doubt
+    assert room.handoff(doubt).waiting
+    assert room.propose("t2", "git push")["handoff_id"] == doubt
+
+
 def test_what_did_not_run_is_asked_about_anew(room: Room) -> None:
     asked = room.propose("t1", "git push")
     room.decide(asked["handoff_id"])

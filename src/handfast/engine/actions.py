@@ -262,6 +262,8 @@ class Actions:
         if step is None or not step.handoff_id or step.action_digest == p.call.digest:
             return
         h = unit.get(Handoff, step.handoff_id)
+        if h.kind is not HandoffKind.APPROVAL:
+            return  # a doubt is about what may have run already
         if h.grant is None or h.grant.action_digest != p.call.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
 
