@@ -1,18 +1,19 @@
 """An agent's shell cannot decide: whatever it tries is refused or denied, and is in the audit trail."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.checker import Json, read_log
+from tests.faults.conftest import Install
 from tests.faults.installation import PIN, Installation, decision
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture
-def place(install: Callable[..., Installation]) -> Iterator[Installation]:
+def place(install: Install) -> Iterator[Installation]:
     made = install()
     made.start()
     yield made

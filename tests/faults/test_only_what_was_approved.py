@@ -1,16 +1,14 @@
 """What runs is what was approved: changed, expired and repeated calls are refused in real processes."""
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.faults.installation import Installation
+from tests.faults.conftest import Install
 from tests.faults.test_executed_grant import Mediated
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
 
 
-def test_a_second_exec_is_refused(install: Callable[..., Installation]) -> None:
+def test_a_second_exec_is_refused(install: Install) -> None:
     place = install()
     place.serve()
     agent = Mediated(place)
@@ -24,7 +22,7 @@ def test_a_second_exec_is_refused(install: Callable[..., Installation]) -> None:
 
 
 def test_a_changed_argument_is_refused_and_handed_over(
-    install: Callable[..., Installation],
+    install: Install,
 ) -> None:
     place = install()
     place.serve()
@@ -45,7 +43,7 @@ def test_a_changed_argument_is_refused_and_handed_over(
 
 
 def test_a_grant_that_expired_is_refused_and_asked_anew(
-    install: Callable[..., Installation],
+    install: Install,
 ) -> None:
     place = install(GRANT_TTL_S="1")
     place.serve()
@@ -62,7 +60,7 @@ def test_a_grant_that_expired_is_refused_and_asked_anew(
 
 
 def test_a_script_changed_while_its_call_waits_is_another_call(
-    install: Callable[..., Installation],
+    install: Install,
 ) -> None:
     place = install()
     place.start()
@@ -83,7 +81,7 @@ def test_a_script_changed_while_its_call_waits_is_another_call(
 
 
 def test_a_script_changed_after_the_approval_is_not_executed(
-    install: Callable[..., Installation],
+    install: Install,
 ) -> None:
     place = install()
     place.start()
