@@ -1,25 +1,19 @@
 """Installations made once for each kind of database and copied for each test, because that is faster."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests import needs, postgres
 from tests.faults.checker import Json
 from tests.faults.installation import Installation, installed, prepare
 from tests.postgres import Postgres
 
-Installer = Callable[..., Installation]
 Install = Callable[..., Installation]
-OnBoth = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +40,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def installer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installer]:
-    """`installer(kind, NAME=value)`: an installation on one kind of database."""
+def install(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Install]:
+    """`install(NAME=value)` gives an installation with settings `HANDFAST_NAME`, processes not started."""
     with ExitStack() as stack:
 
-        def make(kind: str, **settings: str) -> Installation:
-            root = tmp_path / kind
+        def make(**settings: str) -> Installation:
+            root = tmp_path / "installation"
             root.mkdir()
             if kind == "sqlite":
                 home, names = request.getfixturevalue("prepared_file")
@@ -64,44 +58,6 @@ def installer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instal
             return stack.enter_context(installed(root, url, names, **settings))
 
         yield make
-
-
-@pytest.fixture
-def install(kind: str, installer: Installer) -> Install:
-    """`install(NAME=value)` gives an installation with settings `HANDFAST_NAME`, processes not started."""
-    return partial(installer, kind)
-
-
-@pytest.fixture
-def on_both(installer: Installer) -> OnBoth:
-    """`on_both(story, NAME=value)` plays a story on both kinds of database at the same time.
-
-    Stories mostly wait for processes to start, so two take little longer than one. Without PostgreSQL's
-    programs only SQLite is left, where that is allowed: other tests are skipped then and say so.
-    """
-
-    def play(story: Callable[[Installation], None], **settings: str) -> None:
-        kinds = ["sqlite", "postgres"] if _has_postgres() else ["sqlite"]
-        places = [installer(kind, **settings) for kind in kinds]
-        with ThreadPoolExecutor(len(places)) as pool:
-            played = [pool.submit(story, place) for place in places]
-            done = [
-                (place, future.exception()) for place, future in zip(places, played, strict=True)
-            ]
-        for place, error in done:
-            if error is not None:
-                error.add_note(f"on {place.database}")
-                raise error
-
-    return play
-
-
-def _has_postgres() -> bool:
-    if postgres.binaries() or os.environ.get("HANDFAST_TEST_PG_URL"):
-        return True
-    if needs.required("postgres"):
-        needs.missing("postgres", "no initdb here: apt-get install postgresql")
-    return False
 
 
 class _Copy:

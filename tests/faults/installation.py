@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -36,7 +35,6 @@ OPERATOR = Actor("operator", "operator", "token")
 PIN, PASSWORD = "482913", "correct horse battery"
 PERSON = "ana"
 DEADLINE_S = 30.0
-_REPLAY = threading.Lock()  # it takes the environment and standard output of this process
 AGENT = Path(__file__).with_name("scripted_agent.py")
 
 
@@ -367,7 +365,7 @@ class Installation:
             lambda: not check(read_log(self.database), self.effects), "a log at rest", within_s=15
         )
         said = io.StringIO()
-        with _REPLAY, pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
             for name, value in self.command().environment.items():
                 patch.setenv(name, value)
             code = main(["run", "replay", "--all", "--verify", "--json"])

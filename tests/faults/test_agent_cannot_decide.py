@@ -1,19 +1,18 @@
 """An agent's shell cannot decide: whatever it tries is refused or denied, and is in the audit trail."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.checker import Json, read_log
-from tests.faults.conftest import Install
 from tests.faults.installation import PIN, Installation, decision
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture
-def place(install: Install) -> Iterator[Installation]:
+def place(install: Callable[..., Installation]) -> Iterator[Installation]:
     made = install()
     made.start()
     yield made

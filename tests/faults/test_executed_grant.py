@@ -4,12 +4,11 @@ The agent issues the same `handfast exec` again, as one does whose command broke
 refused; nobody reports an effect, so the sweep makes it unknown and opens a doubt.
 """
 
-import signal
+from collections.abc import Callable
 
 import pytest
 
 from tests.faults.checker import Json
-from tests.faults.conftest import OnBoth
 from tests.faults.installation import Installation, gated
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -86,50 +85,47 @@ def outcomes(place: Installation) -> list[str]:
 
 
 @pytest.mark.parametrize("fault", SERVER)
-def test_the_server_is_killed(on_both: OnBoth, fault: str) -> None:
-    def story(place: Installation) -> None:
-        place.serve(fault)
-        agent = Mediated(place)
-        grant_id = agent.granted()
-        place.exec(grant_id)
-        place.until(lambda: place.restarts == [fault], f"the fault {fault}")
-        agent.again(grant_id)
-        if SERVER[fault] == "unknown":
-            agent.settle_doubt()
-        place.prove()
-        assert agent.lines == 1
-        assert outcomes(place)[0] == (SERVER[fault] or "verified")
-
-    on_both(story, SETTLE_WITHIN_S="1")
+def test_the_server_is_killed(install: Callable[..., Installation], fault: str) -> None:
+    place = install(SETTLE_WITHIN_S="1")
+    place.serve(fault)
+    agent = Mediated(place)
+    grant_id = agent.granted()
+    place.exec(grant_id)
+    place.until(lambda: place.restarts == [fault], f"the fault {fault}")
+    agent.again(grant_id)
+    if SERVER[fault] == "unknown":
+        agent.settle_doubt()
+    place.prove()
+    assert agent.lines == 1
+    assert outcomes(place)[0] == (SERVER[fault] or "verified")
 
 
 @pytest.mark.parametrize("fault", EXEC)
-def test_the_executor_is_killed(on_both: OnBoth, fault: str) -> None:
-    def story(place: Installation) -> None:
-        place.serve()
-        agent = Mediated(place)
-        grant_id = agent.granted()
-        assert place.exec(grant_id, fault).code == -signal.SIGKILL
-        assert agent.lines == (fault == "exec.after_run:kill")
-        assert place.exec(grant_id).problem["code"] == "grant_used"
-        agent.settle_doubt()
-        place.prove()
-        assert agent.lines == 1
-        assert outcomes(place)[0] == "unknown"
-
-    on_both(story, SETTLE_WITHIN_S="1")
+def test_the_executor_is_killed(install: Callable[..., Installation], fault: str) -> None:
+    place = install(SETTLE_WITHIN_S="1")
+    place.serve()
+    agent = Mediated(place)
+    grant_id = agent.granted()
+    assert place.exec(grant_id, fault).code == -9
+    assert agent.lines == (fault == "exec.after_run:kill")
+    refused = place.exec(grant_id)
+    assert refused.problem["code"] == "grant_used"
+    agent.settle_doubt()
+    place.prove()
+    assert agent.lines == 1
+    assert outcomes(place)[0] == "unknown"
 
 
 @pytest.mark.parametrize("fault", SWEEP)
-def test_the_server_is_killed_while_it_opens_the_doubt(on_both: OnBoth, fault: str) -> None:
-    def story(place: Installation) -> None:
-        place.serve(fault)
-        agent = Mediated(place)
-        assert place.exec(agent.granted(), "exec.after_run:kill").code == -signal.SIGKILL
-        place.until(lambda: place.restarts == [fault], f"the fault {fault}")
-        agent.settle_doubt()
-        place.prove()
-        assert agent.lines == 1
-        assert outcomes(place) == ["unknown"]
-
-    on_both(story, SETTLE_WITHIN_S="1")
+def test_the_server_is_killed_while_it_opens_the_doubt(
+    install: Callable[..., Installation], fault: str
+) -> None:
+    place = install(SETTLE_WITHIN_S="1")
+    place.serve(fault)
+    agent = Mediated(place)
+    assert place.exec(agent.granted(), "exec.after_run:kill").code == -9
+    place.until(lambda: place.restarts == [fault], f"the fault {fault}")
+    agent.settle_doubt()
+    place.prove()
+    assert agent.lines == 1
+    assert outcomes(place) == ["unknown"]

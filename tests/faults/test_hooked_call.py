@@ -5,9 +5,10 @@ again. The person goes on too: their decision is sent, with its key, until it is
 settle by looking at the effect. So each story ends with the effect there exactly once.
 """
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.faults.conftest import OnBoth
 from tests.faults.installation import Agent, Installation
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -56,29 +57,30 @@ def go_on(place: Installation, agent: Agent) -> list[str]:
     return kinds
 
 
-def play(place: Installation, fault: str, part: str) -> Agent:
-    place.start(**{part: fault})
+def story(place: Installation, fault: str) -> tuple[Agent, list[str]]:
     agent = place.agent("s1")
     kinds = go_on(place, agent)
-    place.until(lambda: place.restarts == [fault], f"the fault {fault}")
+    place.until(lambda: fault in place.restarts, f"the fault {fault}")
     place.prove()
-    assert agent.lines == 1
-    assert kinds.count("doubt") == (fault in IN_DOUBT), place.story()
-    return agent
+    return agent, kinds
 
 
 @pytest.mark.parametrize("fault", SERVER)
-def test_the_server_is_killed(on_both: OnBoth, fault: str) -> None:
-    def story(place: Installation) -> None:
-        play(place, fault, "server")
-
-    on_both(story)
+def test_the_server_is_killed(install: Callable[..., Installation], fault: str) -> None:
+    place = install()
+    place.start(server=fault)
+    agent, kinds = story(place, fault)
+    assert place.restarts == [fault]
+    assert agent.lines == 1
+    assert kinds.count("doubt") == (fault in IN_DOUBT), place.story()
 
 
 @pytest.mark.parametrize("fault", RUNNER)
-def test_the_runner_is_killed(on_both: OnBoth, fault: str) -> None:
-    def story(place: Installation) -> None:
-        agent = play(place, fault, "runner")
-        assert "failed" in agent.words
-
-    on_both(story)
+def test_the_runner_is_killed(install: Callable[..., Installation], fault: str) -> None:
+    place = install()
+    place.start(runner=fault)
+    agent, kinds = story(place, fault)
+    assert place.restarts == [fault]
+    assert agent.lines == 1
+    assert kinds.count("doubt") == (fault in IN_DOUBT), place.story()
+    assert "failed" in agent.words

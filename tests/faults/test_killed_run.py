@@ -1,13 +1,13 @@
 """kill -9 of the runner while it starts, watches and merges a run: taken over, finished, nothing twice."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
 import pytest
 
 from tests.faults.checker import Json
-from tests.faults.conftest import Install, OnBoth
 from tests.faults.installation import AGENT, Installation, gated
 from tests.repositories import git
 
@@ -94,57 +94,54 @@ def there(pid: int) -> bool:
         return False
 
 
-def test_before_the_start(on_both: OnBoth) -> None:
-    def story(place: Installation) -> None:
-        place.start(runner="run.before_start:kill")
-        run = Run(place, "echo work > work.txt\n")
-        run.merged()
-        place.prove()
-        assert place.restarts == ["run.before_start:kill"]
-        assert run.lines("starts") == ["start"]
-        assert [pid for pid in run.pids if there(pid)] == []
-
-    on_both(story, LEASE_S="2")
+def installed(install: Callable[..., Installation]) -> Installation:
+    return install(LEASE_S="2")
 
 
-def test_after_a_start_that_was_not_recorded(on_both: OnBoth) -> None:
+def test_before_the_start(install: Callable[..., Installation]) -> None:
+    place = installed(install)
+    place.start(runner="run.before_start:kill")
+    run = Run(place, "echo work > work.txt\n")
+    run.merged()
+    place.prove()
+    assert place.restarts == ["run.before_start:kill"]
+    assert run.lines("starts") == ["start"]
+    assert [pid for pid in run.pids if there(pid)] == []
+
+
+def test_after_a_start_that_was_not_recorded(install: Callable[..., Installation]) -> None:
     """The agent dies with its runner and is not started again; what it had done by then is reviewed."""
-
-    def story(place: Installation) -> None:
-        place.start(runner="run.after_start:kill")
-        run = Run(place, "echo work > work.txt\nsleep 300\n")
-        outcome = run.ended()
-        place.prove()
-        assert place.restarts == ["run.after_start:kill"]
-        assert len(run.lines("starts")) <= 1
-        assert outcome in ("merged", "failed")
-        merged = "work.txt" in git(place.repo, "ls-tree", "--name-only", "main").split()
-        assert merged == (outcome == "merged")
-        assert [pid for pid in run.pids if there(pid)] == []
-
-    on_both(story, LEASE_S="2")
+    place = installed(install)
+    place.start(runner="run.after_start:kill")
+    run = Run(place, "echo work > work.txt\nsleep 300\n")
+    outcome = run.ended()
+    place.prove()
+    assert place.restarts == ["run.after_start:kill"]
+    assert len(run.lines("starts")) <= 1
+    assert outcome in ("merged", "failed")
+    merged = "work.txt" in git(place.repo, "ls-tree", "--name-only", "main").split()
+    assert merged == (outcome == "merged")
+    assert [pid for pid in run.pids if there(pid)] == []
 
 
 @pytest.mark.parametrize("fault", ["merge.before_update:kill", "merge.after_update:kill"])
-def test_around_the_merge(on_both: OnBoth, fault: str) -> None:
-    def story(place: Installation) -> None:
-        place.start(runner=fault)
-        run = Run(place, "echo work > work.txt\n")
-        run.merged()
-        place.prove()
-        assert place.restarts == [fault]
-        assert run.lines("starts") == ["start"]
-        found = [effect["outcome"] for effect in place.events("effect.recorded")]
-        before = fault == "merge.before_update:kill"
-        assert found == (["none", "verified"] if before else ["verified"])
-        assert git(place.repo, "log", "--format=%s", "main").count("make it better") == 1
-
-    on_both(story, LEASE_S="2")
+def test_around_the_merge(install: Callable[..., Installation], fault: str) -> None:
+    place = installed(install)
+    place.start(runner=fault)
+    run = Run(place, "echo work > work.txt\n")
+    run.merged()
+    place.prove()
+    assert place.restarts == [fault]
+    assert run.lines("starts") == ["start"]
+    found = [effect["outcome"] for effect in place.events("effect.recorded")]
+    before = fault == "merge.before_update:kill"
+    assert found == (["none", "verified"] if before else ["verified"])
+    assert git(place.repo, "log", "--format=%s", "main").count("make it better") == 1
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-def test_while_the_agent_waits_at_a_gate(install: Install) -> None:
-    place = install(LEASE_S="2")
+def test_while_the_agent_waits_at_a_gate(install: Callable[..., Installation]) -> None:
+    place = installed(install)
     place.start()
     effects = place.root / "effects"
     run = Run(place, agent_of(place, gated(effects)))
@@ -165,8 +162,8 @@ def test_while_the_agent_waits_at_a_gate(install: Install) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-def test_while_the_approved_command_runs(install: Install) -> None:
-    place = install(LEASE_S="2")
+def test_while_the_approved_command_runs(install: Callable[..., Installation]) -> None:
+    place = installed(install)
     place.start()
     effects = place.root / "effects"
     run = Run(place, agent_of(place, f"{gated(effects)}; sleep 300"))

@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from tests.faults.checker import Json
-from tests.faults.conftest import Install
 from tests.faults.installation import Installation, decision, gated
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -51,7 +50,9 @@ def _command(what: str, known: Json) -> tuple[str, Json, str]:
 
 
 @pytest.mark.parametrize("lost", NTH)
-def test_a_repeat_with_its_key_gets_the_first_answer(install: Install, lost: str) -> None:
+def test_a_repeat_with_its_key_gets_the_first_answer(
+    install: Callable[..., Installation], lost: str
+) -> None:
     place = install(SETTLE_WITHIN_S="600")
     place.serve(f"store.after_commit:kill:{NTH[lost]}")
     opened = {"session_id": "s1", "cwd": str(place.repo), "mode": "enforce"}

@@ -1,14 +1,16 @@
 """What runs is what was approved: changed, expired and repeated calls are refused in real processes."""
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.faults.conftest import Install
+from tests.faults.installation import Installation
 from tests.faults.test_executed_grant import Mediated
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
 
 
-def test_a_second_exec_is_refused(install: Install) -> None:
+def test_a_second_exec_is_refused(install: Callable[..., Installation]) -> None:
     place = install()
     place.serve()
     agent = Mediated(place)
@@ -22,7 +24,7 @@ def test_a_second_exec_is_refused(install: Install) -> None:
 
 
 def test_a_changed_argument_is_refused_and_handed_over(
-    install: Install,
+    install: Callable[..., Installation],
 ) -> None:
     place = install()
     place.serve()
@@ -43,7 +45,7 @@ def test_a_changed_argument_is_refused_and_handed_over(
 
 
 def test_a_grant_that_expired_is_refused_and_asked_anew(
-    install: Install,
+    install: Callable[..., Installation],
 ) -> None:
     place = install(GRANT_TTL_S="1")
     place.serve()
@@ -60,7 +62,7 @@ def test_a_grant_that_expired_is_refused_and_asked_anew(
 
 
 def test_a_script_changed_while_its_call_waits_is_another_call(
-    install: Install,
+    install: Callable[..., Installation],
 ) -> None:
     place = install()
     place.start()
@@ -81,7 +83,7 @@ def test_a_script_changed_while_its_call_waits_is_another_call(
 
 
 def test_a_script_changed_after_the_approval_is_not_executed(
-    install: Install,
+    install: Callable[..., Installation],
 ) -> None:
     place = install()
     place.start()

@@ -1,9 +1,10 @@
 """With the server or the runner away nothing with an effect runs, and nothing that happened is lost."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.faults.checker import Json
-from tests.faults.conftest import Install
 from tests.faults.installation import Installation, gated
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
@@ -27,7 +28,7 @@ def read(place: Installation, number: int) -> Json:
 
 
 def test_without_the_server_effects_are_denied_and_reads_go_on(
-    install: Install,
+    install: Callable[..., Installation],
 ) -> None:
     place = install()
     place.run_runner()
@@ -44,7 +45,7 @@ def test_without_the_server_effects_are_denied_and_reads_go_on(
     place.prove()
 
 
-def test_without_the_runner_nothing_runs(install: Install) -> None:
+def test_without_the_runner_nothing_runs(install: Callable[..., Installation]) -> None:
     place = install()
     place.serve()
     agent = place.agent("s1", asks=3)
@@ -55,7 +56,7 @@ def test_without_the_runner_nothing_runs(install: Install) -> None:
 
 
 @pytest.mark.parametrize("away", ["server", "runner"])
-def test_a_result_that_nobody_hears(install: Install, away: str) -> None:
+def test_a_result_that_nobody_hears(install: Callable[..., Installation], away: str) -> None:
     """The server away: the runner keeps it and delivers it. The runner away: a doubt, by itself."""
     place = install(SETTLE_WITHIN_S="4")
     place.start()

@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.faults.checker import Json
-from tests.faults.conftest import Install
 from tests.faults.installation import Installation, decision, free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -48,7 +48,7 @@ def decide_at_once(place: Installation, servers: list[Installation], handoff: Js
     return [json.loads(process.communicate(timeout=30)[0]) for process in processes]
 
 
-def test_one_wins_and_the_other_is_told(install: Install) -> None:
+def test_one_wins_and_the_other_is_told(install: Callable[..., Installation]) -> None:
     place = install()
     place.start()
     other = second(place)
