@@ -14,8 +14,9 @@ from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_work import Mode
 from handfast.core.domain.handoff import Handoff
-from handfast.engine.actions import Proposal, StepResult
+from handfast.engine.actions import StepResult
 from handfast.engine.facade import Engine
+from handfast.engine.gating import Proposal
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result
 from handfast.engine.people import NewPerson

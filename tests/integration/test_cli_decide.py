@@ -13,7 +13,7 @@ from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_work import Mode
 from handfast.engine.access import PrincipalKind
-from handfast.engine.actions import Proposal
+from handfast.engine.gating import Proposal
 from handfast.engine.people import NewPerson
 from handfast.engine.runs import Session
 from tests.commands import DEADLINE_S, Command, serving

@@ -11,7 +11,8 @@ from handfast.core.domain.events_handoff import DecisionKind, Executor
 from handfast.core.domain.events_work import Mode, RunOutcome
 from handfast.core.domain.handoff import GrantStatus, Status
 from handfast.core.domain.run import Run
-from handfast.engine.actions import Proposal, Read
+from handfast.engine.actions import Read
+from handfast.engine.gating import Proposal
 from handfast.engine.runs import Session
 from handfast.observe.claude_code import read_call
 from handfast.observe.scope import Scope

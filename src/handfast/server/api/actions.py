@@ -8,7 +8,8 @@ from starlette.responses import Response
 from handfast.core.domain.action import Effect, Facts
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.package import CommandRun, Commit, ReviewedWork
-from handfast.engine.actions import Proposal, Read, StepResult
+from handfast.engine.actions import Read, StepResult
+from handfast.engine.gating import Proposal
 from handfast.engine.packages import ReviewFacts
 from handfast.engine.reviews import FinishedWork
 from handfast.engine.runs import Pause

@@ -1,0 +1,203 @@
+"""What becomes of a call that policy stopped: an equal call's earlier handoff decides, or a new one is opened.
+
+Nothing here runs anything. `allow` means that a grant was redeemed in this transaction: the caller holds
+the one start there will ever be.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain.action import Call, Facts, Judgement
+from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
+from handfast.core.domain.handoff import GrantStatus, Handoff, Status
+from handfast.core.domain.ids import HandoffId, StartId, StepId
+from handfast.core.domain.run import Run
+from handfast.core.domain.task import Task
+from handfast.engine.effects import settle_unknown
+from handfast.engine.ids import new_id
+from handfast.engine.kernel import Kernel, Unit
+from handfast.engine.opening import Opening, open_handoff
+from handfast.engine.packages import Shown, approval, shown_call
+from handfast.engine.projections import BY_NAME, load
+from handfast.storage.api import Query
+
+_GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A call about to be made. `key` is the harness's own id of the call."""
+
+    run_id: str
+    key: str
+    call: Call
+    facts: Facts
+    executor: Executor = Executor.HOOKED
+    shown: Shown | None = None
+    subagent: str = ""
+    agent_says: str = ""
+    epoch: int | None = None
+    request_key: str = ""
+    wait_possible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed."""
+
+    verdict: str
+    handoff_id: str = ""
+    grant_id: str = ""
+    reason: str = ""
+
+
+class Gating:
+    """Works inside a unit of work: whatever it decides commits with the step that asked."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def stopped(
+        self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
+    ) -> Stopped:
+        """An equal call seen before in this run decides what happens; else a handoff is opened."""
+        earlier = self._earlier(unit, run, p.call.digest)
+        if earlier is None:
+            return self._hand_over(unit, run, p, judgement, step_id)
+        if earlier.waiting:
+            return Stopped("wait", earlier.handoff_id)
+        if _only_edited(earlier, p.call.digest):
+            return Stopped("deny", earlier.handoff_id, reason=self._refused_before(earlier))
+        if earlier.status is Status.DECIDED:
+            used = self._use_grant(unit, run, p, earlier)
+            return used or self._hand_over(unit, run, p, judgement, step_id)
+        if commands.starts_unsettled(earlier):
+            opened = settle_unknown(self._kernel, unit, earlier, "proposed again before a result")
+            return Stopped("wait", opened.handoff_id)
+        if refusal := self._refused_before(earlier):
+            return Stopped("deny", earlier.handoff_id, reason=refusal)
+        return self._hand_over(unit, run, p, judgement, step_id)
+
+    def refused(self, unit: Unit, run: Run, p: Proposal) -> Stopped | None:
+        """Whether a person refused this very call in this run: then no later policy lets it through."""
+        earlier = self._earlier(unit, run, p.call.digest) if run.counts.stopped else None
+        if earlier is None or earlier.waiting:
+            return None
+        reason = self._refused_before(earlier)
+        edited = _edited_away(earlier) and not _only_edited(earlier, p.call.digest)
+        return Stopped("deny", earlier.handoff_id, reason=reason) if reason and not edited else None
+
+    def _earlier(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
+        """The newest handoff of this run about this very action, or one whose edit allows it."""
+        store = self._kernel.store
+        match = f"{run.run_id}|{action_digest}"
+        rows = store.find(Query("handoff", match=match, newest_first=True, limit=1))
+        same = [unit.get(Handoff, r.stream.partition("/")[2]) for r in rows]
+        same = [
+            h for h in same if h.kind is not HandoffKind.REVIEW
+        ]  # merged by us, never by a call
+        pending = same and (same[0].waiting or same[0].status is Status.DECIDED)
+        if pending and not _edited_away(same[0]):
+            return same[0]
+        decided = store.find(Query("handoff", run_id=run.run_id, statuses=_GRANTED, limit=200))
+        for row in decided:
+            h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
+            granted = h.grant is not None and h.grant.action_digest == action_digest
+            if granted and h.kind is not HandoffKind.REVIEW:
+                return unit.get(Handoff, h.handoff_id)
+        return same[0] if same else None
+
+    def _refused_before(self, h: Handoff) -> str:
+        """Why an equal call stays denied (a denied action never runs), or '' when it may be asked anew."""
+        if h.decision is None:
+            return ""
+        if _edited_away(h):
+            return f"approved only with edits: {self.edited_text(h)}"
+        kind = h.decision.kind
+        words = self.reason_text(h)
+        if kind is DecisionKind.REJECT:
+            return f"rejected by a reviewer: {words}"
+        if kind is DecisionKind.REQUEST_CHANGES:
+            return f"a reviewer asks for changes: {words}"
+        if h.kind is HandoffKind.DOUBT and h.decision.answer == "it_ran":
+            return "a reviewer checked: this already ran. Do not repeat it; go on from its result."
+        return ""
+
+    def reason_text(self, h: Handoff) -> str:
+        if h.decision is None or h.decision.reason is None:
+            return "no reason given"
+        return self._kernel.vault.open(h.decision.reason.body_id).text
+
+    def edited_text(self, h: Handoff) -> str:
+        if h.decision is None or h.decision.edited_action is None:
+            return ""
+        return self._kernel.vault.open(h.decision.edited_action.body_id).text
+
+    def _use_grant(self, unit: Unit, run: Run, p: Proposal, h: Handoff) -> Stopped | None:
+        """Take the one start of an approved call. None when its grant is used up or too old."""
+        grant = h.grant
+        if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
+            return None
+        if grant.executor is Executor.MEDIATED and p.executor is not Executor.MEDIATED:
+            reason = f"approved to run through Handfast: run `handfast exec {grant.grant_id}`"
+            return Stopped("deny", h.handoff_id, reason=reason)
+        redeem = commands.Redeem(
+            grant_id=grant.grant_id,
+            start_id=StartId(new_id("start")),
+            action_digest=p.call.digest,
+            executor=p.executor,
+            epoch=run.epoch,
+            settle_within_s=self._kernel.settings.settle_within_s,
+        )
+        unit.record(Handoff, h.handoff_id, commands.redeem(h, redeem, unit.now))
+        return Stopped("allow", h.handoff_id, grant.grant_id)
+
+    def _hand_over(
+        self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
+    ) -> Stopped:
+        handoff_id = new_id("ho")
+        self._overtake(unit, run, p, HandoffId(handoff_id))
+        task = unit.find(Task, run.task_id) if run.task_id else None
+        shown = shown_call(p.call, p.shown)
+        open_handoff(
+            unit,
+            Opening(
+                kind=HandoffKind.APPROVAL,
+                risk=judgement.risk.value,
+                package=approval(p.facts, judgement, run, shown, p.agent_says),
+                action_digest=p.call.digest,
+                agent_id=run.agent_id,
+                within_s=self._kernel.settings.approval_within_s,
+                run_id=run.run_id,
+                task_id=run.task_id,
+                step_id=step_id,
+                action=unit.put_json(p.call.canonical()),
+                executor=p.executor,
+                rules=tuple(r.id for r in judgement.rules),
+                policy_digest=judgement.policy_digest,
+                brief_digest=task.brief_digest if task else "",
+            ),
+            handoff_id=handoff_id,
+        )
+        return Stopped("wait", handoff_id)
+
+    def _overtake(self, unit: Unit, run: Run, p: Proposal, by: HandoffId) -> None:
+        """The same call of the harness with another content: what was asked or approved is stale."""
+        step = run.open_steps.get(p.key)
+        if step is None or not step.handoff_id or step.action_digest == p.call.digest:
+            return
+        h = unit.get(Handoff, step.handoff_id)
+        if h.kind is not HandoffKind.APPROVAL:
+            return  # a doubt is about what may have run already
+        if h.grant is None or h.grant.action_digest != p.call.digest:
+            unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
+
+
+def _edited_away(h: Handoff) -> bool:
+    return h.decision is not None and h.decision.kind is DecisionKind.APPROVE_WITH_EDITS
+
+
+def _only_edited(h: Handoff, action_digest: str) -> bool:
+    """Whether a person approved another form of the call than this one."""
+    return _edited_away(h) and (h.grant is None or h.grant.action_digest != action_digest)
