@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from handfast.core.domain import agent, handoff, installation, person, run, task
+from handfast.core.domain import agent, handoff, installation, person, publication, run, task
 from handfast.core.domain.action import Risk
 from handfast.core.domain.canonical import compact_json
 from handfast.core.domain.codec import decode, encode
@@ -69,6 +69,10 @@ def _installation(_: installation.Installation) -> dict[str, object]:
     return {"status": "active"}
 
 
+def _publication(p: publication.Publication) -> dict[str, object]:
+    return {"status": "proposed" if p.proposed else "in_force", "match": p.scope}
+
+
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff.evolve, _handoff),
     Kind("run", run.Run, run.evolve, _run),
@@ -76,6 +80,7 @@ _ALL = (
     Kind("agent", agent.Agent, agent.evolve, _agent),
     Kind("person", person.Person, person.evolve, _person),
     Kind("installation", installation.Installation, installation.evolve, _installation),
+    Kind("policy", publication.Publication, publication.evolve, _publication),
 )
 KINDS: dict[type, Kind] = {k.state: k for k in _ALL}
 BY_NAME: dict[str, Kind] = {k.name: k for k in _ALL}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from handfast.core.domain.canonical import JSON, digest
+from handfast.core.domain.requirement import Requirement
 
 MISSING = "missing"
 
@@ -109,9 +110,11 @@ class MatchedRule:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict of policy on one action. `policy_digest` names the exact rules that gave it."""
+    """The verdict of policy on one action. `policy_digest` names the exact rules that gave it;
+    `requirement` what an approval takes when the verdict is `gate`."""
 
     verdict: Verdict
     risk: Risk
     rules: tuple[MatchedRule, ...]
     policy_digest: str
+    requirement: Requirement = Requirement()

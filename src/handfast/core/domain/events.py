@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_org as o
+from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
@@ -71,8 +72,9 @@ InstallationEvent: TypeAlias = (
     | o.TreeHeadPublished
     | o.BundleExported
 )
+PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 Event: TypeAlias = (
-    TaskEvent | RunEvent | HandoffEvent | AgentEvent | PersonEvent | InstallationEvent
+    TaskEvent | RunEvent | HandoffEvent | AgentEvent | PersonEvent | InstallationEvent | PolicyEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -126,6 +128,9 @@ WIRE: dict[str, type[Event]] = {
     "body.erased": o.BodyErased,
     "tree_head.published": o.TreeHeadPublished,
     "bundle.exported": o.BundleExported,
+    "policy.proposed": p.PolicyProposed,
+    "policy.published": p.PolicyPublished,
+    "policy.declined": p.PolicyDeclined,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

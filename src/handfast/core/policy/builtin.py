@@ -199,8 +199,11 @@ def _table() -> list[JSON]:
 POLICY_DIGEST = digest(_table())
 
 
-def judge(facts: Facts) -> Judgement:
-    """The verdict on facts. Pure and total: facts of a wrong shape are gated, never let through."""
+def judge(facts: Facts, off: frozenset[str] = frozenset()) -> Judgement:
+    """The verdict on facts. Pure and total: facts of a wrong shape are gated, never let through.
+
+    `off` names rules that a published policy switched off; what denies always stays on.
+    """
     matched: dict[str, MatchedRule] = {}
     risks = [Risk.LOW]
     for hazard in facts.hazards if isinstance(facts.hazards, tuple | list) else (None,):
@@ -208,10 +211,10 @@ def judge(facts: Facts) -> Judgement:
         if rule is None:
             matched[_UNKNOWN.id] = _UNKNOWN
             risks.append(Risk.HIGH)
-        else:
+        elif rule.id not in off or rule.verdict is Verdict.DENY:
             matched[rule.id] = MatchedRule(rule.id, rule.verdict, rule.why, rule.remedy)
             risks.append(rule.risk)
-    if facts.opaque:
+    if facts.opaque and _OPAQUE.id not in off:
         matched[_OPAQUE.id] = _OPAQUE
         risks.append(Risk.MEDIUM)
     if not isinstance(facts.effect, Effect) or (
@@ -219,10 +222,10 @@ def judge(facts: Facts) -> Judgement:
     ):
         matched[_UNKNOWN.id] = _UNKNOWN
         risks.append(Risk.HIGH)
-    rules = tuple(sorted(matched.values(), key=_strictest_first)) or (_QUIET,)
+    rules = tuple(sorted(matched.values(), key=strictest_first)) or (_QUIET,)
     verdict = max((rule.verdict for rule in rules), key=_VERDICTS.index)
     return Judgement(verdict, max(risks, key=_RISKS.index), rules, POLICY_DIGEST)
 
 
-def _strictest_first(rule: MatchedRule) -> tuple[int, str]:
+def strictest_first(rule: MatchedRule) -> tuple[int, str]:
     return -_VERDICTS.index(rule.verdict), rule.id

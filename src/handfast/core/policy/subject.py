@@ -1,0 +1,108 @@
+"""What a condition may ask about: the call, the change, the agent, the run, the task, the time.
+
+The field names and types here are the language of conditions: they are what a policy is checked against
+when it is loaded. An optional field (`… | None`) is absent unless it is known, and must be asked for with
+`has()` first.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from handfast.core.domain.action import Call, Facts
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """The call as it was read. `command` is a shell call's text; `branch` what a git call writes to."""
+
+    tool: str
+    effect: str = ""
+    hazards: tuple[str, ...] = ()
+    opaque: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    cwd: str = "."
+    command: str = ""
+    branch: str = ""
+    executor: str = ""
+    subagent: str = ""
+    reversible: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One file the call changes. `status` is added, modified, deleted or renamed."""
+
+    path: str
+    old_path: str = ""
+    status: str = "modified"
+    added: int = 0
+    deleted: int = 0
+    owners: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFacts:
+    files: tuple[FileFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    id: str = ""
+    name: str = ""
+    harness: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The run so far. `cost_usd` is what the harness reported; `confidence` what the agent stated, 0 to 1."""
+
+    id: str = ""
+    repository: str = ""
+    branch: str = ""
+    cost_usd: float = 0.0
+    tool_calls: int = 0
+    failed_calls: int = 0
+    stopped_calls: int = 0
+    contained: bool = False
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    id: str = ""
+    risk: str = ""
+    target_branch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Everything that conditions see. `request.time` is when the call was proposed."""
+
+    call: CallFacts
+    request: Moment
+    change: ChangeFacts = field(default_factory=ChangeFacts)
+    agent: AgentFacts = field(default_factory=AgentFacts)
+    run: RunFacts = field(default_factory=RunFacts)
+    task: TaskFacts = field(default_factory=TaskFacts)
+
+
+def call_facts(call: Call, facts: Facts, *, executor: str = "", subagent: str = "") -> CallFacts:
+    """What conditions see of a proposed call."""
+    command = call.arguments.get("command")
+    return CallFacts(
+        tool=call.tool,
+        effect=facts.effect.value,
+        hazards=facts.hazards,
+        opaque=facts.opaque,
+        paths=facts.paths,
+        cwd=call.cwd,
+        command=command if isinstance(command, str) else "",
+        executor=executor,
+        subagent=subagent,
+        reversible=facts.reversible,
+    )

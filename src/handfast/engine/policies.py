@@ -1,0 +1,219 @@
+"""Which policy is in force, and how a new one comes into force: proposed, approved by another, published.
+
+Every gate check reads which texts are in force in its own transaction, so a published change holds from
+the next call on, on every server, without a restart. Compiled texts are kept by digest.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from handfast.core.domain import publication
+from handfast.core.domain.action import Facts, Judgement
+from handfast.core.domain.codec import format_time
+from handfast.core.domain.errors import IntegrityError, NotPermitted, UsageError
+from handfast.core.domain.events import Actor
+from handfast.core.domain.ids import PersonId
+from handfast.core.domain.person import Person
+from handfast.core.domain.publication import ORGANISATION, PolicyText, Publication
+from handfast.core.policy.judging import Rulebook, digest_of, judge
+from handfast.core.policy.subject import Subject
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.projections import KINDS, load
+from handfast.storage.api import Query
+
+PUBLISHERS = frozenset({"operator", "admin"})
+_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The published policies that hold for one repository, the organisation's first."""
+
+    books: tuple[Rulebook, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.books)
+
+    def judge(self, facts: Facts, subject: Subject) -> Judgement:
+        return judge(facts, subject, self.books)
+
+
+class Policies:
+    """All calls are atomic. Compiled policies are shared between threads."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._compiled: OrderedDict[str, Rulebook] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def in_force(self, unit: Unit, repository: str) -> InForce:
+        """What holds for a call in `repository`, as this unit of work sees it.
+
+        Raises IntegrityError when a published text is erased or no longer reads: the call is then not
+        judged, so it does not run.
+        """
+        scopes = [ORGANISATION, *([repository] if repository else [])]
+        found = [unit.find(Publication, policy_id(scope)) for scope in scopes]
+        return InForce(tuple(self._book(p.in_force) for p in found if p and p.in_force))
+
+    def propose(self, actor: Actor, scope: str, text: str, reason: str = "") -> Result:
+        """Propose a policy for `organisation` or a repository. In force at once where the author is the
+        only one who may publish; otherwise another person approves it. Result: scope, digest, status.
+
+        Raises UsageError (`policy_invalid`, with line and column of each problem; a repository's policy
+        may only tighten), NotPermitted, InvalidTransition.
+        """
+        book = _loaded(text)
+        check_scope(scope)
+        if scope != ORGANISATION and book.policy.off:
+            raise UsageError(
+                "`builtin.off` is for the organisation's policy; a repository may only tighten",
+                hint="Remove it, or ask for a change of the organisation's policy.",
+            )
+
+        def work(unit: Unit) -> Result:
+            person_id = publisher(unit, actor)
+            state = unit.find(Publication, policy_id(scope))
+            body = unit.put(text, "application/yaml")
+            events = publication.propose(state, scope, book.digest, body, person_id)
+            after = unit.record(Publication, policy_id(scope), events)
+            if self._only_publisher(unit, person_id):
+                published = publication.publish(after, book.digest, person_id, only_one=True)
+                after = unit.record(Publication, policy_id(scope), published)
+            status = "proposed" if after.proposed else "in_force"
+            return {"scope": scope, "digest": book.digest, "status": status}
+
+        return self._kernel.run(actor, work)
+
+    def approve(self, actor: Actor, scope: str, digest: str) -> Result:
+        """Put a proposal into force. Raises NotPermitted for its author, StaleDecision, NotFound."""
+
+        def work(unit: Unit) -> Result:
+            person_id = publisher(unit, actor)
+            state = unit.get(Publication, policy_id(scope))
+            only = self._only_publisher(unit, person_id)
+            events = publication.publish(state, digest, person_id, only_one=only)
+            unit.record(Publication, policy_id(scope), events)
+            return {"scope": scope, "digest": digest, "status": "in_force"}
+
+        return self._kernel.run(actor, work)
+
+    def decline(self, actor: Actor, scope: str, digest: str, reason: str = "") -> Result:
+        """Refuse a proposal or take it back. Raises StaleDecision, NotPermitted, NotFound."""
+
+        def work(unit: Unit) -> Result:
+            person_id = publisher(unit, actor)
+            state = unit.get(Publication, policy_id(scope))
+            body = unit.put(reason.strip()[:2000]) if reason.strip() else None
+            events = publication.decline(state, digest, person_id, body)
+            unit.record(Publication, policy_id(scope), events)
+            return {"scope": scope, "digest": digest, "status": "declined"}
+
+        return self._kernel.run(actor, work)
+
+    def list(self) -> list[Result]:
+        """Every scope with what is in force and what is proposed, the organisation's first."""
+        rows = self._kernel.store.find(Query("policy", limit=1000))
+        states = [load(KINDS[Publication], row.doc) for row in rows]
+        found = [s for s in states if isinstance(s, Publication)]
+        found.sort(key=lambda s: (s.scope != ORGANISATION, s.scope))
+        return [_shown(s) for s in found]
+
+    def text(self, scope: str, *, proposed: bool = False) -> str:
+        """The exact text in force (or proposed), '' when there is none."""
+        row = self._kernel.store.load(f"policy/{policy_id(scope)}")
+        state = load(KINDS[Publication], row.doc) if row else None
+        if not isinstance(state, Publication):
+            return ""
+        wanted = state.proposed if proposed else state.in_force
+        return self._kernel.vault.open(wanted.text.body_id).text if wanted else ""
+
+    def _book(self, text: PolicyText) -> Rulebook:
+        with self._lock:
+            book = self._compiled.get(text.digest)
+            if book is not None:
+                self._compiled.move_to_end(text.digest)
+                return book
+        content = self._kernel.vault.open(text.text.body_id)
+        try:
+            book = _loaded(content.text)
+        except UsageError as e:
+            raise IntegrityError(
+                f"the published policy `{text.digest[:19]}…` cannot be used: {e.message}",
+                hint="Publish a policy that this version reads. Until then effects do not run.",
+            ) from None
+        if content.erased or book.digest != text.digest:
+            raise IntegrityError(
+                f"the text of the published policy `{text.digest[:19]}…` is not what was published",
+                hint="Publish a policy again. Until then effects do not run.",
+            )
+        with self._lock:
+            self._compiled[text.digest] = book
+            while len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
+        return book
+
+    def _only_publisher(self, unit: Unit, person_id: PersonId) -> bool:
+        """Whether nobody else could approve. The people are part of what this decision rests on."""
+        others = 0
+        for row in self._kernel.store.find(Query("person", limit=1000)):
+            other = unit.get(Person, row.stream.partition("/")[2])
+            if other.person_id != person_id and PUBLISHERS & set(other.roles):
+                unit.rely_on(Person, other.person_id)
+                others += 1
+        return others == 0
+
+
+def policy_id(scope: str) -> str:
+    """The stream id of a scope: repositories are named by a hash, because a path is no id."""
+    if scope == ORGANISATION:
+        return ORGANISATION
+    return "repository-" + hashlib.sha256(scope.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def check_scope(scope: str) -> None:
+    if scope != ORGANISATION and not (scope.startswith("/") and len(scope) <= 4096):
+        raise UsageError(
+            f"`scope` is {scope[:60]!r}", hint="`organisation`, or the path of a repository's root."
+        )
+
+
+def publisher(unit: Unit, actor: Actor) -> PersonId:
+    """The person behind a change of rules. Raises NotPermitted for everybody and everything else."""
+    if actor.type != "person" or actor.auth not in ("browser", "pin"):
+        raise NotPermitted(
+            "only a signed-in person can change policy; a token cannot",
+            hint="Use a terminal with your PIN, or the browser.",
+        )
+    person = unit.get(Person, actor.id)
+    if not PUBLISHERS & set(person.roles):
+        raise NotPermitted(
+            "your roles do not include changing policy",
+            hint="Ask somebody with the operator or admin role.",
+        )
+    return person.person_id
+
+
+def _loaded(text: str) -> Rulebook:
+    from handfast.policyfile.load import load as load_policy  # noqa: PLC0415 - brings the CEL library
+
+    return load_policy(text)
+
+
+def _shown(state: Publication) -> Result:
+    def text(found: PolicyText | None) -> Result | None:
+        if found is None:
+            return None
+        return {"digest": found.digest, "author": found.author, "at": format_time(found.at)}
+
+    return {
+        "scope": state.scope,
+        "version": state.version,
+        "in_force": text(state.in_force),
+        "proposed": text(state.proposed),
+        "approver": state.approver,
+        "published_at": format_time(state.published_at) if state.published_at else "",
+    }

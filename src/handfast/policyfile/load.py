@@ -1,0 +1,128 @@
+"""A policy's text to a rulebook that can be asked, or to every problem in it with line and column."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handfast.core.domain.errors import UsageError
+from handfast.core.policy import document
+from handfast.core.policy.document import Gate, Policy
+from handfast.core.policy.judging import Match
+from handfast.core.policy.sections import Problem, shown
+from handfast.core.policy.subject import Subject
+from handfast.policyfile import lint
+from handfast.policyfile.cel import language
+from handfast.policyfile.conditions import Conditions, Language
+from handfast.policyfile.positions import Parsed, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A problem where a person finds it. `line` and `column` count from 1."""
+
+    line: int
+    column: int
+    field: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}: {self.message}" + (f" {self.hint}" if self.hint else "")
+
+
+class Loaded:
+    """A published or local policy, compiled. Immutable and safe to share between threads.
+
+    `digest` is over the exact text. Gates are kept by tool, so that a call is only asked about the gates
+    that may concern it.
+    """
+
+    def __init__(self, policy: Policy, text: str, speaks: Language) -> None:
+        self.policy = policy
+        self.text = text
+        self.digest = text_digest(text)
+        self._language = speaks
+        self._by_tool: dict[str, tuple[tuple[Gate, ...], Conditions]] = {}
+        self._named = frozenset(tool for gate in policy.gates for tool in gate.tools)
+        self._any = self._compiled("")
+
+    def matches(self, subject: Subject) -> tuple[Match, ...]:
+        tool = subject.call.tool
+        gates, conditions = self._for(tool) if tool in self._named else self._any
+        if not gates:
+            return ()
+        answers = conditions.ask(subject)
+        return tuple(
+            Match(gate, answer.problem)
+            for gate, answer in zip(gates, answers, strict=True)
+            if answer.holds
+        )
+
+    def _for(self, tool: str) -> tuple[tuple[Gate, ...], Conditions]:
+        """Compiled on first use; two threads may do it at once, with the same result."""
+        found = self._by_tool.get(tool)
+        if found is None:
+            found = self._by_tool[tool] = self._compiled(tool)
+        return found
+
+    def _compiled(self, tool: str) -> tuple[tuple[Gate, ...], Conditions]:
+        gates = tuple(g for g in self.policy.gates if not g.tools or tool in g.tools)
+        return gates, self._language.compile([gate.when for gate in gates])
+
+
+def text_digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check(text: str, speaks: Language | None = None) -> list[Located]:
+    """Every problem of a policy's text, in the order of the file. Never raises for what it says."""
+    return _examined(text, speaks or language())[1]
+
+
+def load(text: str, speaks: Language | None = None) -> Loaded:
+    """Raises UsageError (code `policy_invalid`) with every problem, line and column first."""
+    spoken = speaks or language()
+    policy, problems = _examined(text, spoken)
+    if problems:
+        raise UsageError(
+            "; ".join(str(p) for p in problems[:5]),
+            code="policy_invalid",
+            hint="`handfast policy check FILE` lists everything that is wrong.",
+            details={"problems": [str(p) for p in problems]},
+        )
+    return Loaded(policy, text, spoken)
+
+
+def _examined(text: str, speaks: Language) -> tuple[Policy, list[Located]]:
+    parsed = parse(text)
+    if parsed.problem is not None:
+        return Policy(), _located(parsed, [parsed.problem])
+    reading = document.read(parsed.data)
+    problems = list(reading.problems)
+    if not problems:
+        problems += _conditions(reading.policy, speaks)
+    if not problems:
+        problems += lint.unreachable(reading.policy, speaks)
+    return reading.policy, _located(parsed, problems)
+
+
+def _conditions(policy: Policy, speaks: Language) -> list[Problem]:
+    found = []
+    for i, gate in enumerate(policy.gates):
+        path = ("gates", i, "when")
+        fault = speaks.check(gate.when)
+        if fault is not None:
+            found.append(
+                Problem(path, f"`{gate.id}`: {fault.message}", "", fault.line, fault.column)
+            )
+        else:
+            found += lint.optional_fields(gate.when, path)
+    return found
+
+
+def _located(parsed: Parsed, problems: Sequence[Problem]) -> list[Located]:
+    placed = [
+        Located(*parsed.place(p), field=shown(p.path), message=p.message, hint=p.hint)
+        for p in problems
+    ]
+    return sorted(placed, key=lambda p: (p.line, p.column))
