@@ -67,6 +67,13 @@ class Room:
         decision = Decision(cast("str", handoff_id), kind, **given)
         return self.engine.handoffs.decide(actor or self.me, decision)
 
+    def another(self, login: str, roles: tuple[str, ...] = ("reviewer",)) -> Actor:
+        """One more signed-in person, invited by me."""
+        people = self.engine.people
+        secret = people.invite_another(self.me, roles)
+        made = people.set_up(secret, NewPerson(login.title(), login, PASSWORD, PIN))
+        return Actor("person", cast("str", made["person_id"]), "browser")
+
     def result(self, key: str, exit_code: int = 0) -> Result:
         return self.engine.actions.record_result(RUNNER, StepResult(self.run_id, key, exit_code))
 

@@ -22,10 +22,10 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import HandoffId, StepId
 from handfast.core.domain.installation import Installation
 from handfast.core.domain.run import OpenStep, Run, check_epoch, check_not_over
-from handfast.core.policy.builtin import judge
 from handfast.engine.gating import Gating, Proposal, Stopped
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.policies import Policies
 
 INSTALLATION_ID = "1"
 MAX_KEY = 200
@@ -56,8 +56,9 @@ class StepResult:
 class Actions:
     """Gate checks and step results of runs. All calls are atomic."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, policies: Policies) -> None:
         self._kernel = kernel
+        self._policies = policies
         self._gating = Gating(kernel)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
@@ -82,7 +83,7 @@ class Actions:
         check_not_over(run)
         if p.epoch is not None:
             check_epoch(run, p.epoch)
-        judgement = self._judge(unit, run, p.facts)
+        judgement = self._judge(unit, run, p)
         step_id = StepId(new_id("st"))
         stopped = self._stopped(unit, run, p, judgement, step_id)
         return self._step(unit, p, judgement, step_id, stopped)
@@ -101,9 +102,11 @@ class Actions:
             return Stopped("observed")
         return self._gating.stopped(unit, run, p, judgement, step_id)
 
-    def _judge(self, unit: Unit, run: Run, facts: Facts) -> Judgement:
-        judged = judge(facts)
+    def _judge(self, unit: Unit, run: Run, p: Proposal) -> Judgement:
         agent = unit.find(Agent, run.agent_id)
+        judged = self._policies.judge(
+            unit, run, p.call, p.facts, executor=p.executor.value, subagent=p.subagent
+        )
         if agent is None or agent.suspended:
             why = "This agent is suspended" if agent else "This agent is not registered"
             rule = MatchedRule("agent-not-active", Verdict.DENY, why, "Ask an operator.")
@@ -166,7 +169,7 @@ class Actions:
             check_not_over(run)
             for r in reads:
                 check_key(r.key)
-                judgement = judge(r.facts)
+                judgement = self._policies.judge(unit, run, r.call, r.facts)
                 verdict = "allow" if judgement.verdict is Verdict.ALLOW else "observed"
                 step = StepJudged(
                     run_id=run.run_id,

@@ -18,6 +18,7 @@ from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.people import People
+from handfast.engine.policies import Policies
 from handfast.engine.reading import reader
 from handfast.engine.reviews import Reviews
 from handfast.engine.runs import Runs
@@ -41,6 +42,7 @@ class Engine:
     people: People
     access: Access
     hooks: Hooks
+    policies: Policies
     heads: Heads
     audit: Audit
     views: Views
@@ -63,20 +65,22 @@ class Engine:
 def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     """Wire the engine and make sure the installation is in its own log."""
     tasks, people = Tasks(kernel), People(kernel)
+    policies = Policies(kernel)
     heads = Heads(kernel.store, key, home / "heads")
     engine = Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
         runs=Runs(kernel),
-        actions=Actions(kernel),
-        handoffs=Handoffs(kernel, reader(home)),
+        actions=Actions(kernel, policies),
+        handoffs=Handoffs(kernel, policies, reader(home)),
         grants=Grants(kernel),
         reviews=Reviews(kernel, tasks),
         agents=Agents(kernel),
         people=people,
         access=Access(kernel),
         hooks=Hooks(kernel),
+        policies=policies,
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks),

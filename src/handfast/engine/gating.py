@@ -177,6 +177,7 @@ class Gating:
                 rules=tuple(r.id for r in judgement.rules),
                 policy_digest=judgement.policy_digest,
                 brief_digest=task.brief_digest if task else "",
+                requirement=judgement.requirement,
             ),
             handoff_id=handoff_id,
         )

@@ -6,7 +6,7 @@ from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import run as runs
-from handfast.core.domain.action import Call, Facts, Verdict
+from handfast.core.domain.action import Call, Judgement, Verdict
 from handfast.core.domain.codec import decode
 from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
 from handfast.core.domain.events import Actor
@@ -16,9 +16,9 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.run import Run
-from handfast.core.policy.builtin import judge
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.policies import Policies
 from handfast.engine.reading import ReadCall
 
 MAX_REASON = 20_000
@@ -40,8 +40,9 @@ class Decision:
 class Handoffs:
     """All calls are atomic. The first decision wins; a later one raises AlreadyDecided."""
 
-    def __init__(self, kernel: Kernel, read_call: ReadCall) -> None:
+    def __init__(self, kernel: Kernel, policies: Policies, read_call: ReadCall) -> None:
         self._kernel = kernel
+        self._policies = policies
         self._read_call = read_call
 
     def decide(self, actor: Actor, d: Decision) -> Result:
@@ -116,15 +117,14 @@ class Handoffs:
         run = unit.get(Run, handoff.run_id)
         arguments = {"command": d.edited.strip()}
         call, facts = self._read_call(original.tool, arguments, run, original.cwd)
-        self._check_edit(original, call, facts)
+        self._check_edit(original, call, self._policies.judge(unit, run, call, facts))
         return call
 
-    def _check_edit(self, original: Call, call: Call, facts: Facts) -> None:
+    def _check_edit(self, original: Call, call: Call, judgement: Judgement) -> None:
         if call.digest == original.digest:
             raise UsageError(
                 "the edited call is the same as the original", hint="Approve it instead."
             )
-        judgement = judge(facts)
         if judgement.verdict is Verdict.DENY:
             why = " ".join(r.why for r in judgement.rules)
             raise UsageError(f"policy denies the edited call: {why}", code="edit_denied")

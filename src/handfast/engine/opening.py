@@ -15,6 +15,7 @@ from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, StepId, TaskId
 from handfast.core.domain.package import Package, missing
+from handfast.core.domain.requirement import Requirement
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Unit
 from handfast.engine.packages import OFFERED, presented_digest
@@ -39,6 +40,7 @@ class Opening:
     policy_digest: str = ""
     brief_digest: str = ""
     about: HandoffId = HandoffId("")
+    requirement: Requirement = Requirement()
 
 
 def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
@@ -55,7 +57,7 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
         package=unit.put(canonical_json(encode(o.package)), "application/json"),
         ask=unit.put(o.package.ask),
         offered=offered,
-        levels_s=(o.within_s,),
+        levels_s=(o.requirement.within_s or o.within_s,),
         run_id=o.run_id,
         task_id=o.task_id,
         step_id=o.step_id,
@@ -65,6 +67,7 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
         policy_digest=o.policy_digest,
         brief_digest=o.brief_digest,
         about=o.about,
+        requirement=o.requirement,
     )
     lacking = missing(o.kind, o.package)
     if lacking:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,19 +14,21 @@ from handfast.core.domain.events_org import (
     AccessRefused,
     CredentialSet,
     PersonAdded,
+    PersonInvited,
     SignedIn,
     SignedOut,
 )
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.installation import Installation
-from handfast.core.domain.person import Person
+from handfast.core.domain.person import ROLES, Person
 from handfast.engine.actions import INSTALLATION_ID
 from handfast.engine.ids import hash_secret, new_id, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.passwords import hash_password, matches, never
 from handfast.storage.api import Credential, Query
 
-SETUP_ID = "setup"
+SETUP_ID, INVITE = "setup", "invite:"
+FIRST_ROLES = ("reviewer", "operator", "admin", "auditor")
 SETUP_TTL = timedelta(hours=24)
 MIN_PASSWORD, MIN_PIN = 10, 6
 TRIES, LOCKED_FOR = 5, timedelta(minutes=15)
@@ -75,32 +78,75 @@ class People:
         self._kernel.run(SYSTEM, work)
         return secret
 
-    def check_invitation(self, secret: str) -> None:
-        """Raises NotPermitted for a link that is wrong, used or too old."""
-        found = self._kernel.store.credential(SETUP_ID)
-        valid = (
-            found is not None
-            and not found.revoked
-            and found.expires_at is not None
-            and found.expires_at > self._kernel.clock.now()
-            and hmac.compare_digest(found.secret, hash_secret(secret))
+    def invite_another(self, actor: Actor, roles: Sequence[str]) -> str:
+        """The secret of a one-time link for one more person, valid for 24 hours.
+
+        Raises NotPermitted for all but a signed-in admin, UsageError for an unknown role.
+        """
+        unknown = sorted(set(roles) - set(ROLES))
+        if unknown or not roles:
+            raise UsageError(
+                f"`roles` has {', '.join(unknown) or 'no entry'}", hint=f"Of: {', '.join(ROLES)}."
+            )
+        secret = new_secret()
+
+        def work(unit: Unit) -> Result:
+            if actor.type != "person" or actor.auth not in ("browser", "pin"):
+                raise NotPermitted("only a signed-in admin can invite people")
+            if "admin" not in unit.get(Person, actor.id).roles:
+                raise NotPermitted(
+                    "your roles do not include inviting people", hint="Ask an admin."
+                )
+            invited = PersonInvited(PersonId(actor.id), tuple(sorted(set(roles))))
+            unit.record(Installation, INSTALLATION_ID, [invited])
+            unit.put_credential(
+                Credential(
+                    _invitation_id(secret),
+                    "invite",
+                    actor.id,
+                    hash_secret(secret),
+                    invited.roles,
+                    unit.now + SETUP_TTL,
+                )
+            )
+            return {}
+
+        self._kernel.run(actor, work)
+        return secret
+
+    def check_invitation(self, secret: str) -> Credential:
+        """What the link permits. Raises NotPermitted for a link that is wrong, used or too old."""
+        found = self._kernel.store.credential(
+            SETUP_ID if not self.any() else _invitation_id(secret)
         )
-        if not valid or self.any():
+        if (
+            found is None
+            or found.revoked
+            or found.expires_at is None
+            or found.expires_at <= self._kernel.clock.now()
+            or not hmac.compare_digest(found.secret, hash_secret(secret))
+        ):
             raise NotPermitted(
                 "this set-up link is not valid any more",
-                hint="Restart `handfast serve`: it prints a new link while nobody is set up.",
+                hint="Ask an admin for a new invitation; while nobody is set up, restart `handfast serve`.",
             )
+        return found
 
     def set_up(self, secret: str, new: NewPerson) -> Result:
-        """The first person, with all roles. Uses up the link."""
-        self.check_invitation(secret)
+        """A person with the roles of the link; the first one has all. Uses up the link.
+
+        Raises NotPermitted for the link, UsageError naming the field, also for a login that is taken.
+        """
+        invitation = self.check_invitation(secret)
         check_new(new)
         login_digest = digest_login(new.login)
+        if self._by_login(login_digest):
+            raise UsageError(f"the `login` `{new.login}` is taken", hint="Choose another.")
         password, pin = hash_password(new.password), hash_password(new.pin)
 
         def work(unit: Unit) -> Result:
             person_id = PersonId(new_id("pe"))
-            roles = ("reviewer", "operator", "admin", "auditor")
+            roles = FIRST_ROLES if invitation.id == SETUP_ID else invitation.scopes
             unit.record(
                 Person,
                 person_id,
@@ -114,7 +160,9 @@ class People:
                 Credential(f"password:{person_id}", "password", person_id, password)
             )
             unit.put_credential(Credential(f"pin:{person_id}", "pin", person_id, pin))
-            unit.put_credential(Credential(SETUP_ID, "setup", "", "used", (), None, revoked=True))
+            unit.put_credential(
+                Credential(invitation.id, invitation.kind, "", "used", (), None, revoked=True)
+            )
             return {"person_id": person_id}
 
         actor = Actor("person", "", "setup-link")
@@ -243,6 +291,10 @@ def digest_login(login: str) -> str:
     return hashlib.sha256(
         b"login:" + login.strip().lower().encode(errors="surrogatepass")
     ).hexdigest()
+
+
+def _invitation_id(secret: str) -> str:
+    return INVITE + hash_secret("id:" + secret)[:24]
 
 
 def session_of(secret: str) -> str:

@@ -10,20 +10,24 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from handfast.core.domain import publication
-from handfast.core.domain.action import Facts, Judgement
+from handfast.core.domain.action import Call, Facts, Judgement
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import IntegrityError, NotPermitted, UsageError
 from handfast.core.domain.events import Actor
+from handfast.core.domain.events_policy import PolicyProposed
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.publication import ORGANISATION, PolicyText, Publication
+from handfast.core.domain.run import Run
 from handfast.core.policy.judging import Rulebook, digest_of, judge
 from handfast.core.policy.subject import Subject
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.projections import KINDS, load
+from handfast.engine.subjects import subject_of
 from handfast.storage.api import Query
 
 PUBLISHERS = frozenset({"operator", "admin"})
+MAX_REASON = 2_000
 _KEPT = 64
 
 
@@ -59,6 +63,21 @@ class Policies:
         found = [unit.find(Publication, policy_id(scope)) for scope in scopes]
         return InForce(tuple(self._book(p.in_force) for p in found if p and p.in_force))
 
+    def judge(
+        self,
+        unit: Unit,
+        run: Run,
+        call: Call,
+        facts: Facts,
+        *,
+        executor: str = "",
+        subagent: str = "",
+    ) -> Judgement:
+        """The verdict of all that is in force for this run's repository. Raises as `in_force` does."""
+        policy = self.in_force(unit, run.repository)
+        subject = subject_of(unit, run, call, facts, executor=executor, subagent=subagent)
+        return policy.judge(facts, subject)
+
     def propose(self, actor: Actor, scope: str, text: str, reason: str = "") -> Result:
         """Propose a policy for `organisation` or a repository. In force at once where the author is the
         only one who may publish; otherwise another person approves it. Result: scope, digest, status.
@@ -77,8 +96,10 @@ class Policies:
         def work(unit: Unit) -> Result:
             person_id = publisher(unit, actor)
             state = unit.find(Publication, policy_id(scope))
+            why = unit.put(reason.strip()[:MAX_REASON]) if reason.strip() else None
             body = unit.put(text, "application/yaml")
-            events = publication.propose(state, scope, book.digest, body, person_id)
+            proposed = PolicyProposed(scope, book.digest, body, person_id, why)
+            events = publication.propose(state, proposed)
             after = unit.record(Publication, policy_id(scope), events)
             if self._only_publisher(unit, person_id):
                 published = publication.publish(after, book.digest, person_id, only_one=True)
@@ -107,7 +128,7 @@ class Policies:
         def work(unit: Unit) -> Result:
             person_id = publisher(unit, actor)
             state = unit.get(Publication, policy_id(scope))
-            body = unit.put(reason.strip()[:2000]) if reason.strip() else None
+            body = unit.put(reason.strip()[:MAX_REASON]) if reason.strip() else None
             events = publication.decline(state, digest, person_id, body)
             unit.record(Publication, policy_id(scope), events)
             return {"scope": scope, "digest": digest, "status": "declined"}

@@ -68,6 +68,7 @@ InstallationEvent: TypeAlias = (
     | o.HookPaused
     | o.HookResumed
     | o.AccessRefused
+    | o.PersonInvited
     | o.BodyErased
     | o.TreeHeadPublished
     | o.BundleExported
@@ -115,6 +116,7 @@ WIRE: dict[str, type[Event]] = {
     "agent.suspended": o.AgentSuspended,
     "agent.reinstated": o.AgentReinstated,
     "person.added": o.PersonAdded,
+    "person.invited": o.PersonInvited,
     "person.credential_set": o.CredentialSet,
     "person.signed_in": o.SignedIn,
     "person.signed_out": o.SignedOut,

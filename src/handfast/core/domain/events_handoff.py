@@ -15,6 +15,7 @@ from handfast.core.domain.ids import (
     StepId,
     TaskId,
 )
+from handfast.core.domain.requirement import Requirement
 
 
 class HandoffKind(StrEnum):
@@ -75,6 +76,7 @@ class HandoffRequested:
     policy_digest: str = ""
     brief_digest: str = ""
     about: HandoffId = HandoffId("")
+    requirement: Requirement = Requirement()
 
 
 @dataclass(frozen=True, slots=True)

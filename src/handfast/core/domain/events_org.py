@@ -51,6 +51,14 @@ class PersonAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonInvited:
+    """A one-time link for one more person was made. The link itself is nowhere in the log."""
+
+    inviter: PersonId
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialSet:
     person_id: PersonId
     credential: str

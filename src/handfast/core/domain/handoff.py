@@ -32,6 +32,7 @@ from handfast.core.domain.ids import (
     StepId,
     TaskId,
 )
+from handfast.core.domain.requirement import Requirement
 
 
 class Status(StrEnum):
@@ -122,6 +123,7 @@ class Handoff:
     policy_digest: str = ""
     brief_digest: str = ""
     about: HandoffId = HandoffId("")
+    requirement: Requirement = Requirement()
     level: int = 0
     due_at: datetime | None = None
     holder: PersonId = PersonId("")
@@ -237,6 +239,7 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         policy_digest=event.policy_digest,
         brief_digest=event.brief_digest,
         about=event.about,
+        requirement=event.requirement,
     )
 
 

@@ -44,6 +44,7 @@ def evolve(state: Installation | None, event: InstallationEvent, at: datetime) -
             | e.BodyErased()
             | e.TreeHeadPublished()
             | e.BundleExported()
+            | e.PersonInvited()
         ):
             return state
         case _:

@@ -54,15 +54,18 @@ def evolve(state: Publication | None, event: PolicyEvent, at: datetime) -> Publi
             assert_never(event)
 
 
-def propose(
-    state: Publication | None, scope: str, digest: str, text: BodyRef, author: PersonId
-) -> list[PolicyEvent]:
+def propose(state: Publication | None, proposed: e.PolicyProposed) -> list[PolicyEvent]:
     """A newer proposal replaces one that waits. Raises InvalidTransition for what is in force already."""
-    if state is not None and state.in_force is not None and state.in_force.digest == digest:
+    if (
+        state is not None
+        and state.in_force is not None
+        and state.in_force.digest == proposed.digest
+    ):
         raise InvalidTransition(
-            f"this policy is in force already for `{scope}`", hint="Nothing needs publishing."
+            f"this policy is in force already for `{proposed.scope}`",
+            hint="Nothing needs publishing.",
         )
-    return [e.PolicyProposed(scope, digest, text, author)]
+    return [proposed]
 
 
 def publish(

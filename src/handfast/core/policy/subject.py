@@ -70,7 +70,6 @@ class RunFacts:
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
     id: str = ""
-    risk: str = ""
     target_branch: str = ""
 
 
