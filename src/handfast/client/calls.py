@@ -4,15 +4,12 @@ A command that must not happen twice carries an idempotency key, drawn here: sen
 repeats nothing. Build a new Request for a new command.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from handfast.client.request import (
-    Answer,
     Json,
     Request,
-    T,
     new_key,
     read_bytes,
     read_items,
@@ -20,30 +17,13 @@ from handfast.client.request import (
     read_object,
     read_optional,
 )
+from handfast.client.request import get as _get
+from handfast.client.request import path_part as _id
+from handfast.client.request import post as _post
 from handfast.core.domain.action import Call, Facts
 from handfast.core.domain.codec import encode
 
 LONG_POLL_MARGIN_S = 10.0
-
-
-def _get(
-    path: str, read: Callable[[Answer], T], query: Mapping[str, object] | None = None
-) -> Request[T]:
-    given = {k: str(v) for k, v in (query or {}).items() if v not in ("", None)}
-    return Request("GET", path, read, query=given)
-
-
-def _post(path: str, body: Mapping[str, object], key: str = "") -> Request[Json]:
-    return Request("POST", path, read_object, body=_given(body), key=key)
-
-
-def _given(fields: Mapping[str, object]) -> Json:
-    """Without the fields that were left out."""
-    return {k: v for k, v in fields.items() if v is not None}
-
-
-def _id(item_id: str) -> str:
-    return quote(item_id, safe="")
 
 
 # -- server

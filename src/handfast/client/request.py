@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from handfast.client.problems import error_of
 from handfast.core.domain.errors import AdapterError
@@ -113,3 +114,23 @@ def check(answer: Answer) -> None:
     """Raises the error that the answer stands for."""
     if not 200 <= answer.status < 300:
         raise error_of(answer.status, answer.body)
+
+
+def get(
+    path: str, read: Callable[[Answer], T], query: Mapping[str, object] | None = None
+) -> Request[T]:
+    asked = {k: str(v) for k, v in (query or {}).items() if v not in ("", None)}
+    return Request("GET", path, read, query=asked)
+
+
+def post(path: str, body: Mapping[str, object], key: str = "") -> Request[Json]:
+    return Request("POST", path, read_object, body=given(body), key=key)
+
+
+def given(fields: Mapping[str, object]) -> Json:
+    """Without the fields that were left out."""
+    return {k: v for k, v in fields.items() if v is not None}
+
+
+def path_part(item_id: str) -> str:
+    return quote(item_id, safe="")

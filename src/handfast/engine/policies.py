@@ -13,7 +13,7 @@ from handfast.core.domain import publication
 from handfast.core.domain.action import Call, Facts, Judgement
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import IntegrityError, NotPermitted, UsageError
-from handfast.core.domain.events import Actor
+from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_policy import PolicyProposed
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
@@ -59,8 +59,7 @@ class Policies:
         Raises IntegrityError when a published text is erased or no longer reads: the call is then not
         judged, so it does not run.
         """
-        scopes = [ORGANISATION, *([repository] if repository else [])]
-        found = [unit.find(Publication, policy_id(scope)) for scope in scopes]
+        found = [unit.find(Publication, policy_id(scope)) for scope in _scopes(repository)]
         return InForce(tuple(self._book(p.in_force) for p in found if p and p.in_force))
 
     def judge(
@@ -150,7 +149,24 @@ class Policies:
         if not isinstance(state, Publication):
             return ""
         wanted = state.proposed if proposed else state.in_force
-        return self._kernel.vault.open(wanted.text.body_id).text if wanted else ""
+        return self._opened(wanted) if wanted else ""
+
+    def _opened(self, found: PolicyText) -> str:
+        return self._kernel.vault.open(found.text.body_id).text
+
+    def texts_in_force(self, repository: str) -> Result:
+        """digest, and books (scope, digest, text): what a runner needs to judge reads by itself."""
+
+        def work(unit: Unit) -> Result:
+            policy = self.in_force(unit, repository)
+            books = [
+                {"scope": scope, "digest": p.in_force.digest, "text": self._opened(p.in_force)}
+                for scope in _scopes(repository)
+                if (p := unit.find(Publication, policy_id(scope))) and p.in_force
+            ]
+            return {"digest": policy.digest, "books": books}
+
+        return self._kernel.run(SYSTEM, work)
 
     def _book(self, text: PolicyText) -> Rulebook:
         with self._lock:
@@ -193,6 +209,10 @@ def policy_id(scope: str) -> str:
     if scope == ORGANISATION:
         return ORGANISATION
     return "repository-" + hashlib.sha256(scope.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _scopes(repository: str) -> list[str]:
+    return [ORGANISATION, *([repository] if repository else [])]
 
 
 def check_scope(scope: str) -> None:
