@@ -12,6 +12,7 @@ from handfast.observe.commands import Simple
 from handfast.observe.findings import Findings
 from handfast.observe.operands import file_operand, tree_operand
 from handfast.observe.places import Place, Places
+from handfast.observe.textonly import Deletion, Session, loss, overwrites
 from handfast.observe.words import BENEATH, Word, glob_pattern
 
 MAX_DEPTH = 6
@@ -49,6 +50,12 @@ class Case:
     downloads: bool = False
     scripts: set[str] = field(default_factory=set)
     questions: int = 0
+    session: Session | None = None
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether files and git may be asked; else the text alone counts."""
+        return self.places.scope.on_disk
 
     # -- nested commands
 
@@ -121,6 +128,15 @@ class Case:
             found.hazard("fs.write-scratch", f"{verb} {shown} in the temporary folder")
         else:
             found.headline(f"{verb} {shown}")
+            if not self.on_disk:
+                self._text_write(path, shown, verb)
+
+    def _text_write(self, path: str, shown: str, verb: str) -> None:
+        real = self.places.real(path)
+        if verb == "writes" and overwrites(real, self.session):
+            self.findings.hazard("fs.delete", f"overwrites {shown}, which git seldom keeps")
+        if self.session is not None:
+            self.session.wrote(real, self.places.worktree)
 
     def _git_write(self, shown: str, verb: str) -> None:
         inner = shown.partition(".git/")[2]
@@ -131,8 +147,7 @@ class Case:
 
     def deletes(self, words: list[Word], cwds: tuple[str, ...], *, recursive: bool) -> None:
         self.findings.at_least(Effect.WRITE)
-        inside: list[str] = []
-        patterns: dict[str, str] = {}
+        inside: list[Deletion] = []
         for word in words:
             paths = self.places.expand(word, cwds)
             if paths is None:
@@ -144,10 +159,12 @@ class Case:
             for path in paths:
                 pattern = glob_pattern(word.raw.partition(BENEATH)[2])
                 if self._place_delete(path, recursive=recursive and not pattern):
-                    inside.append(path)
-                    patterns[path] = pattern
-        if inside:
-            self._delete_inside(inside, patterns)
+                    many = not word.fixed
+                    inside.append(Deletion(path, recursive, many, pattern))
+        if inside and self.on_disk:
+            self._delete_inside(inside)
+        elif inside:
+            self._delete_unseen(inside)
 
     def _place_delete(self, path: str, *, recursive: bool) -> bool:
         """Judges one deleted path; answers whether git must be asked about it."""
@@ -175,18 +192,26 @@ class Case:
             )
         return self.questions <= MAX_QUESTIONS
 
-    def _delete_inside(self, paths: list[str], patterns: dict[str, str]) -> None:
+    def _delete_unseen(self, deletions: list[Deletion]) -> None:
+        """Nobody can say what is there: the text decides."""
+        for each in deletions:
+            shown = self.places.shown(each.path)
+            reason = loss(each, self.session, shown)
+            if reason:
+                self.findings.hazard("fs.delete", f"{reason}: only the worktree knows what is lost")
+            else:
+                self.findings.headline(f"deletes {shown}")
+                self.findings.detail(f"deletes {shown}, by its name")
+
+    def _delete_inside(self, deletions: list[Deletion]) -> None:
         if not self.may_ask_git():
             return
+        patterns = {each.path: each.pattern for each in deletions}
         try:
             lost: list[str] = []
-            for path in dict.fromkeys(paths):
+            for path, pattern in patterns.items():
                 files = git.tracked(self.places.scope.worktree, [path])
-                lost += [
-                    name
-                    for name in files
-                    if _matches(name, self.places.shown(path), patterns[path])
-                ]
+                lost += [name for name in files if _matches(name, self.places.shown(path), pattern)]
             changed = git.uncommitted(self.places.scope.worktree, lost[:200]) if lost else ()
         except AdapterError as error:
             self.findings.opaque(
@@ -195,7 +220,7 @@ class Case:
             return
         if not lost:
             self.findings.headline("deletes untracked files inside the worktree")
-            for path in paths:
+            for path in patterns:
                 self.findings.detail(f"deletes {self.places.shown(path)}, which git does not track")
             return
         undo = "no undo for uncommitted changes" if changed else "still in the last commit"
@@ -212,10 +237,12 @@ class Case:
 
     def depends_on_file(self, path: str) -> None:
         real = self.places.real(path)
-        if real not in self.written:
+        if self.on_disk and real not in self.written:
             self.findings.operand(file_operand(self.places.shown(path), self.places.scope))
 
     def depends_on_tree(self) -> None:
+        if not self.on_disk:
+            return
         operand = tree_operand("tree:.", self.places.scope)
         if operand is None:
             self.findings.opaque(

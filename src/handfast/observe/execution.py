@@ -188,7 +188,7 @@ def _script_file(path: str, simple: Simple, case: Case, *, shell_like: bool) -> 
     if real in case.written:
         _fresh_script(real, shown, simple, case, shell_like=shell_like)
         return
-    if not Path(real).is_file():
+    if not case.on_disk or not Path(real).is_file():
         if case.downloads:
             case.findings.hazard(
                 "exec.remote", f"runs {shown}, which the same command may have downloaded"

@@ -27,7 +27,7 @@ def redirections(simple: Simple, case: Case) -> None:
         elif target.text.startswith(("/dev/tcp/", "/dev/udp/")):
             _socket(target, case)
         else:
-            case.writes(target, simple.cwds)
+            case.writes(target, simple.cwds, "adds to" if ">>" in redirect.operator else "writes")
             _remember(simple, target, case)
 
 
@@ -116,8 +116,10 @@ def _moved_away(sources: list[Word], targets: list[Word], call: Invocation, case
 
 
 def write_operands(call: Invocation, case: Case) -> None:
-    for word in parse(call.args, _VALUES.get(call.name, ""), _LONG).operands:
-        case.writes(word, call.simple.cwds)
+    parsed = parse(call.args, _VALUES.get(call.name, ""), _LONG)
+    keeps = call.name in {"touch", "mkdir", "mkfifo"} or parsed.has("-a", "--append")
+    for word in parsed.operands:
+        case.writes(word, call.simple.cwds, "makes" if keeps else "writes")
 
 
 def write_after_first(call: Invocation, case: Case) -> None:

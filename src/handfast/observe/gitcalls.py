@@ -157,9 +157,8 @@ def _alias(meaning: str, args: list[Word], call: Invocation, case: Case) -> None
 
 def _unknown(name: str, args: list[Word], call: Invocation, case: Case) -> None:
     """An alias of the repository, or a program `git-NAME` somewhere on the path."""
-    meaning = (
-        git.alias(Path(case.places.worktree), name) if re.fullmatch(r"[\w.-]+", name) else None
-    )
+    known = case.on_disk and re.fullmatch(r"[\w.-]+", name)
+    meaning = git.alias(Path(case.places.worktree), name) if known else None
     if meaning:
         _alias(meaning, args, call, case)
     else:

@@ -1,5 +1,6 @@
 """Git sub-commands by which work can be lost: resets, restores, deletions, rewritten history."""
 
+import re
 from pathlib import Path
 
 from handfast.core.domain.action import Effect
@@ -26,6 +27,8 @@ def _lost(paths: list[Word] | None, use: GitUse) -> tuple[str, ...]:
                 use.found.hazard(
                     "control-plane", f"restores {use.case.places.shown(path)} from git"
                 )
+    if not use.case.on_disk:
+        return _unseen(wanted, use) if paths is not None else ("the worktree",)
     if not use.case.may_ask_git():
         return ()
     if paths is None:
@@ -38,6 +41,13 @@ def _lost(paths: list[Word] | None, use: GitUse) -> tuple[str, ...]:
             "git-unavailable", f"discards changes, and git cannot say which: {error.message}"
         )
         return ()
+
+
+def _unseen(paths: list[str], use: GitUse) -> tuple[str, ...]:
+    """Where only the text is known: everything but what earlier commands of the run itself changed."""
+    session = use.case.session
+    own = session.edited if session is not None else set()
+    return tuple(use.case.places.shown(path) for path in paths if path not in own)
 
 
 def _discards(what: str, paths: list[Word] | None, use: GitUse) -> None:
@@ -82,12 +92,31 @@ def checkout(use: GitUse) -> None:
         _discards("restores files from git", paths, use)
 
 
+_FILE_LIKE = re.compile(r"(?!\.\.?/?$)[\w./+-]*\.[A-Za-z]\w{0,4}")
+_PATHS_LIKE = re.compile(r"\.\.?(/|$)|.*/$|.*[*?\[]|:|/|~")
+
+
+def _paths_by_text(operands: list[Word]) -> list[Word]:
+    """Operands of `git checkout` without `--`, where nobody can say which are branches.
+
+    Files named one by one pass, as their deletion does; a tree, a pattern, or anything taken from another
+    commit counts as restored.
+    """
+    if all(word.fixed and _FILE_LIKE.fullmatch(word.text) for word in operands):
+        return []
+    if operands and _PATHS_LIKE.match(operands[0].text):
+        return operands
+    return operands[1:]
+
+
 def _paths_of(use: GitUse) -> list[Word]:
     """Which operands of `git checkout` are paths: those after `--`, else those that are no commit."""
     texts = use.call.texts
     if "--" in texts:
         return use.call.args[texts.index("--") + 1 :]
     operands = use.parsed.operands
+    if not use.case.on_disk:
+        return _paths_by_text(operands)
     if (
         operands
         and operands[0].fixed
@@ -111,6 +140,8 @@ def clean(use: GitUse) -> None:
         return
     use.found.at_least(Effect.WRITE)
     use.found.headline("deletes untracked files inside the worktree")
+    if not use.case.on_disk:
+        use.found.hazard("fs.delete", "deletes every untracked file: no undo")
     if use.parsed.has("-x", "") or use.parsed.has("-X", ""):
         use.found.hazard(
             "git.history-rewrite", "deletes ignored files too: local settings and data, no undo"

@@ -55,7 +55,7 @@ def _named(spec: str) -> str:
 def _default(case: Case, *, every: bool) -> str:
     if every:
         return "every branch or tag"
-    name = git.branch(Path(case.places.worktree))
+    name = case.on_disk and git.branch(Path(case.places.worktree))
     return f"branch {name}" if name else "the current branch"
 
 
@@ -70,12 +70,16 @@ def _depends(specs: list[str], case: Case, *, every: bool) -> None:
 
 
 def depends_on_ref(ref: str, case: Case) -> None:
+    if not case.on_disk:
+        return
     commit = git.resolve(Path(case.places.worktree), ref)
     case.findings.detail(f"{ref} is commit {commit}" if commit else f"{ref} is no commit here")
     _operand(f"git:{ref}", case)
 
 
 def _operand(path: str, case: Case) -> None:
+    if not case.on_disk:
+        return
     try:
         case.depends_on(ref_operand(path, case.places.scope))
     except AdapterError as error:

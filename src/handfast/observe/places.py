@@ -3,12 +3,14 @@
 import glob
 import os
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from handfast.observe.scope import Scope, default_data_folder
+from handfast.observe.scope import Scope
+from handfast.observe.textonly import likely_matches
 from handfast.observe.words import (
     BENEATH,
     BRACKET,
@@ -59,6 +61,9 @@ _SECRET = re.compile(
 _HOME_SECRET = re.compile(r"/\.npmrc$|\.(pem|p12|pfx|jks|keystore)$|/[^/]*private[^/]*\.key$")
 
 
+_SOME_HOME = re.compile(r"/(root|(home|Users)(/[^/]+)?)/?\Z")
+
+
 @lru_cache(maxsize=4096)
 def _real(path: str) -> str:
     return os.path.realpath(path)
@@ -70,11 +75,12 @@ class Places:
     def __init__(self, scope: Scope) -> None:
         _real.cache_clear()
         self.scope = scope
+        self.real: Callable[[str], str] = _real if scope.on_disk else os.path.normpath
         self.home = str(scope.home_folder)
-        self.worktree = _real(str(scope.worktree))
-        self._control = [_real(str(p)) for p in scope.control_paths]
-        self._data = _real(str(default_data_folder(scope.home_folder)))
-        self._scratch = [_real(str(p)) for p in scope.scratch]
+        self.worktree = self.real(str(scope.worktree))
+        self._control = [self.real(str(p)) for p in scope.control_paths]
+        self._data = self.real(str(scope.data_folder))
+        self._scratch = [self.real(str(p)) for p in scope.scratch]
 
     def expand(self, word: Word, cwds: tuple[str, ...]) -> list[str] | None:
         """Absolute paths a word may name, links unresolved. None when that cannot be told.
@@ -108,18 +114,18 @@ class Places:
                     else f"{glob.escape(base)}/{glob_pattern(raw)}"
                 )
                 found += self._globbed(pattern) or [Word(joined).text]
+                if not self.scope.on_disk:
+                    found.append(Word(joined).text)
         return found
 
-    @staticmethod
-    def _globbed(pattern: str) -> list[str]:
+    def _globbed(self, pattern: str) -> list[str]:
+        if not self.scope.on_disk:
+            return likely_matches(pattern, self.home, self.worktree)
         return list(islice(glob.iglob(pattern, include_hidden=False), _MAX_GLOBBED))  # noqa: PTH207
-
-    def real(self, path: str) -> str:
-        return _real(path)
 
     def place(self, path: str) -> Place:
         """Whose ground `path` is on. Both the path as typed and what it resolves to count."""
-        real = _real(path)
+        real = self.real(path)
         typed = os.path.normpath(path)
         if _NOWHERE.match(path) or _NOWHERE.match(real):
             return Place.NOWHERE
@@ -138,7 +144,8 @@ class Places:
             return Place.SCRATCH
         for folder in self._scratch:
             if real != folder and _within(real, folder):
-                return Place.OUTSIDE if _in_repository(real, folder) else Place.SCRATCH
+                foreign = self.scope.on_disk and _in_repository(real, folder)
+                return Place.OUTSIDE if foreign else Place.SCRATCH
         return Place.OUTSIDE
 
     def _is_control(self, path: str) -> bool:
@@ -161,7 +168,7 @@ class Places:
 
     def is_ours(self, path: str) -> bool:
         """Whether even reading `path` is tampering: our data folder and keys, but not settings files."""
-        real = _real(path)
+        real = self.real(path)
         if self._in_data(real):
             return True
         return any(self._owns(c, real) for c in self._control) and not (
@@ -170,19 +177,21 @@ class Places:
 
     def holds_control(self, path: str) -> bool:
         """Whether `path` is a folder above something of the control plane: deleting it deletes that too."""
-        real = _real(path)
+        real = self.real(path)
         return any(_within(each, real) and each != real for each in [*self._control, self._data])
 
     def holds_secrets(self, path: str) -> bool:
         """Whether `path` is the home folder or a folder above it."""
-        return _within(_real(self.home), _real(path))
+        if not self.scope.on_disk and _SOME_HOME.match(path):
+            return True
+        return _within(self.real(self.home), self.real(path))
 
     def holds_git(self, path: str) -> bool:
         """Whether `path` is the worktree itself, whose `.git` goes with it."""
-        return _real(path) == self.worktree
+        return self.real(path) == self.worktree
 
     def is_secret(self, path: str) -> bool:
-        for each in (os.path.normpath(path), _real(path)):
+        for each in (os.path.normpath(path), self.real(path)):
             if _SECRET.search(each):
                 return True
             if _HOME_SECRET.search(each) and not _within(each, self.worktree):
@@ -191,7 +200,7 @@ class Places:
 
     def shown(self, path: str) -> str:
         """Relative inside the worktree, else absolute."""
-        real = _real(path)
+        real = self.real(path)
         if real == self.worktree:
             return "."
         if real.startswith(self.worktree + "/"):

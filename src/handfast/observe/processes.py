@@ -30,7 +30,7 @@ def kill(call: Invocation, case: Case) -> None:
         if text == LAST_JOB or text.startswith("%"):
             continue
         if re.fullmatch(r"\d+", text) and int(text) > 1:
-            if _is_ours(text):
+            if case.on_disk and _is_ours(text):
                 case.findings.hazard(
                     "control-plane", f"ends process {text}, which belongs to Handfast"
                 )

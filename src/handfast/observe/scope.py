@@ -21,6 +21,7 @@ class Scope:
 
     `scratch` folders may be written freely (`fs.write-scratch`), except inside another git repository.
     The default data folder is always a control path. `home` is the agent's home folder.
+    Without `on_disk` the text alone counts: neither files, nor git, nor settings of this machine are asked.
     """
 
     worktree: Path
@@ -29,10 +30,17 @@ class Scope:
     protected_ports: tuple[int, ...] = (8480, 8484)
     scratch: tuple[Path, ...] = tuple(Path(each) for each in _SCRATCH)
     home: Path = Path("~")
+    on_disk: bool = True
 
     @property
     def home_folder(self) -> Path:
         return self.home.expanduser()
+
+    @property
+    def data_folder(self) -> Path:
+        if self.on_disk:
+            return default_data_folder(self.home_folder)
+        return self.home / ".local" / "share" / "handfast"
 
     def at(self, cwd: str) -> "Scope":
         """The same ground seen from another folder, given as `Call.cwd` writes it."""

@@ -30,6 +30,7 @@ from handfast.observe.outputs import known_output
 from handfast.observe.places import Places
 from handfast.observe.scope import Scope
 from handfast.observe.syntax import Reader
+from handfast.observe.textonly import Session
 from handfast.observe.variables import Variables
 from handfast.observe.words import BENEATH, DYNAMIC, MARKS, Word
 
@@ -51,10 +52,11 @@ HANDLERS = {
 }
 
 
-def shell_facts(command: str, scope: Scope) -> Facts:
+def shell_facts(command: str, scope: Scope, session: Session | None = None) -> Facts:
     """Facts about one command as bash would run it in `scope.cwd`.
 
-    Reads the file system and may ask git. Never raises for what the command says: what cannot be read
+    Reads the file system and may ask git, unless `scope` says that the text alone counts; then `session`
+    may hold what earlier commands of the same run made, and is told what this one makes. Never raises for what the command says: what cannot be read
     makes it opaque.
     """
     findings = Findings()
@@ -67,7 +69,9 @@ def shell_facts(command: str, scope: Scope) -> Facts:
         findings.at_least(Effect.EXEC)
         findings.opaque("control-characters", "holds control characters")
         return findings.facts()
-    case = Case(Places(scope), findings, run_text, run_simple)
+    case = Case(Places(scope), findings, run_text, run_simple, session=session)
+    if session is not None:
+        session.begin(command)
     run_text(case, command, (str(scope.cwd),))
     return findings.facts()
 
@@ -81,7 +85,7 @@ def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
     worktree = case.places.worktree
     reader = Reader(
         command,
-        Variables(cwds, case.places.home),
+        Variables(cwds, case.places.home, on_disk=case.on_disk),
         lambda commands: known_output(commands, worktree),
     )
     try:

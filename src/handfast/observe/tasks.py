@@ -64,7 +64,7 @@ def _definition(
         case.depends_on_file(path) if name == names[-1] else None
         if call.name in {"make", "gmake"}:
             wanted = [target for target in targets if "=" not in target]
-            recipe = recipes.make_recipe(real, wanted)
+            recipe = recipes.make_recipe(real, wanted) if case.on_disk else None
             if recipe:
                 case.depends_on_file(path)
                 nested_text(recipe, " ".join([name, *wanted]), (folder,), case)
@@ -102,7 +102,7 @@ def _package_script(folder: str, name: str, call: Invocation, case: Case) -> Non
     if named:
         case.findings.hazard(named, f"`{call.shown}` by its name does this")
     case.depends_on_file(f"{folder}/package.json")
-    text = recipes.package_script(folder, name)
+    text = recipes.package_script(folder, name) if case.on_disk else None
     if text:
         case.findings.detail(f"runs package script {name}: {text}")
         nested_text(text, f"package script {name}", (re.sub(r"/\.$", "", folder),), case)

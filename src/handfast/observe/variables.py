@@ -29,7 +29,8 @@ _MAX_FOLDERS = 6
 class Variables:
     """Mutable state of one reading. `cwds` is empty when the folder is unknown."""
 
-    def __init__(self, cwds: tuple[str, ...], home: str) -> None:
+    def __init__(self, cwds: tuple[str, ...], home: str, *, on_disk: bool = True) -> None:
+        self._on_disk = on_disk
         self.cwds = cwds
         self.home = home
         self._bound: dict[str, tuple[str, ...]] = {}
@@ -134,6 +135,6 @@ class Variables:
                 return
             text = self._settled(target.raw)
             found += [os.path.normpath(os.path.join(cwd, text)) for cwd in self.cwds]  # noqa: PTH118
-        missing = not all(os.path.isdir(each) for each in found)  # noqa: PTH112
+        missing = not (self._on_disk and all(os.path.isdir(each) for each in found))  # noqa: PTH112
         old = self.cwds
         self._set_cwds(tuple(dict.fromkeys(found)), old if missing else tuple(found))

@@ -110,6 +110,14 @@ RULES: tuple[Rule, ...] = (
         "Delete only files you created, or say why these must go.",
     ),
     Rule(
+        "delete",
+        ("fs.delete",),
+        Verdict.GATE,
+        Risk.MEDIUM,
+        "It deletes or overwrites files, and without the worktree nobody can tell what is lost.",
+        "Name the files one by one, or delete only what the same run made.",
+    ),
+    Rule(
         "outside",
         ("fs.write-outside",),
         Verdict.GATE,
@@ -180,6 +188,7 @@ _VERDICTS = tuple(Verdict)
 _RISKS = tuple(Risk)
 _BY_HAZARD = {hazard: rule for rule in RULES for hazard in rule.hazards}
 HAZARDS = frozenset(_BY_HAZARD)
+ALLOWED = frozenset(h for h, rule in _BY_HAZARD.items() if rule.verdict is Verdict.ALLOW)
 
 
 def _table() -> list[JSON]:
