@@ -108,7 +108,7 @@ _HEAVY = (
     "publish",
     "sql.destructive",
 )
-_LIGHT = ("fs.write-scratch", "git.push")
+_LIGHT = ("sql.write", "fs.write-scratch", "git.push")
 
 
 def _weight(hazard: str) -> int:
