@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import engine as in_process
 from bench.floor import Floor, fsync_ms
 from bench.http import gate_checks_over_http
+from bench.policy import judging, simulation
 
 
 def main() -> None:
@@ -54,6 +55,10 @@ def _figures(folder: Path, seconds: float) -> Iterator[dict[str, object]]:
         name = f"cycles (hand over, decide, redeem, record), {flight} in flight"
         yield figure(name, rate, "/s", f"{rate / at_one:.3f}x the floor at 1; 4 commits each")
     bench.engine.close()
+    for name, value, unit in judging():
+        yield figure(name, value, unit)
+    for name, value, unit in simulation(folder / "history"):
+        yield figure(name, value, unit)
     for name, value in gate_checks_over_http(folder / "http", seconds):
         yield figure(name, value, "ms" if "p" in name.rpartition(", ")[2] else "/s")
 

@@ -102,9 +102,16 @@ class HookBench:
     @contextmanager
     def asking(self, command: str, call_id: str = "", **fields: Any) -> Iterator[list[Json]]:
         """Ask in a thread; the list holds the answer once there is one, after the block at the latest."""
+        with self.asking_tool("Bash", {"command": command}, call_id, **fields) as answers:
+            yield answers
+
+    @contextmanager
+    def asking_tool(
+        self, tool: str, tool_input: Json, call_id: str = "", **fields: Any
+    ) -> Iterator[list[Json]]:
         answers: list[Json] = []
         thread = threading.Thread(
-            target=lambda: answers.append(self.bash(command, call_id, **fields))
+            target=lambda: answers.append(self.asks(tool, tool_input, call_id, **fields))
         )
         thread.start()
         yield answers

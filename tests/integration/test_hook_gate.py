@@ -32,6 +32,34 @@ def test_a_read_is_allowed_at_once_and_recorded_later(bench: HookBench) -> None:
     assert bench.steps()[0]["effect"] == "read"
 
 
+READS_GATED = """\
+version: 1
+gates:
+  - id: contracts
+    when: call.effect == "read" && "file_path" in call.arguments && call.arguments.file_path.contains("/contracts/")
+    require: {approvals: 1}
+  - id: late-reads
+    tools: Glob
+    when: run.tool_calls > 2
+    deny: enough looked around
+"""
+
+
+def test_a_published_policy_holds_for_reads_too(bench: HookBench) -> None:
+    bench.engine.policies.propose(bench.person, "organisation", READS_GATED)
+    (bench.repo / "contracts").mkdir()
+    (bench.repo / "contracts" / "a.md").write_text("secret")
+    other = bench.asks("Read", {"file_path": str(bench.repo / "README.md")})
+    assert other["permissionDecision"] == "allow"
+    asked = {"file_path": str(bench.repo / "contracts" / "a.md")}
+    with bench.asking_tool("Read", asked, "t2") as answers:
+        bench.decide_next("reject", "not for agents")
+    assert answers[0]["permissionDecision"] == "deny"
+    for i in range(3):
+        bench.bash(f"touch out{i}", f"e{i}")
+    assert bench.asks("Glob", {"pattern": "*.py"})["permissionDecision"] == "deny"
+
+
 def test_a_harmless_effect_is_allowed_by_the_server(bench: HookBench) -> None:
     assert bench.bash("echo hi > out.txt", "t1")["permissionDecision"] == "allow"
     assert bench.finished("echo hi > out.txt", "t1").json() == {}

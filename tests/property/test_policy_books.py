@@ -14,7 +14,7 @@ from handfast.core.policy.comparing import at_least, compare, only_tightens
 from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.judging import Match, judge
 from handfast.core.policy.subject import CallFacts, Moment, Subject
-from handfast.policyfile.conditions import Answer, Fault
+from handfast.policyfile.conditions import Fault
 from handfast.policyfile.load import Loaded
 
 VERDICTS, RISKS = list(Verdict), list(Risk)
@@ -42,11 +42,9 @@ class Words:
 class _Asked:
     texts: tuple[str, ...]
 
-    def ask(self, subject: Subject) -> list[Answer]:
-        return [
-            Answer(True, "boom") if t == "boom" else Answer(t in subject.call.paths)
-            for t in self.texts
-        ]
+    def ask(self, subject: Subject) -> dict[int, str]:
+        held = {i: "boom" for i, text in enumerate(self.texts) if text == "boom"}
+        return held | {i: "" for i, text in enumerate(self.texts) if text in subject.call.paths}
 
 
 clauses = st.lists(
@@ -182,9 +180,9 @@ def test_edits_meant_to_tighten_are_seen_as_such(old: Policy, other: Policy) -> 
 
 @given(st.lists(requirements, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_merged_requirements_hold_each_of_them(several: list[Requirement], random: object) -> None:
-    whole = merged(several)
-    assert merged(several[::-1]) == whole
-    assert merged([whole, *several]) == whole
+    whole = merged(tuple(several))
+    assert merged(tuple(several[::-1])) == whole
+    assert merged((whole, *several)) == whole
     assert all(at_least(whole, each) for each in several)
 
 

@@ -122,6 +122,9 @@ ASKED = [
         True,
     ),
     ("change.files.exists(f, 'team-dba' in f.owners)", {}, False),
+    ("call.arguments['env'] == 'prod'", {"call": CallFacts("d", arguments={"env": "prod"})}, True),
+    ("'env' in call.arguments && call.arguments.env == 'x'", {"call": CallFacts("d")}, False),
+    ("call.arguments.env == 'prod'", {}, True),  # not there: it cannot be told, so it applies
 ]
 
 

@@ -34,7 +34,7 @@ GROUPS: Final = {
     "agent": "Register agents and manage their tokens.",
     "hook": "The hook in an agent's harness.",
     "exec": "Run an approved action.",
-    "policy": "What the analyser sees and the policy says.",
+    "policy": "Rules: check, try, simulate and publish them.",
     "audit": "Prove the log, or take it elsewhere.",
     "serve": "Server and runner.",
     "runner": "Only the runner.",
@@ -73,7 +73,34 @@ COMMANDS: Final = (
     Entry("hook", "resume", "hook:resume", "End a pause early."),
     Entry("hook", "mode", "hook:mode", "Switch between observe and enforce."),
     Entry("exec", "", "execute:execute", "Run the action a grant permits, exactly once."),
+    Entry(
+        "policy", "check", "policy:check", "Check a policy file: line and column of each problem."
+    ),
+    Entry(
+        "policy",
+        "explain",
+        "policy_try:explain",
+        "Say what the policy makes of an action, and why.",
+    ),
+    Entry("policy", "test", "policy_try:examples_hold", "Run the examples kept beside a policy."),
+    Entry(
+        "policy",
+        "simulate",
+        "policy_simulate:simulate",
+        "Judge recorded actions by a changed policy.",
+    ),
+    Entry("policy", "diff", "policy:diff", "Compare a policy with the one in force."),
+    Entry("policy", "publish", "policy:publish", "Propose a policy; asks for your PIN."),
+    Entry("policy", "approve", "policy:approve", "Put another person's proposal into force."),
+    Entry("policy", "decline", "policy:decline", "Refuse a proposal, or take your own back."),
+    Entry("policy", "show", "policy:show", "Print the policy in force, or the proposed one."),
+    Entry(
+        "policy", "list", "policy:list_policies", "List what is in force and proposed, by scope."
+    ),
     Entry("policy", "facts", "policy_facts:facts", "Say what commands do, one answer a line."),
+    Entry(
+        "policy", "decide", "policy_try:decide", "Judge actions, one answer a line, for scripts."
+    ),
     Entry("audit", "verify", "audit:verify", "Verify an exported bundle, offline."),
     Entry("audit", "export", "audit:export", "Write the whole log into one bundle."),
     Entry("audit", "head", "audit:head", "Print a signed tree head: keep it elsewhere."),

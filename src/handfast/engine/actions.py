@@ -146,6 +146,7 @@ class Actions:
             handoff_id=HandoffId(stopped.handoff_id),
             call=unit.put_json(p.call.canonical()),
             summary=unit.put(p.facts.summary),
+            facts=unit.put_json(seen) if (seen := seen_facts(p.facts)) else None,
         )
         unit.record(Run, p.run_id, [step])
         return {
@@ -220,6 +221,11 @@ class Actions:
         )
         unit.record(Handoff, h.handoff_id, commands.settle(h, settle))
         return True
+
+
+def seen_facts(facts: Facts) -> dict[str, object]:
+    """What conditions see of a call beside what its event holds; empty for most calls."""
+    return {k: v for k, v in encode(facts).items() if k in ("paths", "changes", "reversible")}
 
 
 def check_key(key: str) -> None:

@@ -13,6 +13,7 @@ from handfast.core.policy.subject import (
     Subject,
     TaskFacts,
     call_facts,
+    change_facts,
 )
 from handfast.engine.kernel import Unit
 
@@ -26,10 +27,11 @@ def subject_of(
     return Subject(
         call=call_facts(call, facts, executor=executor, subagent=subagent),
         request=Moment(unit.now),
+        change=change_facts(facts),
         agent=AgentFacts(agent.agent_id, agent.name, agent.harness) if agent else AgentFacts(),
         run=RunFacts(
             id=run.run_id,
-            repository=run.repository,
+            repository=run.repository or run.cwd,
             branch=run.branch,
             cost_usd=float(Decimal(run.cost_usd)),
             tool_calls=run.counts.steps,

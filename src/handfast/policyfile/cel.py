@@ -21,7 +21,7 @@ from cel_expr_python.ext import ext_math, ext_optional, ext_strings
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from handfast.core.policy.subject import Subject
-from handfast.policyfile.conditions import Answer, Fault
+from handfast.policyfile.conditions import Fault
 
 _PACKAGE = "handfast"
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -84,46 +84,36 @@ class CelConditions:
     def __init__(self, env: Any, built: "_Types", texts: tuple[str, ...]) -> None:
         self._env, self._types = env, built
         self._single = [env.compile(text) for text in texts]
-        starts = range(0, len(texts), _BATCH)
         self._batches = [
             (i, env.compile("[" + ", ".join(f"({t})" for t in texts[i : i + _BATCH]) + "]"))
-            for i in starts
+            for i in range(0, len(texts), _BATCH)
         ]
+        # A part of the subject that no condition names need not be made.
+        self._asked = [name for name in built.names if any(name in text for text in texts)]
 
-    def ask(self, subject: Subject) -> list[Answer]:
+    def ask(self, subject: Subject) -> dict[int, str]:
         try:
-            activation = self._env.Activation(self._types.messages(subject))
+            activation = self._env.Activation(self._types.messages(subject, self._asked))
         except (TypeError, ValueError, AttributeError, RuntimeError) as e:
             problem = f"the facts have a wrong shape: {type(e).__name__}: {e}"[:300]
-            return [Answer(holds=True, problem=problem) for _ in self._single]
-        answers: list[Answer] = []
+            return dict.fromkeys(range(len(self._single)), problem)
+        held: dict[int, str] = {}
         for start, batch in self._batches:
-            answers += self._batch(start, batch, activation)
-        return answers
+            self._batch(start, batch, activation, held)
+        return held
 
-    def _batch(self, start: int, batch: Any, activation: Any) -> list[Answer]:
+    def _batch(self, start: int, batch: Any, activation: Any, held: dict[int, str]) -> None:
+        found = batch.eval(activation).plain_value()
         size = min(_BATCH, len(self._single) - start)
-        value = batch.eval(activation)
-        found = value.plain_value() if value.type().name().startswith("LIST") else None
-        if isinstance(found, list) and len(found) == size and all(_is_truth(v) for v in found):
-            return [_TRUE if v else _FALSE for v in found]
-        return [_alone(each, activation) for each in self._single[start : start + size]]
-
-
-_TRUE, _FALSE = Answer(holds=True), Answer(holds=False)
-
-
-def _is_truth(value: object) -> bool:
-    return value is True or value is False
-
-
-def _alone(compiled: Any, activation: Any) -> Answer:
-    """An error is a value in this library, and as a value it is truthy: only `True` itself is true."""
-    value = compiled.eval(activation)
-    found = value.value()
-    if _is_truth(found):
-        return Answer(holds=bool(found))
-    return Answer(holds=True, problem=str(found)[:300] or "no answer")
+        if type(found) is list and len(found) == size and set(map(type, found)) == {bool}:
+            if True in found:
+                held.update((start + i, "") for i, value in enumerate(found) if value)
+            return
+        for i in range(start, start + size):
+            # An error is a value in this library, and as a value it is truthy: only `True` is true.
+            value = self._single[i].eval(activation).value()
+            if value is not False:
+                held[i] = "" if value is True else str(value)[:300] or "no answer"
 
 
 def _fault(said: str) -> Fault:
@@ -177,9 +167,14 @@ class _Types:
     def hints(self) -> list[type]:
         return list(typing.get_type_hints(self._root).values())
 
-    def messages(self, subject: Subject) -> dict[str, Any]:
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._plans)
+
+    def messages(self, subject: Subject, names: Sequence[str]) -> dict[str, Any]:
         """Raises TypeError or ValueError for a value of another type than declared."""
-        return {name: _message(plan, getattr(subject, name)) for name, plan in self._plans.items()}
+        plans = self._plans
+        return {name: _message(plans[name], getattr(subject, name)) for name in names}
 
     def _describe(self, kind: type) -> None:
         if kind in self._described:
@@ -191,6 +186,10 @@ class _Types:
             described = message.field.add()
             described.name, described.number, described.label = name, number, _Field.LABEL_OPTIONAL
             inner, optional = _without_none(hint)
+            if typing.get_origin(inner) is Mapping:
+                described.label, described.type = _Field.LABEL_REPEATED, _Field.TYPE_MESSAGE
+                described.type_name = _text_map(message, name)
+                continue
             if typing.get_origin(inner) is tuple:
                 described.label, inner = _Field.LABEL_REPEATED, typing.get_args(inner)[0]
             if inner is datetime:
@@ -225,22 +224,30 @@ def _message(plan: _Plan, value: object) -> Any:
     given: dict[str, Any] = {}
     for name, nested, how in plan.fields:
         item = getattr(value, name)
-        if how == "optional":
-            if item is not None:
-                given[name] = item
-        elif how == "time":
-            given[name] = item.astimezone(UTC)
-        elif how == "many" and nested is not None:
-            given[name] = [_message(nested, each) for each in item]
+        if not item and (item is None or (how != "optional" and type(item) in _EMPTY)):
+            continue
+        if how == "time":
+            item = item.astimezone(UTC)
         elif nested is not None:
-            given[name] = _message(nested, item)
-        elif item or type(item) not in _EMPTY:
-            given[name] = item
+            item = [_message(nested, i) for i in item] if how == "many" else _message(nested, item)
+        given[name] = item
     return plan.message(**given)
 
 
 # What may be left out when it is empty. A value of any other type goes in, and is refused there.
-_EMPTY = frozenset({str, int, float, bool, tuple})
+_EMPTY = frozenset({str, int, float, bool, tuple, dict})
+
+
+def _text_map(message: Any, name: str) -> str:
+    """A map from text to text within a message: protobuf writes it as a list of entries."""
+    entry = message.nested_type.add()
+    entry.name = f"{name.title()}Entry"
+    entry.options.map_entry = True
+    for number, part in enumerate(("key", "value"), 1):
+        entry.field.add(
+            name=part, number=number, type=_Field.TYPE_STRING, label=_Field.LABEL_OPTIONAL
+        )
+    return f".{_PACKAGE}.{message.name}.{entry.name}"
 
 
 def _without_none(hint: object) -> tuple[object, bool]:

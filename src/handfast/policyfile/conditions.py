@@ -3,7 +3,7 @@
 `Language` is what a test, or another expression language, puts in its place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,19 +19,12 @@ class Fault:
     column: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`holds` is true only for a condition that was evaluated to true. `problem`: it could not be."""
-
-    holds: bool
-    problem: str = ""
-
-
 class Conditions(Protocol):
     """Compiled conditions, asked together. Safe to use from several threads."""
 
-    def ask(self, subject: Subject) -> Sequence[Answer]:
-        """One answer for each condition, in their order. Never raises."""
+    def ask(self, subject: Subject) -> Mapping[int, str]:
+        """The conditions that hold, by their place, in order. One that could not be evaluated counts as
+        holding, and then the text says why; it is empty otherwise. Never raises."""
         ...
 
 

@@ -1,6 +1,7 @@
 """A policy's text to a rulebook that can be asked, or to every problem in it with line and column."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from handfast.policyfile import lint
 from handfast.policyfile.cel import language
 from handfast.policyfile.conditions import Conditions, Language
 from handfast.policyfile.positions import Parsed, parse
+
+_HISTORY = re.compile(r"\b(run|task|agent)\s*\.(?!\s*repository\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,12 @@ class Loaded:
         gates, conditions = self._for(tool) if tool in self._named else self._any
         if not gates:
             return ()
-        answers = conditions.ask(subject)
-        return tuple(
-            Match(gate, answer.problem)
-            for gate, answer in zip(gates, answers, strict=True)
-            if answer.holds
+        return tuple(Match(gates[i], problem) for i, problem in conditions.ask(subject).items())
+
+    def needs_history(self, tool: str) -> bool:
+        """Whether a gate for this tool asks about the run, task or agent, which only the server knows."""
+        return any(
+            _HISTORY.search(g.when) for g in self.policy.gates if not g.tools or tool in g.tools
         )
 
     def _for(self, tool: str) -> tuple[tuple[Gate, ...], Conditions]:

@@ -151,6 +151,7 @@ class StepJudged:
     """A call of the agent and what policy said about it, before anything ran.
 
     `verdict` is `allow`, `wait`, `deny` or `observed` (would have been stopped, in observe mode).
+    `facts` holds what else conditions saw of it (paths, changes, reversibility), where there was any.
     """
 
     run_id: RunId
@@ -170,6 +171,7 @@ class StepJudged:
     call: BodyRef | None = None
     summary: BodyRef | None = None
     called_at: datetime | None = None
+    facts: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

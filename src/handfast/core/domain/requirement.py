@@ -7,6 +7,7 @@ the repository's CODEOWNERS names it).
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 REVIEWERS = "reviewers"
 OWNERS = "owners"
@@ -60,7 +61,8 @@ def is_audience(name: str) -> bool:
     return any(name.startswith(p) and len(name) > len(p) and name.isprintable() for p in PREFIXES)
 
 
-def merged(requirements: "list[Requirement]") -> Requirement:
+@lru_cache(maxsize=1024)
+def merged(requirements: tuple[Requirement, ...]) -> Requirement:
     """All of them at once: every clause, the shortest time, the strictest silence. Order-independent.
 
     A clause that another one implies (the same audience, no more approvals) is dropped. Levels are those

@@ -6,6 +6,7 @@ condition that cannot be evaluated counts as matched and says so.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 from handfast.core.domain.action import Facts, Judgement, MatchedRule, Risk, Verdict
@@ -59,15 +60,16 @@ def judge(facts: Facts, subject: Subject, books: Sequence[Rulebook]) -> Judgemen
     rules = {r.id: r for r in judged.rules if r.verdict is not Verdict.ALLOW}
     for match in found:
         _add(rules, _matched(match))
-    gated = [m.gate.require for m in found if m.gate.verdict is Verdict.GATE]
-    by_builtin = any(r.verdict is Verdict.GATE for r in judged.rules)
+    taken = [m.gate.require for m in found if not m.gate.deny]
+    if any(r.verdict is Verdict.GATE for r in judged.rules):
+        taken.append(Requirement())
     ordered = tuple(sorted(rules.values(), key=builtin.strictest_first))
     return Judgement(
         verdict=max((r.verdict for r in ordered), key=_VERDICTS.index),
         risk=max([judged.risk, *(m.gate.risk for m in found)], key=_RISKS.index),
         rules=ordered,
         policy_digest=digest_of(books),
-        requirement=merged([*gated, *([Requirement()] if by_builtin else [])]),
+        requirement=merged(tuple(taken)),
     )
 
 
@@ -92,6 +94,9 @@ def _add(rules: dict[str, MatchedRule], rule: MatchedRule) -> None:
 
 def digest_of(books: Sequence[Rulebook]) -> str:
     """One digest for all that was in force, whatever the order: the built-in table and each policy."""
-    if not books:
-        return builtin.POLICY_DIGEST
-    return digest([builtin.POLICY_DIGEST, *sorted(book.digest for book in books)])
+    return _digest(tuple(sorted(book.digest for book in books)))
+
+
+@lru_cache(maxsize=1024)
+def _digest(digests: tuple[str, ...]) -> str:
+    return digest([builtin.POLICY_DIGEST, *digests]) if digests else builtin.POLICY_DIGEST

@@ -5,15 +5,23 @@ when it is loaded. An optional field (`… | None`) is absent unless it is known
 `has()` first.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from handfast.core.domain.action import Call, Facts
+from handfast.core.domain.action import Call, Effect, Facts
+from handfast.core.domain.canonical import JSON
+
+MAX_ARGUMENT = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """The call as it was read. `command` is a shell call's text; `branch` what a git call writes to."""
+    """The call as it was read. `command` is a shell call's text; `branch` what a git call writes to.
+
+    `arguments` are those of the canonical call, as text: a text as it is, anything else as JSON.
+    """
 
     tool: str
     effect: str = ""
@@ -26,6 +34,7 @@ class CallFacts:
     executor: str = ""
     subagent: str = ""
     reversible: bool | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +113,16 @@ def call_facts(call: Call, facts: Facts, *, executor: str = "", subagent: str = 
         executor=executor,
         subagent=subagent,
         reversible=facts.reversible,
+        arguments={name: _plain(value) for name, value in call.arguments.items()},
     )
+
+
+def _plain(value: JSON) -> str:
+    return value[:MAX_ARGUMENT] if isinstance(value, str) else json.dumps(value)[:MAX_ARGUMENT]
+
+
+def change_facts(facts: Facts) -> ChangeFacts:
+    """The files a call is known to change. A shell command's paths are among them, without their content."""
+    if facts.effect is Effect.READ:
+        return ChangeFacts()
+    return ChangeFacts(tuple(FileFacts(path) for path in facts.paths))

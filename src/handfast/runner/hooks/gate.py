@@ -33,6 +33,7 @@ from handfast.runner.hooks.answers import Decision
 from handfast.runner.hooks.delivery import Delivery
 from handfast.runner.hooks.payload import Event
 from handfast.runner.hooks.registry import OnWait, Pending
+from handfast.runner.hooks.rules import Rules
 from handfast.runner.hooks.sessions import Session, Sessions
 from handfast.runner.hooks.settings import HookSettings
 from handfast.runner.hooks.shown import shown_change
@@ -88,6 +89,7 @@ class Gate:
         self._delivery = delivery
         self._settings = settings
         self._now = now
+        self._rules = Rules(client, now)
 
     def protect(self, port: int) -> None:
         """A port of ours: a call that names it is tampering."""
@@ -99,7 +101,9 @@ class Gate:
         if session.registration:
             session.registration.calls += 1
         reading = await self._read(session, event)
-        if reading.is_read:
+        if reading.is_read and not await self._rules.concern(
+            str(session.worktree), reading.call, reading.facts
+        ):
             self._delivery.read(session, self._step(event, reading))
             return answers.allow()
         try:
