@@ -20,7 +20,8 @@ class Scope:
     """`control_paths` are files and folders of ours and the agents' hook settings; `protected_ports` our ports.
 
     `scratch` folders may be written freely (`fs.write-scratch`), except inside another git repository.
-    The default data folder is always a control path. `home` is the agent's home folder.
+    The default data folder is always a control path. `home` is the agent's home folder. `base` is the commit the
+    work started from, whose CODEOWNERS counts; HEAD when empty.
     """
 
     worktree: Path
@@ -29,6 +30,7 @@ class Scope:
     protected_ports: tuple[int, ...] = (8480, 8484)
     scratch: tuple[Path, ...] = tuple(Path(each) for each in _SCRATCH)
     home: Path = Path("~")
+    base: str = ""
 
     @property
     def home_folder(self) -> Path:
