@@ -6,6 +6,7 @@ import pytest
 
 from handfast.core.domain.errors import AdapterError
 from handfast.observe import git as observe
+from handfast.observe.change import changed_files
 from handfast.observe.review import in_scope, review_facts
 from handfast.observe.scope import Scope
 from tests.unit.observed_ground import build, git
@@ -30,10 +31,16 @@ def commit(worktree: Path, message: str = "next") -> str:
 def test_changes_on_disk_and_between_commits(worktree: Path) -> None:
     base = observe.head(worktree)
     assert base is not None
-    changed = observe.changes(worktree, base)
-    assert [(c.path, c.status, c.insertions, c.deletions) for c in changed] == [
+    changed = changed_files(worktree, base)
+    assert [(c.path, c.status, c.added, c.deleted) for c in changed if c.status != "?"] == [
         ("README.md", "M", 1, 1)
     ]
+    assert {c.path for c in changed if c.status == "?"} >= {
+        "scratch.py",
+        "build/out.o",
+        ".env",
+        "out",
+    }
     odd = 'tab\there "quoted"\nnew line ünï.txt'
     (worktree / odd).write_text("1\n2\n")
     (worktree / "bin").write_bytes(bytes(range(256)))
@@ -41,9 +48,9 @@ def test_changes_on_disk_and_between_commits(worktree: Path) -> None:
     (worktree / "src/app.py").rename(worktree / "src/moved.py")
     (worktree / "run.sh").chmod(0o755)
     head = commit(worktree)
-    found = {c.path: c for c in observe.changes(worktree, base, head)}
-    assert (found[odd].status, found[odd].insertions) == ("A", 2)
-    assert (found["bin"].insertions, found["bin"].deletions) == (None, None)
+    found = {c.path: c for c in changed_files(worktree, base, head)}
+    assert (found[odd].status, found[odd].added) == ("A", 2)
+    assert (found["bin"].added, found["bin"].deleted, found["bin"].binary) == (None, None, True)
     assert found["manage.py"].status == "D"
     assert (found["src/moved.py"].status, found["src/moved.py"].old_path) == ("R", "src/app.py")
     assert (found["run.sh"].old_mode, found["run.sh"].new_mode) == ("100644", "100755")
@@ -81,7 +88,7 @@ def test_commits_and_diff_text(worktree: Path) -> None:
 def test_names_that_look_like_options_are_names(worktree: Path) -> None:
     assert observe.resolve(worktree, "--all") is None
     with pytest.raises(AdapterError, match="failed"):
-        observe.changes(worktree, "--output=stolen")
+        changed_files(worktree, "--output=stolen")
     assert not (worktree / "stolen").exists()
 
 
@@ -107,7 +114,7 @@ def test_hostile_configuration_runs_nothing(
     assert base is not None
     head = observe.resolve(worktree, "topic")
     assert head is not None
-    observe.changes(worktree, base)
+    changed_files(worktree, base)
     observe.diff_text(worktree, base, head)
     observe.commits(worktree, base, head)
     observe.uncommitted(worktree)
@@ -143,7 +150,8 @@ def test_review_facts(worktree: Path) -> None:
     (worktree / "logo.png").write_bytes(b"\x89PNG\x00")
     head = commit(worktree)
     facts = review_facts(worktree, base, head, ["src/*", "README.md"])
-    assert facts.symlinks == ("link", "out")
+    assert facts.symlinks == facts.escaping == ("link", "out")
+    assert facts.odd_names == ()
     assert facts.powerful == (".github/workflows/ci.yml",)
     assert facts.mode_changes == ("run.sh",)
     assert facts.binaries == ("logo.png",)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.canonical import JSON, sha256
+from handfast.core.domain.change import ChangedFile
 from handfast.observe import network
 from handfast.observe.case import Case
+from handfast.observe.change_edit import edited, named
 from handfast.observe.findings import Findings
 from handfast.observe.options import names
 from handfast.observe.places import Places
@@ -58,8 +60,23 @@ def _read(tool_name: str, tool_input: Mapping[str, object], scope: Scope) -> tup
         return _unknown(tool_name, tool_input)
     case = Case(Places(scope), Findings(), run_text, run_simple)
     arguments, facts = handler(_Use(tool_name, tool_input, case))
+    facts = replace(facts, changes=_changes(tool_name, tool_input, facts, case.places))
     cwd = scope.relative_cwd() if tool_name in _SHELLS else "."
     return Call(tool_name, arguments, cwd, facts.operands), facts
+
+
+def _changes(
+    tool_name: str, tool_input: Mapping[str, object], facts: Facts, places: Places
+) -> tuple[ChangedFile, ...]:
+    """The files the call changes, with their owners: what a file tool writes, what a command names."""
+    scope = places.scope
+    if tool_name in _SHELLS:
+        return named(facts, scope)
+    if tool_name not in _FILE_TOOLS:
+        return ()
+    typed = _path(tool_input, "file_path", "notebook_path").text
+    path = typed if typed.startswith("/") else f"{scope.cwd}/{typed}"
+    return edited(tool_name, tool_input, path, places.shown(path), scope)
 
 
 def _unknown(tool_name: str, tool_input: Mapping[str, object]) -> tuple[Call, Facts]:
@@ -290,6 +307,7 @@ def _later(use: _Use) -> _Answer:
 
 _Tool = Callable[[_Use], _Answer]
 _SHELLS = frozenset({"Bash", "Monitor", "PowerShell"})
+_FILE_TOOLS = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
 _TOOLS: dict[str, _Tool] = {
     "Bash": _bash,
     "Monitor": _bash,

@@ -1,106 +1,215 @@
-"""Database clients: the SQL they are given is searched for statements that destroy."""
+"""Database clients: the SQL they are given, in options, files, here-documents and pipes, is read for what it does."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
-from handfast.observe.options import Parsed, parse
+from handfast.observe.commands import Simple
+from handfast.observe.options import Parsed, names, parse
 from handfast.observe.outputs import known_output
+from handfast.observe.sql import MAX_CHARACTERS, judge_sql
 from handfast.observe.words import Word
 
-# Short options with a value; options whose value is SQL; whether SQL may stand as second operand.
-_CLIENTS: dict[str, tuple[str, tuple[str, ...], bool]] = {
-    "psql": ("cdfhopPUvFRTL", ("-c", "--command"), False),
-    "mysql": ("ehuDPS", ("-e", "--execute"), False),
-    "mariadb": ("ehuDPS", ("-e", "--execute"), False),
-    "sqlite3": ("", ("-cmd", "--cmd"), True),
-    "duckdb": ("cs", ("-c", "-s"), True),
-    "sqlcmd": ("QqSdUPi", ("-Q", "-q"), False),
-    "clickhouse-client": ("qhud", ("-q", "--query"), False),
-    "cockroach": ("e", ("-e", "--execute"), False),
-    "mongosh": ("", ("--eval",), False),
-    "mongo": ("", ("--eval",), False),
-    "cqlsh": ("e", ("-e", "--execute"), False),
-    "snowsql": ("q", ("-q", "--query"), False),
-    "usql": ("c", ("-c", "--command"), False),
-    "pgcli": ("", (), False),
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """`short`: letters of options with a value. `sql`, `files`: options whose value is SQL or a file of it.
+
+    `positional`: operands behind the first are SQL. `single`: long options may have one dash.
+    """
+
+    dialect: str
+    short: str
+    sql: tuple[str, ...] = ()
+    positional: bool = False
+    single: bool = False
+    files: tuple[str, ...] = ("-f", "--file", "-i")
+
+
+_MYSQL = _Client("mysql", "ehuDPS", ("-e", "--execute", "--init-command"))
+_EXECUTE = _Client("", "ef", ("-e", "--execute"))
+_MONGO = _Client("mongo", "", ("--eval",))
+_SINGLE_FILES = ("-f", "--file", "--init")
+_CLIENTS: dict[str, _Client] = {
+    "psql": _Client("psql", "cdfhopPUvFRTL", ("-c", "--command")),
+    "pgcli": _Client("psql", "hpUud", ("-c", "--command")),
+    "mysql": _MYSQL,
+    "mariadb": _MYSQL,
+    "mycli": _MYSQL,
+    "sqlite3": _Client("sqlite", "", ("--cmd",), positional=True, single=True, files=_SINGLE_FILES),
+    "duckdb": _Client(
+        "duckdb", "csf", ("-c", "-s", "--cmd"), positional=True, single=True, files=_SINGLE_FILES
+    ),
+    "litecli": _Client("sqlite", "e", ("-e", "--execute")),
+    "sqlcmd": _Client("tsql", "QqSdUPiov", ("-Q", "-q", "--query", "--initial-query")),
+    "clickhouse-client": _Client(
+        "clickhouse", "qhud", ("-q", "--query"), files=("--queries-file",)
+    ),
+    "clickhouse": _Client("clickhouse", "qhud", ("-q", "--query"), files=("--queries-file",)),
+    "clickhouse-local": _Client("clickhouse", "qhud", ("-q", "--query"), files=("--queries-file",)),
+    "cockroach": _Client("postgres", "e", ("-e", "--execute")),
+    "cqlsh": _Client("", "efukp", ("-e", "--execute")),
+    "snowsql": _Client("snowflake", "qf", ("-q", "--query"), files=("-f", "--filename")),
+    "usql": _Client("", "cf", ("-c", "--command")),
+    "bq": _Client("bigquery", "", (), positional=True, files=("--flagfile",)),
+    "trino": _EXECUTE,
+    "presto": _EXECUTE,
+    "hive": _EXECUTE,
+    "beeline": _Client("", "efun", ("-e", "--execute")),
+    "spark-sql": _EXECUTE,
+    "impala-shell": _Client("", "qfi", ("-q", "--query")),
+    "sqlplus": _Client("oracle", "", (), files=()),
+    "mongosh": _MONGO,
+    "mongo": _MONGO,
 }
-_DESTRUCTIVE = re.compile(
-    r"\b(DROP|TRUNCATE|DELETE|ALTER|UPDATE|REPLACE|GRANT|REVOKE|VACUUM\s+FULL|REINDEX|DO\s+\$|CALL|COPY\b.{0,200}?\bPROGRAM"
-    r"|dropDatabase|drop\s*\(|deleteMany|deleteOne|remove\s*\(|updateMany|pg_terminate_backend|lo_import|load_extension"
-    r"|EXECUTE|ATTACH|\\!|\.shell|\.system|\.import|\.restore|writefile)\b|\\!|\.(shell|system|restore|import)\b|drop\s*\(",
-    re.IGNORECASE | re.DOTALL,
+_WITH_VALUE = names(
+    "--file --dbname --init --cmd --separator --newline --nullvalue --lookaside --mmap --heap --vfs --maxsize --output"
+    " --log-file --filename --flagfile --queries-file"
 )
-_MAX_FILE = 256 * 1024
+_MONGO_CHANGES = re.compile(
+    r"dropDatabase|\.drop\w*\s*\(|delete(Many|One)|remove\s*\(|update(Many|One)?\s*\(|replaceOne|findAndModify"
+    r"|findOneAnd\w+|bulkWrite|renameCollection|(create|drop|update)(User|Role)|grant\w*Role|shutdownServer"
+    r"|runCommand|adminCommand|eval\s*\(|load\s*\(|\brs\.|\bsh\.|\$out|\$merge|insert\w*\s*\(\s*\$",
+)
+_MAX_FILE = MAX_CHARACTERS * 4
+_ADMIN = names(
+    "drop shutdown kill password flush-privileges flush-hosts reload stop-slave stop-replica"
+)
 
 
 def run(call: Invocation, case: Case) -> None:
-    found = case.findings
+    found, client = case.findings, _CLIENTS[call.name]
     found.at_least(Effect.NETWORK)
     found.headline(f"asks a database: `{call.shown}`")
-    short, options, positional = _CLIENTS[call.name]
-    parsed = parse(
-        call.args,
-        short,
-        frozenset(o for o in options if o.startswith("--")) | {"--file", "--dbname"},
-    )
-    texts = [value for option in options for value in parsed.all_values(option)]
-    if positional:
+    words = [_doubled(word) for word in call.args] if client.single else call.args
+    long = {option for option in client.sql if option.startswith("--")}
+    parsed = parse(words, client.short, frozenset(long) | _WITH_VALUE)
+    if call.name == "bq" and not _is_query(parsed, case):
+        return
+    texts = [value for option in client.sql for value in parsed.all_values(option)]
+    if client.positional:
         texts += parsed.operands[1:]
-    _files(parsed, call, case)
+        texts += [word for word in parsed.operands[:1] if re.search(r"\s|;", word.text)]
+    _files(parsed, client, call, case)
+    _outputs(parsed, call, case)
     _input(call, case)
     for word in texts:
-        if word.dynamic:
-            found.opaque("dynamic-sql", "runs SQL that is only known when it runs")
-        _search(word.text, call, case)
+        _judge(word.text, call, case)
 
 
-def _search(text: str, call: Invocation, case: Case) -> None:
-    """Quoted texts are left out, unless a backslash makes their end uncertain."""
-    bare = text if "\\" in text else re.sub(r"'[^']*'", "''", text)
-    match = _DESTRUCTIVE.search(bare)
-    if match:
-        case.findings.hazard(
-            "sql.destructive",
-            f"{call.name} runs {match.group(0).split()[0].upper()}: {' '.join(text.split())[:120]}",
-        )
+def _doubled(word: Word) -> Word:
+    return Word("-" + word.raw, word.sources) if re.match(r"-[a-z]{3,}", word.raw) else word
 
 
-def _files(parsed: Parsed, call: Invocation, case: Case) -> None:
-    names = parsed.all_values("-f") + parsed.all_values("--file") + parsed.all_values("-i")
-    names += [redirect.target for redirect in call.simple.redirects if redirect.operator == "<"]
-    for word in names:
-        for path in case.places.expand(word, call.simple.cwds) or [""]:
-            _sql_file(path, call, case)
+def _is_query(parsed: Parsed, case: Case) -> bool:
+    """`bq query`; what its options do to a table counts as well."""
+    if not parsed.operands or parsed.operands[0].text != "query":
+        return False
+    if parsed.has("", "--replace"):
+        case.findings.hazard("sql.destructive", "bq replaces the table it writes to")
+    return True
+
+
+def _judge(text: str, call: Invocation, case: Case) -> None:
+    dialect = _CLIENTS[call.name].dialect
+    if dialect == "mongo":
+        match = _MONGO_CHANGES.search(text)
+        if match:
+            case.findings.hazard(
+                "sql.destructive", f"{call.name} runs {match[0]}: {' '.join(text.split())[:120]}"
+            )
+        if not Word(text).fixed:
+            case.findings.opaque("dynamic-sql", "runs a query that is only known when it runs")
+        return
+    judge_sql(text, dialect, case.findings, call.name)
+
+
+def _files(parsed: Parsed, client: _Client, call: Invocation, case: Case) -> None:
+    named = [value for option in client.files for value in parsed.all_values(option)]
+    if call.name == "sqlplus":
+        named += [word.cut(1) for word in parsed.operands if word.raw.startswith("@")]
+    if _CLIENTS[call.name].dialect == "mongo":
+        named += [word for word in parsed.operands if word.text.endswith(".js")]
+    named += [redirect.target for redirect in call.simple.redirects if redirect.operator == "<"]
+    for word in named:
+        _named_file(word, call, case)
+
+
+def _named_file(word: Word, call: Invocation, case: Case) -> None:
+    if word.text in {"-", "/dev/stdin"}:
+        return
+    for path in case.places.expand(word, call.simple.cwds) or [""]:
+        _sql_file(path, call, case)
 
 
 def _sql_file(path: str, call: Invocation, case: Case) -> None:
+    """A file that is run is read and hashed. One that this very command writes is known by its text or not at all."""
     real = case.places.real(path) if path else ""
+    if real in case.written:
+        body = case.written[real]
+        if body is None:
+            case.findings.opaque(
+                "written-then-run", f"{call.name} runs a file the same command writes"
+            )
+        else:
+            _judge(body, call, case)
+        return
     try:
         with Path(real).open("rb") as file:
-            body = file.read(_MAX_FILE).decode("utf-8", "replace")
+            read = file.read(_MAX_FILE + 1).decode("utf-8", "replace")
     except OSError:
         case.findings.opaque("sql-from-file", f"{call.name} runs a file that cannot be read yet")
         return
     case.depends_on_file(path)
-    _search(body, call, case)
+    _judge(read, call, case)
+
+
+def _outputs(parsed: Parsed, call: Invocation, case: Case) -> None:
+    if call.name not in {"psql", "sqlcmd"}:
+        return
+    for word in parsed.all_values("-o", "--output", "-L", "--log-file"):
+        if word.text.startswith("|"):
+            case.findings.hazard("sql.program", f"psql feeds a program: {word.shown}")
+        else:
+            case.writes(word, call.simple.cwds)
 
 
 def _input(call: Invocation, case: Case) -> None:
     if call.simple.stdin is not None:
-        _search(call.simple.stdin.text, call, case)
+        _judge(call.simple.stdin.text, call, case)
     if call.simple.feeder is not None:
-        feeder = call.simple.feeder
-        printed = known_output([feeder], "") if feeder.feeder is None else None
-        if printed is not None:
-            _search(printed, call, case)
-        elif feeder.argv and feeder.argv[0].text == "cat":
-            for word in feeder.argv[1:]:
-                for path in case.places.expand(Word(word.raw), call.simple.cwds) or [""]:
-                    _sql_file(path, call, case)
-        else:
-            case.findings.opaque("sql-from-pipe", f"{call.name} runs what another command prints")
+        _fed(call.simple.feeder, call, case)
 
 
-HANDLERS = dict.fromkeys(_CLIENTS, run)
+def _fed(feeder: Simple, call: Invocation, case: Case) -> None:
+    """What another command pipes in, where that is certain: fixed text, or `cat` of files or of its input."""
+    printed = known_output([feeder], "") if feeder.feeder is None else None
+    if printed is not None:
+        _judge(printed, call, case)
+        return
+    inputs = [each.target for each in feeder.redirects if each.operator == "<"]
+    files = feeder.argv[1:] or inputs
+    if not feeder.argv or feeder.argv[0].text != "cat" or feeder.feeder is not None:
+        files = []
+    elif feeder.stdin is not None and not files:
+        _judge(feeder.stdin.text, call, case)
+        return
+    if not files or any(word.is_option or word.text == "-" for word in files):
+        case.findings.opaque("sql-from-pipe", f"{call.name} runs what another command prints")
+        return
+    for word in files:
+        _named_file(word, call, case)
+
+
+def admin(call: Invocation, case: Case) -> None:
+    """`mysqladmin`: everything but looking and `create` changes the server."""
+    case.findings.at_least(Effect.NETWORK)
+    case.findings.headline(f"asks a database: `{call.shown}`")
+    for word in call.args:
+        if word.text in _ADMIN:
+            case.findings.hazard("sql.destructive", f"{call.name} runs {word.text}")
+
+
+HANDLERS = {**dict.fromkeys(_CLIENTS, run), "mysqladmin": admin, "mariadb-admin": admin}

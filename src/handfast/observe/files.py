@@ -1,6 +1,7 @@
 """Programs and redirections that change files."""
 
 import re
+from pathlib import Path
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
@@ -28,7 +29,7 @@ def redirections(simple: Simple, case: Case) -> None:
             _socket(target, case)
         else:
             case.writes(target, simple.cwds, "adds to" if ">>" in redirect.operator else "writes")
-            _remember(simple, target, case)
+            _remember(simple, target, case, appends=redirect.operator in {">>", "&>>"})
 
 
 def _socket(target: Word, case: Case) -> None:
@@ -39,8 +40,11 @@ def _socket(target: Word, case: Case) -> None:
         case.findings.hazard("control-plane", f"connects to Handfast's port: {target.shown}")
 
 
-def _remember(simple: Simple, target: Word, case: Case) -> None:
-    """What a script written by this very command will hold, where that is certain."""
+def _remember(simple: Simple, target: Word, case: Case, *, appends: bool) -> None:
+    """What a script written by this very command will hold, where that is certain.
+
+    Written twice it holds both: one may stand in a branch, or be appended.
+    """
     body: str | None = None
     if (
         simple.argv
@@ -52,7 +56,13 @@ def _remember(simple: Simple, target: Word, case: Case) -> None:
     elif simple.argv and simple.argv[0].text in {"echo", "printf"}:
         body = known_output([simple], "")
     for path in case.places.expand(target, simple.cwds) or ():
-        case.written[case.places.real(path)] = body
+        real = case.places.real(path)
+        before = case.written.get(real)
+        if before is not None and body is not None:
+            case.written[real] = f"{before}\n{body}"
+        else:
+            unknown = appends and before is None and Path(real).exists()
+            case.written[real] = None if unknown or before is not None else body
 
 
 def remove(call: Invocation, case: Case) -> None:

@@ -30,28 +30,9 @@ _SAFE = (
     "-c",
     "log.showSignature=false",
 )
-_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
+DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
 _MAX_TREE_FILES = 2_000
 _MAX_TREE_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class FileChange:
-    """One changed path. `status` is git's letter: A, M, D, R (renamed from `old_path`), T (type).
-
-    Line counts are None for binary files. A mode is octal text, `000000` where the path does not exist;
-    `120000` is a symbolic link, `160000` a submodule. A blob id of zeros means the content is only on disk.
-    """
-
-    path: str
-    status: str
-    insertions: int | None
-    deletions: int | None
-    old_mode: str
-    new_mode: str
-    old_blob: str
-    new_blob: str
-    old_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,77 +182,13 @@ def uncommitted(worktree: Path, paths: Sequence[str | Path] = ()) -> tuple[str, 
     return tuple(entry[3:] for entry in _names(out))
 
 
-def changes(worktree: Path, base: str, head: str | None = None) -> tuple[FileChange, ...]:
-    """What differs between commit `base` and `head`, or the files on disk when `head` is None."""
-    ends = [base] if head is None else [base, head]
-    out = run(
-        worktree,
-        "diff",
-        *_DIFF,
-        "-z",
-        "--raw",
-        "--numstat",
-        "--no-abbrev",
-        "-M",
-        "--end-of-options",
-        *ends,
-        "--",
-    )
-    return _parse_changes(out)
-
-
-def _parse_changes(out: bytes) -> tuple[FileChange, ...]:
-    """`git diff -z --raw --numstat`: all raw records, then all counts (git-diff-tree(1), RAW OUTPUT FORMAT)."""
-    fields = out.split(b"\0")
-    raw: list[tuple[list[str], str, str]] = []
-    counts: dict[str, tuple[int | None, int | None]] = {}
-    index = 0
-    while index < len(fields) and fields[index]:
-        record = fields[index]
-        if record.startswith(b":"):
-            columns = _text(record[1:]).split(" ")
-            renamed = columns[4][0] in "RC"
-            old = os.fsdecode(fields[index + 1])
-            new = os.fsdecode(fields[index + 2]) if renamed else old
-            raw.append((columns, new, old if renamed else ""))
-            index += 3 if renamed else 2
-        else:
-            added, removed, name = record.split(b"\t", 2)
-            path = os.fsdecode(name or fields[index + 2])
-            counts[path] = (_count(added), _count(removed))
-            index += 1 if name else 3
-    return tuple(
-        _change(columns, path, old, counts.get(path, (None, None))) for columns, path, old in raw
-    )
-
-
-def _count(field: bytes) -> int | None:
-    return None if field == b"-" else int(field)
-
-
-def _change(
-    columns: list[str], path: str, old: str, counts: tuple[int | None, int | None]
-) -> FileChange:
-    return FileChange(
-        path=path,
-        status=columns[4][0],
-        insertions=counts[0],
-        deletions=counts[1],
-        old_mode=columns[0],
-        new_mode=columns[1],
-        old_blob=columns[2],
-        new_blob=columns[3],
-        old_path=old,
-    )
-
-
 def diff_text(worktree: Path, base: str, head: str) -> str:
     """The unified diff between two commits. Bytes that are not UTF-8 become replacement characters."""
     return _text(
         run(
             worktree,
             "diff",
-            *_DIFF,
+            *DIFF,
             "--src-prefix=a/",
             "--dst-prefix=b/",
             "-M",
@@ -324,7 +241,7 @@ def tree_state(worktree: Path) -> str | None:
     base = (
         "HEAD" if head(worktree) else "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
     )  # the empty tree
-    state.update(run(worktree, "diff", *_DIFF, "--binary", base, "--"))
+    state.update(run(worktree, "diff", *DIFF, "--binary", base, "--"))
     names, size = untracked(worktree), 0
     if len(names) > _MAX_TREE_FILES:
         return None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from handfast.observe.options import names
 from handfast.observe.places import Place, Places
+from handfast.observe.sql import hazards_in_code
+from handfast.observe.sql_seen import WRITE
 
 _MODULES = names(
     "subprocess socket ctypes pty requests httpx aiohttp urllib3 ftplib smtplib telnetlib paramiko fabric signal"
@@ -42,6 +44,11 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _SQL = re.compile(r"\b(DROP\s+(TABLE|DATABASE|SCHEMA)|TRUNCATE\s+TABLE|DELETE\s+FROM)\b")
+# The beginning of a statement, the rest of which is worked out.
+_SQL_BEGUN = re.compile(
+    r"\s*(drop\s+(table|database|schema)|truncate\s+table|delete\s+from)\s*[\w.\"`]*\s*\Z",
+    re.IGNORECASE,
+)
 _OURS = re.compile(
     r"operator\.token|runner\.token|signing\.key|data\.key|/v1/handoffs|\.local/share/handfast|HANDFAST_\w+|handfast\.db"
 )
@@ -63,11 +70,33 @@ def examine(language: str, code: str, places: Places, cwds: tuple[str, ...]) -> 
         try:
             tree = ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return reasons + list(_by_words(code))
+            return reasons + list(_by_words(code)) + _sql_by_words(code)
         reasons += _Python(places, cwds).examine(tree)
     else:
         reasons += _by_words(code)
+        reasons += _sql_by_words(code)
     return reasons
+
+
+def _sql_by_words(code: str) -> list[Reason]:
+    found = _SQL.search(code) or _SQL_BEGUN.match(code)
+    return [Reason("sql.destructive", "inline code holds SQL that deletes data")] if found else []
+
+
+def _sql_of(text: str) -> list[Reason]:
+    """A string of the program: read as SQL where it is SQL, and by its words where it is not whole.
+
+    What is filled in (`{…}` of an f-string, a NUL here) is taken for a value, else for a name.
+    """
+    seen = hazards_in_code(text.replace("\0", "?")) or hazards_in_code(
+        text.replace("\0", "unknown")
+    )
+    if seen is None:
+        return _sql_by_words(text)
+    named = {name: said for name, said in seen.hazards.items() if name != WRITE}
+    if seen.opaque:
+        named["exec.inline"] = next(iter(seen.opaque.values()))
+    return [Reason(name, f"inline code {said}") for name, said in named.items()]
 
 
 def _everywhere(code: str, places: Places, cwds: tuple[str, ...]) -> Iterator[Reason]:
@@ -82,8 +111,6 @@ def _everywhere(code: str, places: Places, cwds: tuple[str, ...]) -> Iterator[Re
             r"localhost|127\.|0\.0\.0\.0|::1", code
         ):
             yield Reason("control-plane", f"inline code names Handfast's port {port}")
-    if _SQL.search(code):
-        yield Reason("sql.destructive", "inline code holds SQL that deletes data")
     yield from _named_paths(code, places, cwds)
 
 
@@ -114,10 +141,13 @@ class _Python(ast.NodeVisitor):
         self._reasons: list[Reason] = []
         self._modules: dict[str, str] = {}
         self._texts: list[str] = []
+        self._filled: list[str] = []
         self._writes = False
 
     def examine(self, tree: ast.AST) -> list[Reason]:
         self.visit(tree)
+        for text in dict.fromkeys([*self._texts, *self._filled]):
+            self._reasons += _sql_of(text)
         if self._writes:
             self._reach()
         return self._reasons
@@ -203,6 +233,11 @@ class _Python(ast.NodeVisitor):
                     self._writes = True
             elif mode is not node.args[0]:
                 self._writes = True
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        parts = (each.value if isinstance(each, ast.Constant) else "\0" for each in node.values)
+        self._filled.append("".join(str(part) for part in parts))
+        self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):

@@ -6,25 +6,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from handfast.observe.git import Commit, FileChange, changes, commits
-
-_SYMLINK, _SUBMODULE = "120000", "160000"
-# Files that run or steer something when the change is merged, whatever the task was about.
-_POWERFUL = re.compile(
-    r"(^|/)(\.github/(workflows|actions)/|\.gitlab-ci|\.circleci/|\.ci/|Jenkinsfile|azure-pipelines|\.husky/"
-    r"|\.pre-commit-config|\.claude/|\.codex/|\.cursor/|\.mcp\.json|\.gitattributes$|\.gitmodules$|CODEOWNERS$)"
-)
+from handfast.core.domain.change import ChangedFile
+from handfast.observe.change import changed_files, escaping_links, has_odd_name, is_protected
+from handfast.observe.git import Commit, commits
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
     """Counts leave binary files out. Paths in `outside_scope` match none of the brief's globs.
 
-    `powerful` lists files that run or steer something by themselves: workflows, hooks, agent settings.
+    `powerful` lists files that run or steer something by themselves: workflows, hooks, lock files, owners, agent
+    settings. `escaping` lists links that lead out of the worktree, `odd_names` names with bytes that are not
+    UTF-8, control characters or `..`.
     `mode_changes` lists files whose executable bit or type changed.
     """
 
-    files: tuple[FileChange, ...]
+    files: tuple[ChangedFile, ...]
     commits: tuple[Commit, ...]
     insertions: int
     deletions: int
@@ -34,6 +31,8 @@ class ReviewFacts:
     mode_changes: tuple[str, ...]
     binaries: tuple[str, ...]
     powerful: tuple[str, ...]
+    escaping: tuple[str, ...]
+    odd_names: tuple[str, ...]
 
 
 def review_facts(worktree: Path, base: str, head: str, scope: Sequence[str] = ()) -> ReviewFacts:
@@ -42,31 +41,30 @@ def review_facts(worktree: Path, base: str, head: str, scope: Sequence[str] = ()
     A path in `scope` is a file, a folder, or a glob: `*` stays within one folder, `**` crosses folders.
     Raises AdapterError when a commit is unknown.
     """
-    files = changes(worktree, base, head)
+    files = changed_files(worktree, base, head)
     return ReviewFacts(
         files=files,
         commits=commits(worktree, base, head),
-        insertions=sum(change.insertions or 0 for change in files),
-        deletions=sum(change.deletions or 0 for change in files),
+        insertions=sum(file.added or 0 for file in files),
+        deletions=sum(file.deleted or 0 for file in files),
         outside_scope=_outside(files, scope),
-        symlinks=_paths(files, lambda change: change.new_mode == _SYMLINK),
-        submodules=_paths(files, lambda change: _SUBMODULE in {change.old_mode, change.new_mode}),
-        mode_changes=_paths(files, _mode_changed),
-        binaries=_paths(files, lambda change: change.insertions is None),
-        powerful=_paths(files, lambda change: bool(_POWERFUL.search(change.path))),
+        symlinks=_paths(files, lambda file: file.symlink),
+        submodules=_paths(files, lambda file: file.submodule),
+        mode_changes=_paths(files, lambda file: file.mode_changed),
+        binaries=_paths(files, lambda file: file.binary),
+        powerful=_paths(files, lambda file: is_protected(file.path) or is_protected(file.old_path)),
+        escaping=escaping_links(worktree, files, head),
+        odd_names=_paths(files, lambda file: has_odd_name(file.path)),
     )
 
 
-def _paths(files: tuple[FileChange, ...], wanted: Callable[[FileChange], bool]) -> tuple[str, ...]:
+def _paths(
+    files: tuple[ChangedFile, ...], wanted: Callable[[ChangedFile], bool]
+) -> tuple[str, ...]:
     return tuple(change.path for change in files if wanted(change))
 
 
-def _mode_changed(change: FileChange) -> bool:
-    absent = "000000"
-    return absent not in {change.old_mode, change.new_mode} and change.old_mode != change.new_mode
-
-
-def _outside(files: tuple[FileChange, ...], scope: Sequence[str]) -> tuple[str, ...]:
+def _outside(files: tuple[ChangedFile, ...], scope: Sequence[str]) -> tuple[str, ...]:
     """Both ends of a rename count: moving a file out of another area changes that area."""
     if not scope:
         return ()

@@ -22,6 +22,8 @@ class Scope:
     `scratch` folders may be written freely (`fs.write-scratch`), except inside another git repository.
     The default data folder is always a control path. `home` is the agent's home folder.
     Without `on_disk` the text alone counts: neither files, nor git, nor settings of this machine are asked.
+    `base` is the commit the
+    work started from, whose CODEOWNERS counts; HEAD when empty.
     """
 
     worktree: Path
@@ -31,6 +33,7 @@ class Scope:
     scratch: tuple[Path, ...] = tuple(Path(each) for each in _SCRATCH)
     home: Path = Path("~")
     on_disk: bool = True
+    base: str = ""
 
     @property
     def home_folder(self) -> Path:

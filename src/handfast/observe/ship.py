@@ -213,7 +213,7 @@ _add(
     (".*\\b(?:list|show|version|get\\S*|find|help)\\b.*", READ, ""),
     (".*", "deploy", _DEPLOY),
 )
-_add("bq", ("ls|show|head|version|help", READ, ""), (".*", "deploy", _DEPLOY))
+_add("bq", ("ls|show|head|version|help|query", READ, ""), (".*", "deploy", _DEPLOY))
 _add(
     "gh",
     ("auth token|auth status .*", "secret.access", _CREDENTIALS),

@@ -38,7 +38,7 @@ def picks_rows(condition: object) -> bool:
             and not _covers_all(condition)
         )
     rule = _RULES.get(type(condition))
-    return rule is not None and rule(condition)
+    return rule is not None and isinstance(condition, exp.Expr) and rule(condition)
 
 
 def _column(node: object) -> exp.Column | None:
@@ -48,9 +48,7 @@ def _column(node: object) -> exp.Column | None:
 
 
 def _inside(node: object) -> object:
-    while isinstance(node, _SAME_ROW):
-        node = node.this
-    return node
+    return _inside(node.this) if isinstance(node, _SAME_ROW) else node
 
 
 def _is_parameter(column: exp.Column) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from handfast.core.domain.canonical import JSON, digest
+from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.requirement import Requirement
 
 MISSING = "missing"
@@ -40,7 +41,8 @@ class Facts:
     """What a call does, as far as it can be read.
 
     `summary` is at most 200 characters, `details` at most 50 sentences. Both are written by us, hold no
-    known secret and no hidden character. `reversible` is None where it cannot be told.
+    known secret and no hidden character. `reversible` is None where it cannot be told. `changes` are the files
+    a file tool writes, or the paths a shell command names.
     """
 
     effect: Effect
@@ -51,6 +53,7 @@ class Facts:
     paths: tuple[str, ...] = ()
     operands: tuple[Operand, ...] = ()
     reversible: bool | None = None
+    changes: tuple[ChangedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,13 +57,16 @@ class Reading:
         return self.facts.effect is Effect.READ and self.judgement.verdict is Verdict.ALLOW
 
 
-def read_tool_call(event: Event, worktree: Path, settings: HookSettings) -> Reading:
+def read_tool_call(
+    event: Event, worktree: Path, settings: HookSettings, base_commit: str = ""
+) -> Reading:
     """Reads the call, its operands and the worktree. May take a while: not for an event loop."""
     scope = Scope(
         worktree=worktree,
         cwd=event.cwd,
         control_paths=(settings.home, *settings.control_paths),
         protected_ports=settings.ports,
+        base=base_commit,
     )
     call, facts = read_call(event.tool_name, event.tool_input, scope)
     judgement = judge(facts)
@@ -116,7 +119,9 @@ class Gate:
 
     async def _read(self, session: Session, event: Event) -> Reading:
         return await asyncio.wait_for(
-            asyncio.to_thread(read_tool_call, event, session.worktree, self._settings),
+            asyncio.to_thread(
+                read_tool_call, event, session.worktree, self._settings, session.base_commit
+            ),
             self._settings.classify_s,
         )
 

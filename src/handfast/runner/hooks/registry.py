@@ -43,6 +43,7 @@ class Registration:
     worktree: Path
     on_wait: OnWait
     session_id: str = ""
+    base_commit: str = ""
     deferred: Pending | None = None
     waiting: dict[str, Pending] = field(default_factory=dict)
     calls: int = 0
@@ -66,13 +67,16 @@ class SessionRegistry:
         worktree: Path,
         on_wait: OnWait = OnWait.DEFER,
         session_id: str = "",
+        base_commit: str = "",
     ) -> Registration:
         """Announce a start. Its `token` goes into the hook's header in the settings file of this start.
 
         An earlier registration of the run ends: calls with its token are refused from now on.
         """
         token = SESSION_TOKEN_PREFIX + secrets.token_urlsafe(32)
-        made = Registration(token, run_id, epoch, agent_id, worktree, on_wait, session_id)
+        made = Registration(
+            token, run_id, epoch, agent_id, worktree, on_wait, session_id, base_commit
+        )
         with self._lock:
             for key, other in list(self._by_token.items()):
                 if other.run_id == run_id:

@@ -43,6 +43,11 @@ class Session:
         return self.registration.epoch if self.registration else None
 
     @property
+    def base_commit(self) -> str:
+        """The commit the run started from; empty where only the worktree is known."""
+        return self.registration.base_commit if self.registration else ""
+
+    @property
     def on_wait(self) -> OnWait:
         return self.registration.on_wait if self.registration else OnWait.POLL
 

@@ -9,6 +9,7 @@ from handfast.client import calls
 from handfast.client.request import Json
 from handfast.core.domain.inert import inert
 from handfast.observe import git as observed
+from handfast.observe.change import added_text
 from handfast.observe.review import ReviewFacts, review_facts
 from handfast.observe.secrets import redact
 from handfast.runner.snapshot import Snapshot
@@ -40,9 +41,9 @@ def open_review(held: Held, work: Work) -> str:
     """Hand the work over and pause the run. Gives the handoff's id. Repeating it opens no second one."""
     fields = review_fields(held, work)
     diff = observed.diff_text(work.workspace.path, work.workspace.base_commit, work.head)
-    _, secrets = redact(diff)
+    _, secrets = redact(added_text(diff))
     if secrets:
-        fields["details"].insert(0, f"{secrets} text(s) in the diff look like credentials.")
+        fields["details"].insert(0, f"{secrets} text(s) in the added lines look like credentials.")
         fields["hazards"].append("secret.access")
     if len(diff) > MAX_INLINE_DIFF:
         fields["diff_body_id"] = held.body(diff.encode("utf-8", "replace"), "text/x-diff")
@@ -151,9 +152,16 @@ def command_of(step: Json) -> str:
 
 
 def _about(facts: ReviewFacts) -> list[str]:
-    return [f"{len(facts.binaries)} binary file(s) changed: see the list of files."] * bool(
-        facts.binaries
-    )
+    said = {
+        "binary file(s) changed: see the list of files.": facts.binaries,
+        "symbolic link(s) lead out of the worktree": facts.escaping,
+        "file name(s) hold characters that do not show": facts.odd_names,
+    }
+    return [
+        f"{len(paths)} {words}{'' if words.endswith('.') else ': ' + ', '.join(paths[:5])}"
+        for words, paths in said.items()
+        if paths
+    ]
 
 
 def _unseen(held: Held, work: Work) -> list[str]:

@@ -44,6 +44,7 @@ class Working:
             worktree=workspace.path,
             on_wait=agent.on_wait,
             session_id=agent.session_id,
+            base_commit=workspace.base_commit,
         )
         began = time.monotonic()
         try:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 from handfast.core.domain import action
 from handfast.core.domain.action import Effect
 from handfast.core.domain.canonical import JSON
+from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.package import ShowKind
 from handfast.engine.packages import Shown
@@ -34,6 +35,25 @@ class CallIn(Asked):
         return action.Call(self.tool, arguments, self.cwd, operands)
 
 
+class ChangedFileIn(Asked):
+    """A file the call changes, from the file system and git."""
+
+    path: Place
+    old_path: Place = ""
+    status: Annotated[str, Field(max_length=1)] = ""
+    added: Annotated[int, Field(ge=0)] | None = None
+    deleted: Annotated[int, Field(ge=0)] | None = None
+    old_mode: Annotated[str, Field(max_length=6)] = ""
+    new_mode: Annotated[str, Field(max_length=6)] = ""
+    binary: bool = False
+    symlink: bool = False
+    submodule: bool = False
+    owners: Annotated[tuple[Line, ...], Field(max_length=200)] = ()
+
+    def changed(self) -> ChangedFile:
+        return ChangedFile(**self.model_dump())
+
+
 class FactsIn(Asked):
     """What a runner read from the real call."""
 
@@ -45,6 +65,7 @@ class FactsIn(Asked):
     paths: Lines = ()
     operands: Annotated[tuple[OperandIn, ...], Field(max_length=1000)] = ()
     reversible: bool | None = None
+    changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=1000)] = ()
 
     def facts(self) -> action.Facts:
         return action.Facts(
@@ -56,6 +77,7 @@ class FactsIn(Asked):
             paths=self.paths,
             operands=tuple(action.Operand(o.path, o.digest) for o in self.operands),
             reversible=self.reversible,
+            changes=tuple(each.changed() for each in self.changes),
         )
 
 
