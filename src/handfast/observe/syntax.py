@@ -120,6 +120,8 @@ class Reader:
         if kind in _SCOPED:
             with self.variables.scoped():
                 return self._walk_all(node, feeder)
+        if kind == "function_definition" and self._calls_itself(node):
+            self.notes.append("recursive-function")
         if kind in _BRANCHES:
             with self.variables.conditional():
                 return self._walk_all(node, feeder)
@@ -135,6 +137,15 @@ class Reader:
         for child in node.named_children:
             last = self._walk(child, feeder) or last
         return last
+
+    def _calls_itself(self, node: Node) -> bool:
+        """Whether a function starts itself beside itself, as a fork bomb does."""
+        name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
+        if name is None or body is None:
+            return False
+        own = re.escape(self._words.text(name))
+        text = self._words.text(body)
+        return bool(re.search(rf"(?<![\w-]){own}\s*[|&]|[|&]\s*{own}(?![\w-])", text))
 
     def _list(self, node: Node, feeder: Simple | None) -> Simple | None:
         """`a && b || c`: what the first part sets is certain, the rest is certain only up to its end."""
@@ -284,6 +295,8 @@ class Reader:
         """A command ends with its line. Where the grammar reads on, it hides the next command."""
         for one, following in pairwise(node.children):
             gap = self.bytes[one.end_byte : following.start_byte]
+            if gap.startswith(b"\\\n") and not gap.removeprefix(b"\\\n"):
+                self.notes.append("unread-syntax")  # one word to bash, two to the grammar
             if b"\n" in gap and _LINE_END.search(gap):
                 self.notes.append("unread-syntax")
 
