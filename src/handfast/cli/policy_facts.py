@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -60,10 +61,11 @@ def _analyser(worktree: Path | None, *, session: bool, second_opinion: bool) -> 
     from handfast.observe.textonly import Session, text_scope
 
     if worktree is None:
-        scope, memory = text_scope(), Session() if session else None
+        ground, memory = text_scope(), Session() if session else None
     else:
         root = worktree.resolve()
-        scope, memory = Scope(worktree=root, cwd=root), None
+        ground, memory = Scope(worktree=root, cwd=root), None
+    scope = replace(ground, second_opinion=second_opinion)
     return lambda command: shell_facts(command, scope, memory)
 
 

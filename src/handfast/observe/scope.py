@@ -22,6 +22,7 @@ class Scope:
     `scratch` folders may be written freely (`fs.write-scratch`), except inside another git repository.
     The default data folder is always a control path. `home` is the agent's home folder.
     Without `on_disk` the text alone counts: neither files, nor git, nor settings of this machine are asked.
+    `second_opinion` lets another parser object to what was read from a shell text.
     """
 
     worktree: Path
@@ -31,6 +32,7 @@ class Scope:
     scratch: tuple[Path, ...] = tuple(Path(each) for each in _SCRATCH)
     home: Path = Path("~")
     on_disk: bool = True
+    second_opinion: bool = True
 
     @property
     def home_folder(self) -> Path:

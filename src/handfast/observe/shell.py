@@ -19,6 +19,7 @@ from handfast.observe import (
     processes,
     reading,
     recipes,
+    secondparser,
     shellwords,
     ship,
     tasks,
@@ -39,6 +40,8 @@ from handfast.observe.words import BENEATH, DYNAMIC, MARKS, Word
 
 MAX_BYTES = 16 * 1024
 MAX_COMMANDS = 400
+# Each costs a process. A command that hides more texts than this inside others is deeper than is followed.
+_MAX_OPINIONS = 12
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 HANDLERS = {
@@ -99,6 +102,10 @@ def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
         case.findings.at_least(Effect.EXEC)
         case.findings.opaque("nesting", "is nested too deeply to follow")
         return
+    if case.places.scope.second_opinion and not reader.notes and secondparser.worth(command):
+        case.opinions += 1
+        if case.opinions > _MAX_OPINIONS or secondparser.differs(command, reader.commands):
+            reader.notes.append("parsers-disagree")
     for note in dict.fromkeys(reader.notes):
         case.findings.at_least(Effect.EXEC)
         case.findings.opaque(note, "holds shell syntax that cannot be read")
