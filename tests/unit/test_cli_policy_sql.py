@@ -2,8 +2,11 @@
 
 import io
 import json
+import sys
 
-from handfast.cli.policy_sql import run
+import pytest
+
+from handfast.cli.policy_facts import facts
 
 LINES = [
     '"DROP TABLE users"',
@@ -19,19 +22,22 @@ LINES = [
 ]
 
 
-def test_one_object_a_line_in_order() -> None:
-    out = io.StringIO()
-    assert run((line + "\n" for line in LINES), out) == 0
-    found = [json.loads(line) for line in out.getvalue().splitlines()]
+def test_one_object_a_line_in_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "".join(line + "\n" for line in LINES).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert facts(sql=True) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(each["hazards"], each["opaque"]) for each in found] == [
         (["sql.destructive"], []),
         ([], []),
         ([], []),
         ([], ["unknown-function"]),
-        ([], ["bad-line"]),
-        ([], ["bad-line"]),
-        ([], ["bad-line"]),
-        ([], ["bad-line"]),
+        ([], ["malformed"]),
+        ([], ["malformed"]),
+        ([], ["malformed"]),
+        ([], ["malformed"]),
         ([], ["unread-statement"]),
         (["sql.destructive"], ["explain-analyze"]),
     ]

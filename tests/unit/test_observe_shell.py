@@ -492,7 +492,7 @@ STOPS: list[tuple[str, str, str]] = [
     ("git.push", "", "git commit -qm x; git push"),
     ("git.push", "", "export GIT_SEQUENCE_EDITOR='git push'"),
     ("", "alias", "alias g=git\ng push"),
-    ("", "dynamic-command", 'f() { "$@"; }; f git push'),
+    ("git.push", "dynamic-command", 'f() { "$@"; }; f git push'),
     ("", "dynamic-command", "xargs git < README.md"),
     ("", "dynamic-command", ". <(echo rm -rf src)"),
     ("", "piped-code", "printf '\\x72m -rf src' | sh"),

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -24,7 +25,7 @@ def facts(
     worktree: Path | None = None,
     session: Annotated[bool, Parameter(negative=())] = False,
     second_opinion: bool = True,
-    as_json: Json = False,
+    as_json: Json = False,  # noqa: ARG001 - every command takes it; this one always prints JSON
 ) -> int:
     """Read one JSON string a line, print one JSON object a line: hazards, opaque, facts.
 
@@ -43,16 +44,18 @@ def facts(
     second_opinion
         `--no-second-opinion` leaves the second parser out.
     """
-    if sql:
-        from handfast.cli.policy_sql import run
-
-        return int(run(_counted(sys.stdin.buffer)))
-    analyse = _analyser(worktree, session=session, second_opinion=second_opinion)
+    analyse = _sql() if sql else _analyser(worktree, session=session, second_opinion=second_opinion)
     for line in _counted(sys.stdin.buffer):
         # Written at once: whoever asks in a conversation waits for this line.
         sys.stdout.write(json.dumps(answer(line, analyse)) + "\n")
         sys.stdout.flush()
     return 0
+
+
+def _sql() -> Analyse:
+    from handfast.observe.sql import sql_facts
+
+    return sql_facts
 
 
 def _analyser(worktree: Path | None, *, session: bool, second_opinion: bool) -> Analyse:
@@ -61,10 +64,11 @@ def _analyser(worktree: Path | None, *, session: bool, second_opinion: bool) -> 
     from handfast.observe.textonly import Session, text_scope
 
     if worktree is None:
-        scope, memory = text_scope(), Session() if session else None
+        ground, memory = text_scope(), Session() if session else None
     else:
         root = worktree.resolve()
-        scope, memory = Scope(worktree=root, cwd=root), None
+        ground, memory = Scope(worktree=root, cwd=root), None
+    scope = replace(ground, second_opinion=second_opinion)
     return lambda command: shell_facts(command, scope, memory)
 
 

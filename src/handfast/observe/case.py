@@ -51,6 +51,7 @@ class Case:
     scripts: set[str] = field(default_factory=set)
     questions: int = 0
     session: Session | None = None
+    opinions: int = 0
 
     @property
     def on_disk(self) -> bool:

@@ -48,6 +48,8 @@ def assignments(simple: Simple, case: Case) -> None:
             case.findings.opaque(
                 f"environment-{name}", f"sets {name}, which makes other programs load something"
             )
+        elif re.fullmatch(r"PS[0124]", name) and re.search(r"\$\(|`|\x00", value.text):
+            case.findings.opaque(f"environment-{name}", f"puts a command into {name}")
         elif name == "IFS" and not simple.argv and value.text.strip(" \t\n"):
             case.findings.opaque("environment-IFS", "changes how the shell splits words")
         elif name == "PATH" and not value.text.startswith(("/usr/", "/bin", DYNAMIC)):

@@ -36,7 +36,6 @@ _INTERPRETERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "osascript": ("applescript", ("-e",)),
     "julia": ("julia", ("-e", "-E")),
     "tclsh": ("tcl", ()),
-    "pwsh": ("powershell", ("-c", "-Command", "-EncodedCommand", "-enc")),
 }
 _VALUE_OPTIONS = {
     "python": {"-W", "-X", "-Q", "--check-hash-based-pycs"},
@@ -208,7 +207,7 @@ def _fresh_script(real: str, shown: str, simple: Simple, case: Case, *, shell_li
         case.findings.hazard(
             "exec.remote", f"runs {shown}, which the same command may have downloaded"
         )
-    elif shell_like:
+    elif shell_like or simple.argv[0].text.endswith(shown):
         case.findings.opaque("written-then-run", f"runs {shown}, which the same command writes")
 
 
@@ -256,9 +255,11 @@ def interpret(call: Invocation, case: Case) -> None:
             if language == "python":
                 return
             index += code in words[index : index + 1]
-        elif language == "python" and re.fullmatch(r"-[A-Za-z]*m", flag):
+        elif language == "python" and (module := re.match(r"-[BdEIOPqRsSuvx]*m", flag)):
+            rest = words[index - 1].cut(module.end())
+            named = [rest, *words[index:]] if rest.raw else words[index:]
             case.findings.at_least(Effect.EXEC)
-            case.argv([Word(_module(words[index : index + 1])), *words[index + 1 :]], call.simple)
+            case.argv([Word(_module(named[:1])), *named[1:]], call.simple)
             return
         elif flag in _VALUE_OPTIONS.get(language, ()):
             index += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.commands import Simple
-from handfast.observe.options import parse
+from handfast.observe.options import Parsed, parse
 from handfast.observe.outputs import SCRATCH_NAME, known_output
 from handfast.observe.places import Place
 from handfast.observe.words import DYNAMIC, Word
@@ -68,6 +68,9 @@ def _remember(simple: Simple, target: Word, case: Case, *, appends: bool) -> Non
 def remove(call: Invocation, case: Case) -> None:
     parsed = parse(call.args)
     recursive = parsed.has("-r", "--recursive") or parsed.has("-R", "--recursive")
+    recursive = recursive or call.name in {"rimraf", "del-cli"}
+    if call.name in {"shred", "srm", "wipe"} and not case.on_disk:
+        case.findings.hazard("fs.delete", f"overwrites files for good: `{call.shown}`")
     case.deletes(parsed.operands, call.simple.cwds, recursive=recursive)
 
 
@@ -166,6 +169,23 @@ def disk_dump(call: Invocation, case: Case) -> None:
             case.reads(word.cut(3), call.simple.cwds)
 
 
+def build_tool(call: Invocation, case: Case) -> None:
+    """`cmake -E` is a set of file commands; without it, cmake runs code."""
+    case.findings.at_least(Effect.EXEC)
+    case.findings.headline(f"runs `{call.shown}`")
+    words = call.args[call.texts.index("-E") + 1 :] if "-E" in call.texts else []
+    if not words:
+        case.findings.detail(f"runs code: `{call.shown}`")
+    elif words[0].text in {"rm", "remove", "remove_directory"}:
+        recursive = words[0].text != "remove"
+        case.deletes(parse(words[1:]).operands, call.simple.cwds, recursive=recursive)
+    elif words[0].text in {"env", "time", "chdir"}:
+        case.argv(words if words[0].text != "chdir" else words[2:], call.simple)
+    else:
+        for word in words[-1:]:
+            case.writes(word, call.simple.cwds)
+
+
 def archive(call: Invocation, case: Case) -> None:
     """tar: extraction writes below `-C` (GNU tar strips leading slashes and `..`); creation writes `-f`."""
     words = list(call.args)
@@ -176,16 +196,7 @@ def archive(call: Invocation, case: Case) -> None:
         "fCTXIbgHKLNV",
         frozenset({"--file", "--directory", "--to-command", "--use-compress-program"}),
     )
-    if (
-        parsed.has("", "--to-command")
-        or parsed.has("", "--checkpoint-action")
-        or parsed.has("-P", "--absolute-names")
-    ):
-        case.findings.opaque(
-            "archive-option", f"lets tar run commands or leave its folder: `{call.shown}`"
-        )
-    if parsed.has("-I", "--use-compress-program") or parsed.has("", "--rsh-command"):
-        case.findings.opaque("archive-option", f"lets tar run another program: `{call.shown}`")
+    _archive_options(parsed, call, case)
     folders = parsed.all_values("-C") + parsed.all_values("--directory")
     if parsed.has("-t", "--list"):
         return
@@ -197,6 +208,48 @@ def archive(call: Invocation, case: Case) -> None:
     for name in parsed.all_values("-f") + parsed.all_values("--file"):
         if name.text != "-":
             case.writes(name, call.simple.cwds)
+
+
+def _archive_options(parsed: Parsed, call: Invocation, case: Case) -> None:
+    if (
+        parsed.has("", "--to-command")
+        or parsed.has("", "--checkpoint-action")
+        or parsed.has("-P", "--absolute-names")
+    ):
+        case.findings.opaque(
+            "archive-option", f"lets tar run commands or leave its folder: `{call.shown}`"
+        )
+    if parsed.has("-I", "--use-compress-program") or parsed.has("", "--rsh-command"):
+        case.findings.opaque("archive-option", f"lets tar run another program: `{call.shown}`")
+    if parsed.has("", "--remove-files"):
+        case.deletes(parsed.operands, call.simple.cwds, recursive=True)
+
+
+def pack(call: Invocation, case: Case) -> None:
+    """zip, 7z: the archive is written; with `-m` or `-sdel` what went in is deleted."""
+    case.findings.at_least(Effect.WRITE)
+    moves = any(re.match(r"-[a-ln-z]*m|--move|-sdel", text) for text in call.texts)
+    operands = [word for word in call.args if not word.is_option]
+    if call.name != "zip":
+        operands = operands[1:]
+    for word in operands[:1]:
+        case.writes(word, call.simple.cwds)
+    if moves:
+        case.deletes(operands[1:] or operands, call.simple.cwds, recursive=True)
+    if any(text in {"-TT", "--unzip-command"} for text in call.texts):
+        case.findings.opaque("archive-option", f"lets zip run another program: `{call.shown}`")
+
+
+def unpack(call: Invocation, case: Case) -> None:
+    """cpio, pax, ar: names in the archive may lead anywhere."""
+    case.findings.at_least(Effect.WRITE)
+    if any(re.match(r"-[a-zA-Z]*[ir]|--extract", text) for text in call.texts):
+        case.findings.opaque("archive-option", f"writes wherever the archive says: `{call.shown}`")
+
+
+def split(call: Invocation, case: Case) -> None:
+    for word in parse(call.args, "abClnt").operands[1:2]:
+        case.writes(word, call.simple.cwds)
 
 
 def unzip(call: Invocation, case: Case) -> None:
@@ -220,7 +273,8 @@ def edit_script(call: Invocation, case: Case) -> None:
     case.findings.at_least(Effect.WRITE)
     body = call.simple.stdin.text if call.simple.stdin else " ".join(call.texts)
     if call.simple.fed or re.search(
-        r"(^|\n|\s|\+)['\"]?[:0-9,$%.]*(r|w|e)?\s*!|system\(|:!|py(thon)?3? |lua ", body
+        r"(^|\n|\s|\+)['\"]?[:0-9,$%.]*(r|w|e)?\s*!|system\(|:!|py(thon)?3? |lua |--?(eval|execute|load|funcall)",
+        body,
     ):
         case.findings.hazard("exec.inline", f"{call.name} may run other commands from its script")
     for word in parse(call.args, "cSsuTt").operands:
@@ -238,7 +292,7 @@ _VALUES = {
 }
 
 HANDLERS = {
-    **dict.fromkeys(("rm", "grm", "shred", "srm", "trash", "trash-put", "unlink"), remove),
+    **dict.fromkeys(("rm", "grm", "shred", "srm", "wipe", "rimraf", "del-cli", "unlink"), remove),
     "rmdir": remove_empty,
     **dict.fromkeys(("cp", "gcp", "mv", "gmv", "install", "ln"), copy),
     **dict.fromkeys(
@@ -261,6 +315,10 @@ HANDLERS = {
     "dd": disk_dump,
     **dict.fromkeys(("tar", "gtar", "bsdtar"), archive),
     "unzip": unzip,
+    **dict.fromkeys(("zip", "7z", "7za", "7zz"), pack),
+    **dict.fromkeys(("cpio", "pax"), unpack),
+    "split": split,
+    "cmake": build_tool,
     **dict.fromkeys(
         ("gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "unzstd"), compress
     ),

@@ -210,6 +210,7 @@ def _create(use: GitUse) -> None:
     targets = use.parsed.operands[1:] if clones else use.parsed.operands
     use.case.writes(targets[0] if targets else Word("."), use.cwds, "creates a repository in")
     if clones:
+        use.case.downloads = True
         _fetch(use)
 
 
@@ -224,10 +225,14 @@ def _runs_inner(use: GitUse) -> None:
     operands = use.parsed.operands
     if not operands:
         return
+    rest = use.call.args[use.call.texts.index(operands[0].text) + 1 :]
     if (use.name, operands[0].text) == ("submodule", "foreach"):
-        use.case.text(" ".join(word.text for word in operands[1:]), use.cwds)
+        words = [word.text for word in rest if word.text not in {"--recursive", "--quiet", "-q"}]
+        use.case.text(" ".join(words), use.cwds)
+    elif (use.name, operands[0].text) == ("submodule", "deinit"):
+        use.found.hazard("git.history-rewrite", "empties submodules: changes in them are lost")
     elif (use.name, operands[0].text) == ("bisect", "run"):
-        use.case.argv(operands[1:], use.call.simple)
+        use.case.argv(rest, use.call.simple)
 
 
 def _large_files(use: GitUse) -> None:
@@ -236,6 +241,8 @@ def _large_files(use: GitUse) -> None:
 
 
 def _outputs(use: GitUse) -> None:
+    if use.parsed.has("", "--exec") or use.parsed.has("", "--remote"):
+        use.found.opaque("git-config-exec", f"runs a program elsewhere: `{use.call.shown}`")
     names = ("-o", "--output", "--output-directory")
     values = [value for name in names for value in use.parsed.all_values(name)]
     if use.name == "bundle":
@@ -285,6 +292,8 @@ _SPECIAL: dict[str, Callable[[GitUse], None]] = {
     "checkout": gitloss.checkout,
     "switch": gitloss.checkout,
     "restore": gitloss.restore,
+    "read-tree": gitloss.overwrites,
+    "checkout-index": gitloss.overwrites,
     "clean": gitloss.clean,
     "branch": gitloss.branch,
     "tag": gitloss.tag,

@@ -134,6 +134,15 @@ def restore(use: GitUse) -> None:
     _discards("restores files from git", use.parsed.operands, use)
 
 
+def overwrites(use: GitUse) -> None:
+    """`read-tree -u`, `checkout-index -f`: plumbing that writes the worktree."""
+    use.found.at_least(Effect.WRITE)
+    use.found.headline(f"changes the index: git {use.name}")
+    forced = use.parsed.has("-f", "--force") or use.parsed.has("-u", "--reset")
+    if forced and not use.parsed.has("", "--prefix"):
+        _discards("writes the worktree from git", None, use)
+
+
 def clean(use: GitUse) -> None:
     if use.parsed.has("-n", "--dry-run"):
         use.found.headline("lists untracked files")

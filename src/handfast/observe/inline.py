@@ -40,7 +40,9 @@ _WORDS = re.compile(
     r"\bos\.(system|popen|remove|unlink|rmdir|kill|exec\w*|spawn\w*|fork)|subprocess|child_process|\bexecSync|\bspawnSync?\b"
     r"|\brmtree|\bunlink(Sync)?\b|\brm(dir)?Sync|\bsystem\s*\(|\bsystem\b|\bexec\s*[( ]|\beval\b|`[^`]+`|\bqx\b|%x|\bpopen|\bOpen3"
     r"|FileUtils|shell_exec|passthru|proc_open|\bsocket|\bfetch\s*\(|https?\.(get|request)|Net::HTTP|LWP::|IO::Socket"
-    r"|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
+    r"|\b(File|Dir|IO|fs|Deno|promises)\.(rm|delete|unlink|rename|truncate|rmdir|write)|\brm\s*\(|\b(truncate|rename)\b"
+    r"|\bopen\b[^;\n]*['\"]\s*[|>]|\bprocess\.binding|\bdelete-(file|directory)|shell-command|\bFile::Path|\bunlink\b"
+    r"|write\w*\s*\(?\s*['\"][/~]|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
     re.IGNORECASE,
 )
 _SQL = re.compile(r"\b(DROP\s+(TABLE|DATABASE|SCHEMA)|TRUNCATE\s+TABLE|DELETE\s+FROM)\b")
@@ -70,6 +72,8 @@ def examine(language: str, code: str, places: Places, cwds: tuple[str, ...]) -> 
         try:
             tree = ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
+            if re.search(r"(^|\n)\s*[!%]", code):
+                reasons.append(Reason("exec.inline", "inline Python hands lines to a shell"))
             return reasons + list(_by_words(code)) + _sql_by_words(code)
         reasons += _Python(places, cwds).examine(tree)
     else:

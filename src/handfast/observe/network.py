@@ -322,10 +322,12 @@ def copies(call: Invocation, case: Case) -> None:
     shell = parsed.value("-e", "--rsh")
     if shell is not None:
         case.text(shell.text, call.simple.cwds)
+    if any(flag.startswith("--remove-source") for flag in parsed.flags):
+        case.deletes(parsed.operands[:-1], call.simple.cwds, recursive=True)
     for word in parsed.operands[:-1]:
         case.reads(word, call.simple.cwds)
     if parsed.operands and parsed.operands[-1] not in remote:
-        if any(flag.startswith(("--delete", "--remove-source")) for flag in parsed.flags):
+        if any(flag.startswith("--del") for flag in parsed.flags):
             case.deletes(parsed.operands[-1:], call.simple.cwds, recursive=True)
         case.writes(parsed.operands[-1], call.simple.cwds)
 
@@ -344,7 +346,19 @@ def mail(call: Invocation, case: Case) -> None:
     case.findings.hazard("net.send", f"sends mail: `{call.shown}`")
 
 
+def fetcher(call: Invocation, case: Case) -> None:
+    """aria2c, axel, lynx: what they fetch is written here."""
+    case.findings.at_least(Effect.NETWORK)
+    case.downloads = True
+    for word in call.args:
+        check_url(word.text, case) if "://" in word.text else None
+    case.findings.headline(f"fetches: `{call.shown}`")
+
+
 HANDLERS = {
+    **dict.fromkeys(
+        ("aria2c", "axel", "lynx", "w3m", "links", "fetch", "GET", "lwp-request"), fetcher
+    ),
     "curl": curl,
     "wget": wget,
     **dict.fromkeys(("http", "https", "xh"), httpie),

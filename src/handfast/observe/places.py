@@ -205,6 +205,8 @@ class Places:
             return "."
         if real.startswith(self.worktree + "/"):
             return real[len(self.worktree) + 1 :]
+        if not self.scope.on_disk and _within(real, self.home):
+            return "~" + real[len(self.home) :]
         return real
 
 

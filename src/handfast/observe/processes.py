@@ -84,6 +84,10 @@ def kill_by_name(call: Invocation, case: Case) -> None:
     if looking and not call.simple.nested and not _feeds_kill(call):
         return
     full = any(re.match(r"-[a-zA-Z]*f", text) for text in call.texts)
+    if not looking and any(
+        re.match(r"-[uUGgtvsn]$|--(euid|uid|group|inverse)", t) for t in call.texts
+    ):
+        case.findings.hazard("process.kill", f"ends all processes of a kind: `{call.shown}`")
     for word in call.args:
         if word.is_option:
             continue
@@ -146,17 +150,70 @@ def host(call: Invocation, case: Case) -> None:
         case.findings.hazard("host.control", f"changes the machine: `{call.shown}`")
 
 
+# Package managers of the machine, and what takes something away from it.
+_PACKAGES = names(
+    "apt apt-get aptitude dpkg yum dnf rpm pacman apk zypper snap flatpak brew port emerge pkg xbps-remove nix-env"
+)
+_REMOVES = re.compile(
+    r"(remove|purge|erase|autoremove|uninstall|unmerge|del|delete|rm|cleanup|downgrade|zap|remove-essential"
+    r"|-[a-zA-Z]*[RPre]\w*|--(remove|purge|erase|unmerge|uninstall|force-\S+))\Z"
+)
+
+
+def packages(call: Invocation, case: Case) -> None:
+    """Installing is recorded; taking packages away is asked about."""
+    case.findings.at_least(Effect.EXEC)
+    case.findings.headline(f"runs `{call.shown}`")
+    case.findings.detail(f"runs `{call.shown}`")
+    dashed = call.name in {"dpkg", "rpm", "pacman", "emerge", "nix-env"}
+    first = [text for text in call.texts if dashed or not text.startswith("-")][:1]
+    if any(_REMOVES.match(text) for text in first):
+        case.findings.hazard("host.control", f"takes packages off the machine: `{call.shown}`")
+
+
+def signals(call: Invocation, case: Case) -> None:
+    case.findings.at_least(Effect.EXEC)
+    case.findings.hazard("process.kill", f"ends processes by a rule: `{call.shown}`")
+
+
+_SETS = {
+    "date": r"-s|--set|\d{8,}$",
+    "ip": r"(set|add|del|delete|flush|replace|change)$",
+    "ifconfig": r"(up|down|netmask|mtu|add|del)$|\d+\.",
+    "journalctl": r"--vacuum|--rotate|--flush|--sync|--setup-keys",
+    "dmesg": r"-[a-zA-Z]*[cCnDE]|--(clear|read-clear|console)",
+}
+
+
+def settings(call: Invocation, case: Case) -> None:
+    """Programs that look, unless they are told to set something."""
+    if any(re.match(_SETS[call.name], text) for text in call.texts):
+        case.findings.at_least(Effect.EXEC)
+        case.findings.hazard("host.control", f"changes the machine: `{call.shown}`")
+
+
 HANDLERS = {
     "kill": kill,
-    **dict.fromkeys(("pkill", "killall", "pgrep", "pidof", "skill"), kill_by_name),
+    **dict.fromkeys(("pkill", "killall", "pgrep", "pidof"), kill_by_name),
     **dict.fromkeys(("fuser", "lsof"), port_users),
     **dict.fromkeys(
         names(
             "systemctl service launchctl shutdown reboot halt poweroff crontab at batch mount umount swapoff modprobe"
             " insmod rmmod sysctl iptables nft ufw ip6tables useradd usermod userdel groupadd passwd visudo chsh mkfs"
             " mkfs.ext4 fdisk parted wipefs losetup cryptsetup gdb lldb ptrace bpftrace hostnamectl update-rc.d"
-            " defaults dscl diskutil csrutil spctl scutil loginctl"
+            " defaults dscl diskutil csrutil spctl scutil loginctl killall5 xkill init telinit rc-service initctl"
+            " firewall-cmd route mkfs.ext2 mkfs.ext3 mkfs.xfs mkfs.btrfs mkfs.vfat mkfs.fat mkfs.ntfs mkfs.f2fs mke2fs"
+            " mkswap swapon sfdisk cfdisk gdisk sgdisk blkdiscard hdparm nvme lvremove lvreduce vgremove pvremove lvresize"
+            " zfs zpool btrfs mdadm badblocks kexec groupdel groupmod gpasswd chpasswd newusers adduser deluser addgroup"
+            " delgroup vipw vigr systemd-tmpfiles timedatectl hwclock update-alternatives setenforce setcap dmsetup"
+            " efibootmgr grub-install update-grub nmcli ip6tables-restore iptables-restore tc ipcrm chkconfig tmutil"
+            " nvram pmset kextload kextunload resize2fs tune2fs fsck fsck.ext4 e2fsck debugfs ipvsadm brctl ethtool"
+            " tcpdump renice prlimit depmod ldconfig dpkg-reconfigure debconf-set-selections setsebool restorecon semanage"
+            " auditctl rmmod swupd rtcwake systemd-run dracut update-initramfs mkinitcpio sgdisk wsl"
         ),
         host,
     ),
+    **dict.fromkeys(_PACKAGES, packages),
+    **dict.fromkeys(("skill", "snice"), signals),
+    **dict.fromkeys(("date", "ip", "ifconfig", "journalctl", "dmesg"), settings),
 }

@@ -24,6 +24,7 @@ class Scope:
     Without `on_disk` the text alone counts: neither files, nor git, nor settings of this machine are asked.
     `base` is the commit the
     work started from, whose CODEOWNERS counts; HEAD when empty.
+    `second_opinion` lets another parser object to what was read from a shell text.
     """
 
     worktree: Path
@@ -34,6 +35,7 @@ class Scope:
     home: Path = Path("~")
     on_disk: bool = True
     base: str = ""
+    second_opinion: bool = True
 
     @property
     def home_folder(self) -> Path:

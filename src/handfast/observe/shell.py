@@ -7,16 +7,20 @@ import re
 
 from handfast.core.domain.action import Effect, Facts
 from handfast.observe import (
+    behind,
     containers,
     control,
     databases,
     execution,
     files,
     gitcalls,
+    languages,
     network,
     processes,
     reading,
     recipes,
+    secondparser,
+    shellwords,
     ship,
     tasks,
     texttools,
@@ -36,6 +40,8 @@ from handfast.observe.words import BENEATH, DYNAMIC, MARKS, Word
 
 MAX_BYTES = 16 * 1024
 MAX_COMMANDS = 400
+# Each costs a process. A command that hides more texts than this inside others is deeper than is followed.
+_MAX_OPINIONS = 12
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 HANDLERS = {
@@ -47,8 +53,10 @@ HANDLERS = {
     **tasks.HANDLERS,
     **gitcalls.HANDLERS,
     **control.HANDLERS,
+    **languages.HANDLERS,
     **execution.HANDLERS,
     **wrappers.HANDLERS,
+    **shellwords.HANDLERS,
 }
 
 
@@ -94,6 +102,10 @@ def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
         case.findings.at_least(Effect.EXEC)
         case.findings.opaque("nesting", "is nested too deeply to follow")
         return
+    if case.places.scope.second_opinion and not reader.notes and secondparser.worth(command):
+        case.opinions += 1
+        if case.opinions > _MAX_OPINIONS or secondparser.differs(command, reader.commands):
+            reader.notes.append("parsers-disagree")
     for note in dict.fromkeys(reader.notes):
         case.findings.at_least(Effect.EXEC)
         case.findings.opaque(note, "holds shell syntax that cannot be read")
@@ -168,6 +180,7 @@ def _own_program(call: Invocation, case: Case) -> None:
 def _dispatch(call: Invocation, case: Case) -> None:
     control.ports(call, case) if call.name not in _QUIET else None
     reading.mentions(call, case)
+    shellwords.evaluates(call, case)
     shipped = ship.check(call, case)
     handler = HANDLERS.get(call.name)
     if call.name in {"docker", "podman", "nerdctl"}:
@@ -194,6 +207,9 @@ def _runs(call: Invocation, case: Case, *, known: bool) -> None:
     found.at_least(Effect.EXEC)
     found.headline(f"runs `{call.shown}`")
     found.detail(f"runs code: `{call.shown}`" if not known else f"runs `{call.shown}`")
+    behind.look(call, case)
+    if not known:
+        behind.destroys(call, case)
     named = recipes.by_name(call.name) if not known else None
     if named:
         found.hazard(named, f"`{call.shown}` by its name does this")

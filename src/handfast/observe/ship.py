@@ -1,332 +1,23 @@
-"""Programs whose sub-commands publish, deploy, migrate, change a forge or hand out credentials.
-
-One table: programs, a pattern over the words that are not options, the hazard, and what to say. The first
-pattern that fits decides; `READ` marks sub-commands that only look.
-"""
+"""Programs whose sub-commands publish, deploy, migrate, change a forge or hand out credentials."""
 
 import re
-from dataclasses import dataclass
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
-
-READ = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    pattern: re.Pattern[str]
-    hazard: str
-    sentence: str
-
-
-def _entry(pattern: str, hazard: str, sentence: str) -> _Entry:
-    return _Entry(re.compile(rf"(?:^|\s)(?:{pattern})(?=\s|$)", re.IGNORECASE), hazard, sentence)
-
-
-_PUBLISH = "publishes a package"
-_DEPLOY = "changes running systems"
-_MIGRATE = "migrates a database"
-_FORGE = "changes the forge"
-_CREDENTIALS = "prints credentials"
-_REMOTE_KUBERNETES = (
-    "apply|create|delete|replace|patch|edit|scale|autoscale|rollout (?:restart|undo|pause|resume)|set|label|annotate"
-    "|drain|cordon|uncordon|taint|run|expose|cp|attach|debug|certificate|port-forward|proxy|auth reconcile"
-)
-
-# A whole program, whatever it is asked.
-_WHOLE: dict[str, tuple[str, str]] = {
-    "serverless": ("deploy", _DEPLOY),
-    "sls": ("deploy", _DEPLOY),
-    "ansible-playbook": ("deploy", _DEPLOY),
-    "ansible": ("deploy", _DEPLOY),
-    "semantic-release": ("publish", "publishes a release"),
-    "release-it": ("publish", "publishes a release"),
-    "goreleaser": ("publish", "publishes a release"),
-    "rclone": ("net.send", "copies files to another host"),
-    "dropdb": ("sql.destructive", "drops a database"),
-    "dropuser": ("sql.destructive", "drops a database user"),
-    "pg_restore": ("sql.destructive", "overwrites a database"),
-    "yoyo-migrate": ("db.migrate", _MIGRATE),
-    "secret-tool": ("secret.access", _CREDENTIALS),
-    "pass": ("secret.access", _CREDENTIALS),
-}
-
-_TABLE: dict[str, tuple[_Entry, ...]] = {}
-
-
-def _add(programs: str, *entries: tuple[str, str, str]) -> None:
-    for program in programs.split():
-        _TABLE[program] = _TABLE.get(program, ()) + tuple(_entry(*entry) for entry in entries)
-
-
-_add(
-    "npm pnpm yarn bun lerna",
-    (
-        "publish|unpublish|deprecate|dist-tag (?:add|rm)|access|owner (?:add|rm)|npm publish|token",
-        "publish",
-        _PUBLISH,
-    ),
-)
-_add(
-    "npx bunx uvx",
-    (
-        "(?:np|semantic-release|release-it|changeset publish|vsce publish|ovsx publish)",
-        "publish",
-        _PUBLISH,
-    ),
-)
-_add("changeset vsce ovsx", ("publish", "publish", _PUBLISH))
-_add("twine", ("upload|register", "publish", _PUBLISH))
-_add("cargo", ("publish|yank|owner", "publish", _PUBLISH), ("release", "publish", _PUBLISH))
-_add("gem", ("push|yank|owner", "publish", _PUBLISH))
-_add("poetry uv flit hatch pdm rye maturin", ("publish|upload", "publish", _PUBLISH))
-_add("setup.py", ("upload|register", "publish", _PUBLISH))
-_add(
-    "docker podman buildah nerdctl",
-    ("push|manifest push|image push|login|trust sign", "publish", "pushes an image to a registry"),
-    (
-        "(?:volume|system|image|container|builder|network) prune|volume rm|system prune",
-        "fs.write-outside",
-        "deletes container data",
-    ),
-    ("stack deploy|service (?:create|update|rm|scale)|swarm|context use|node", "deploy", _DEPLOY),
-)
-_add(
-    "skopeo crane oras",
-    ("copy|cp|push|delete|tag|mutate|append", "publish", "pushes an image to a registry"),
-)
-_add("mvn mvnw", ("deploy|release:perform|.*:deploy", "publish", _PUBLISH))
-_add(
-    "gradle gradlew",
-    ("(?:.*:)?publish\\w*|uploadArchives|closeAndRelease\\w*", "publish", _PUBLISH),
-)
-_add(
-    "dotnet",
-    ("nuget push|nuget delete", "publish", _PUBLISH),
-    ("ef (?:database|migrations)", "db.migrate", _MIGRATE),
-)
-_add("nuget", ("push|delete", "publish", _PUBLISH))
-_add(
-    "mix",
-    ("hex.publish", "publish", _PUBLISH),
-    ("ecto\\.(?:migrate|rollback|drop|reset|setup)", "db.migrate", _MIGRATE),
-)
-_add("pod", ("trunk", "publish", _PUBLISH))
-_add("conda anaconda", ("upload", "publish", _PUBLISH))
-_add("fastlane", ("release|deliver|pilot|supply|beta|upload_\\w+", "publish", _PUBLISH))
-_add("eas expo", ("submit|publish|update", "publish", _PUBLISH))
-_add(
-    "helm",
-    (
-        "list|ls|get|status|history|template|lint|show|search|version|env|dependency|repo (?:list|add|update)",
-        READ,
-        "",
-    ),
-    ("install|upgrade|uninstall|delete|rollback|push|test", "deploy", _DEPLOY),
-)
-_add(
-    "kubectl oc k k9s kustomize",
-    ("get secrets?(?:/\\S+)?", "secret.access", _CREDENTIALS),
-    (
-        "get|describe|logs|explain|top|version|api-resources|api-versions|cluster-info|config (?:view|get-\\w+|current-context)|diff|wait|auth can-i|build|events",
-        READ,
-        "",
-    ),
-    (_REMOTE_KUBERNETES, "deploy", _DEPLOY),
-    ("exec", "deploy", "runs a command in the cluster"),
-)
-_add(
-    "terraform tofu terragrunt",
-    (
-        "apply|destroy|import|taint|untaint|state (?:rm|mv|push|replace-provider)|force-unlock|run-all|workspace (?:new|delete)|login",
-        "deploy",
-        _DEPLOY,
-    ),
-    ("console|output|state pull", "secret.access", "prints infrastructure state"),
-)
-_add(
-    "pulumi",
-    (
-        "up|update|destroy|refresh|import|cancel|state|stack (?:rm|import|init)|watch",
-        "deploy",
-        _DEPLOY,
-    ),
-    ("stack export|config get", "secret.access", _CREDENTIALS),
-)
-_add(
-    "cdk sam copilot chalice zappa",
-    (
-        "deploy|destroy|bootstrap|sync|delete|update|rollback|undeploy|init|import",
-        "deploy",
-        _DEPLOY,
-    ),
-)
-_add(
-    "fly flyctl heroku railway render netlify vercel now wrangler firebase dokku cf eb gcloud-deploy kamal cap nomad doctl modal surge amplify supabase",
-    (
-        "logs|status|list|ls|ps|version|whoami|info|apps?:info|releases|dev|build|validate|projects:list|inspect|get",
-        READ,
-        "",
-    ),
-    ("db (?:push|reset)|migration up|migrations apply|d1 migrations apply", "db.migrate", _MIGRATE),
-    ("config(?::get)?|secrets?|env|auth token|auth:token", "secret.access", _CREDENTIALS),
-    (".*", "deploy", _DEPLOY),
-)
-_add("vercel netlify now railway kamal", ("$", "deploy", _DEPLOY))
-_add(
-    "aws",
-    (
-        "configure get|secretsmanager get-secret-value|ssm get-parameters?\\S*|sts (?:get-session-token|assume-role)|ecr get-login\\S*|iam create-access-key|configure export-credentials",
-        "secret.access",
-        _CREDENTIALS,
-    ),
-    (
-        "\\S+ (?:describe|list|get|head|lookup|search|filter|batch-get|ls|wait|tail|estimate|validate|view|scan|query)\\S*|help|sts \\S+|configure list\\S*|s3 ls|logs tail",
-        READ,
-        "",
-    ),
-    (".*", "deploy", _DEPLOY),
-)
-_add(
-    "gcloud",
-    (
-        "secrets versions access|auth print-\\S+|auth application-default print-\\S+",
-        "secret.access",
-        _CREDENTIALS,
-    ),
-    (
-        ".*\\b(?:list|describe|info|version|get-value|get-iam-policy|read|tail|help|print-settings)\\b.*",
-        READ,
-        "",
-    ),
-    (".*", "deploy", _DEPLOY),
-)
-_add("gsutil", ("ls|cat|du|stat|hash|version", READ, ""), (".*", "deploy", _DEPLOY))
-_add(
-    "az",
-    (
-        "keyvault secret (?:show|download)|account get-access-token|.*\\b(?:list-keys|keys list|show-connection-string)\\b.*",
-        "secret.access",
-        _CREDENTIALS,
-    ),
-    (".*\\b(?:list|show|version|get\\S*|find|help)\\b.*", READ, ""),
-    (".*", "deploy", _DEPLOY),
-)
-_add("bq", ("ls|show|head|version|help|query", READ, ""), (".*", "deploy", _DEPLOY))
-_add(
-    "gh",
-    ("auth token|auth status .*", "secret.access", _CREDENTIALS),
-    ("release (?:create|upload|delete|edit)", "publish", "publishes a release"),
-    (
-        "(?:pr|issue|release|run|workflow|repo|gist|label|search|cache|ruleset|project|org|secret|variable) (?:view|list|status|diff|checks|watch|download|ls|issues|prs|code|commits|repos)|status|auth status|version|help|browse|repo clone|gist clone|pr checkout|api",
-        READ,
-        "",
-    ),
-    (".*", "forge.write", _FORGE),
-)
-_add(
-    "glab hub tea",
-    ("release (?:create|upload|delete)", "publish", "publishes a release"),
-    (
-        "(?:mr|issue|ci|repo|release|pr|pipeline) (?:view|list|status|diff|show|trace)|version|help",
-        READ,
-        "",
-    ),
-    (".*", "forge.write", _FORGE),
-)
-_add("alembic", ("upgrade|downgrade|stamp", "db.migrate", _MIGRATE))
-_add(
-    "manage.py django-admin",
-    ("migrate|flush|reset_db|sqlflush|loaddata|dbshell", "db.migrate", _MIGRATE),
-    ("collectstatic", "deploy", "publishes static files"),
-)
-_add("flask quart", ("db (?:upgrade|downgrade|stamp)", "db.migrate", _MIGRATE))
-_add("aerich", ("upgrade|downgrade", "db.migrate", _MIGRATE))
-_add(
-    "rails rake",
-    (
-        "db:(?:migrate\\S*|rollback|drop|reset|schema:load|setup|seed:replant|truncate_all|purge)",
-        "db.migrate",
-        _MIGRATE,
-    ),
-)
-_add(
-    "prisma",
-    ("migrate (?:deploy|reset|dev|resolve)|db (?:push|execute|seed)", "db.migrate", _MIGRATE),
-)
-_add(
-    "npx bunx",
-    (
-        "prisma (?:migrate (?:deploy|reset|dev|resolve)|db push)|knex migrate:\\S+|sequelize(?:-cli)? db:\\S+|typeorm migration:\\S+|drizzle-kit (?:push|migrate)",
-        "db.migrate",
-        _MIGRATE,
-    ),
-)
-_add("flyway", ("migrate|clean|baseline|repair|undo", "db.migrate", _MIGRATE))
-_add(
-    "liquibase",
-    ("update\\S*|rollback\\S*|drop-?all|dropAll|change-?log-sync\\S*", "db.migrate", _MIGRATE),
-)
-_add("knex", ("migrate:(?:latest|up|down|rollback)|seed:run", "db.migrate", _MIGRATE))
-_add("sequelize sequelize-cli", ("db:(?:migrate\\S*|drop|seed\\S*)", "db.migrate", _MIGRATE))
-_add("typeorm", ("migration:(?:run|revert)|schema:(?:sync|drop)", "db.migrate", _MIGRATE))
-_add("drizzle-kit", ("push|migrate|drop", "db.migrate", _MIGRATE))
-_add(
-    "goose dbmate migrate sql-migrate tern",
-    (
-        ".*\\b(?:up\\S*|down\\S*|drop|reset|redo|force|goto|migrate|rollback)\\b.*",
-        "db.migrate",
-        _MIGRATE,
-    ),
-)
-_add("atlas", ("schema apply|schema clean|migrate (?:apply|down)", "db.migrate", _MIGRATE))
-_add(
-    "sqlx diesel sea-orm-cli",
-    (
-        "(?:migrate|migration|database) (?:run|revert|redo|drop|reset|setup|fresh|up|down|refresh)",
-        "db.migrate",
-        _MIGRATE,
-    ),
-)
-_add(
-    "artisan php",
-    ("(?:\\S*artisan )?(?:migrate\\S*|db:wipe)", "db.migrate", _MIGRATE),
-    (
-        "\\S*console doctrine:(?:migrations:migrate|schema:(?:drop|update)|database:drop)",
-        "db.migrate",
-        _MIGRATE,
-    ),
-)
-_add("sqitch", ("deploy|revert|rebase", "db.migrate", _MIGRATE))
-_add("yoyo", ("apply|rollback|reapply", "db.migrate", _MIGRATE))
-_add(
-    "redis-cli valkey-cli",
-    ("flushall|flushdb|shutdown|config set", "sql.destructive", "deletes data"),
-)
-_add(
-    "vault",
-    ("read|kv get|print token|token create|login", "secret.access", _CREDENTIALS),
-    ("write|kv (?:put|delete|destroy|patch)|delete|policy write", "deploy", _DEPLOY),
-)
-_add(
-    "op bw lpass keyring",
-    ("read|get|item get|show|export|document get", "secret.access", _CREDENTIALS),
-)
-_add("security", ("find-\\S+password|dump-keychain|export", "secret.access", _CREDENTIALS))
-_add("gpg gpg2", (".*", READ, ""))
+from handfast.observe.shiptable import FORGE, READ, TABLE, WHOLE
 
 
 def check(call: Invocation, case: Case) -> bool:
     """Reports a hazard of the table; answers whether the program is in it."""
-    whole = _WHOLE.get(call.name)
+    whole = WHOLE.get(call.name)
     if whole is not None:
         _report(*whole, call, case)
         return True
-    entries = _TABLE.get(call.name)
+    entries = TABLE.get(call.name)
     if entries is None:
         return False
     words = " ".join(word.text for word in call.args if not word.is_option)
+    _by_options(call, case)
     for entry in entries:
         if entry.pattern.search(words):
             if entry.hazard == READ:
@@ -336,6 +27,38 @@ def check(call: Invocation, case: Case) -> bool:
             break
     _dynamic(call, case)
     return True
+
+
+# Options that say what the sub-command does not.
+_OPTIONS: dict[str, tuple[str, str, str]] = {
+    "docker": (r"-H|--host|--context|-c$", "deploy", "talks to another machine's containers"),
+    "docker-compose": (r"--volumes|-v$|--rmi", "fs.write-outside", "deletes container data"),
+    "kafka-topics": (r"--delete", "deploy", "deletes topics"),
+    "kafka-topics.sh": (r"--delete", "deploy", "deletes topics"),
+    "redis-cli": (r"--eval|--pipe|--cluster", "sql.destructive", "runs a script on a database"),
+}
+
+
+def _by_options(call: Invocation, case: Case) -> None:
+    name = "docker" if call.name in {"podman", "nerdctl"} else call.name
+    pattern, hazard, sentence = _OPTIONS.get(name, ("", "", ""))
+    before = call.texts
+    if name == "docker":
+        end = next((i for i, word in enumerate(call.args) if not word.is_option), len(before))
+        before = before[:end]
+        _containers(call, case)
+    if pattern and any(re.match(pattern, text) for text in before):
+        _report(hazard, sentence, call, case)
+    if name == "redis-cli" and (call.simple.fed or call.simple.redirects or call.simple.stdin):
+        case.findings.opaque("sql-from-pipe", "redis-cli runs what it is fed")
+
+
+def _containers(call: Invocation, case: Case) -> None:
+    texts = call.texts
+    if "--push" in texts and ("build" in texts or "bake" in texts):
+        _report("publish", "pushes an image to a registry", call, case)
+    if "down" in texts and any(text in {"-v", "--volumes"} or "--rmi" in text for text in texts):
+        _report("fs.write-outside", "deletes container data", call, case)
 
 
 def _looks(call: Invocation, case: Case) -> None:
@@ -348,13 +71,14 @@ def _looks(call: Invocation, case: Case) -> None:
             if re.match(r"-[fFX]|--(method|field|raw-field|input)", text)
         ]
         if flags and not re.search(r"(-X|--method)[ =]?GET\b", " ".join(call.texts)):
-            case.findings.hazard("forge.write", f"{_FORGE}: `{call.shown}`")
+            case.findings.hazard("forge.write", f"{FORGE}: `{call.shown}`")
 
 
 def _dry(call: Invocation) -> bool:
-    return any(
-        re.fullmatch(r"--dry-?run(=(client|server|true))?|--help|-h", text) for text in call.texts
+    dry = any(
+        re.fullmatch(r"--dry-?run(=(client|server|true))?|--help", text) for text in call.texts
     )
+    return dry or call.texts[-1:] == ["-h"]
 
 
 def _dynamic(call: Invocation, case: Case) -> None:

@@ -120,6 +120,8 @@ class Reader:
         if kind in _SCOPED:
             with self.variables.scoped():
                 return self._walk_all(node, feeder)
+        if kind == "function_definition" and self._calls_itself(node):
+            self.notes.append("recursive-function")
         if kind in _BRANCHES:
             with self.variables.conditional():
                 return self._walk_all(node, feeder)
@@ -135,6 +137,15 @@ class Reader:
         for child in node.named_children:
             last = self._walk(child, feeder) or last
         return last
+
+    def _calls_itself(self, node: Node) -> bool:
+        """Whether a function starts itself beside itself, as a fork bomb does."""
+        name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
+        if name is None or body is None:
+            return False
+        own = re.escape(self._words.text(name))
+        text = self._words.text(body)
+        return bool(re.search(rf"(?<![\w-]){own}\s*[|&]|[|&]\s*{own}(?![\w-])", text))
 
     def _list(self, node: Node, feeder: Simple | None) -> Simple | None:
         """`a && b || c`: what the first part sets is certain, the rest is certain only up to its end."""
@@ -179,14 +190,16 @@ class Reader:
             elif kind == "herestring_redirect":
                 command.stdin = self._words.one(child.named_children[-1])
             elif kind == "file_redirect":
-                command.redirects += self._redirects(child)
+                self._redirect(child, command)
             elif kind == "command_name":
+                command.starts.append(child.start_byte)
                 command.argv += (
                     self._words.read(child.children[0])
                     if child.children
                     else self._words.read(child)
                 )
             elif kind != "comment":
+                command.starts.append(child.start_byte)
                 command.argv += self._words.read(child)
         return self._emit(command)
 
@@ -194,6 +207,7 @@ class Reader:
         self._check_lines(node)
         command = self._start(feeder)
         command.argv = [Word(node.children[0].type)]
+        command.starts = [child.start_byte for child in node.children]
         for child in node.named_children:
             if child.type == "variable_assignment":
                 for name, value in self._assigned(child):
@@ -224,9 +238,8 @@ class Reader:
         inside = self.commands[first:]
         for child in node.children_by_field_name("redirect"):
             if child.type == "file_redirect":
-                redirects = self._redirects(child)
-                last.redirects += redirects
-                if len(inside) > 1 and any(each.operator == "<" for each in redirects):
+                self._redirect(child, last, whole=body)
+                if len(inside) > 1 and any(each.operator == "<" for each in last.redirects):
                     _feed(inside, Word(DYNAMIC))
             elif child.type == "herestring_redirect":
                 _feed(inside, self._words.one(child.named_children[-1]))
@@ -252,12 +265,13 @@ class Reader:
             self.notes.append("unread-syntax")
         for child in node.named_children:
             if child.type == "file_redirect":
-                owner.redirects += self._redirects(child)
+                self._redirect(child, owner)
             elif child.type == "pipeline":
                 last = self._walk(child, owner) or last
             elif child.type not in {"heredoc_start", "heredoc_body", "heredoc_end"}:
                 words = child.type in _WORDS
                 if words:
+                    owner.starts.append(child.start_byte)
                     owner.argv += self._words.read(child)
                 else:
                     with self.variables.conditional():
@@ -284,16 +298,32 @@ class Reader:
         """A command ends with its line. Where the grammar reads on, it hides the next command."""
         for one, following in pairwise(node.children):
             gap = self.bytes[one.end_byte : following.start_byte]
+            if gap.startswith(b"\\\n") and not gap.removeprefix(b"\\\n"):
+                self.notes.append("unread-syntax")  # one word to bash, two to the grammar
             if b"\n" in gap and _LINE_END.search(gap):
                 self.notes.append("unread-syntax")
 
-    def _redirects(self, node: Node) -> list[Redirect]:
+    def _redirect(self, node: Node, owner: Simple, whole: Node | None = None) -> None:
+        """One redirection. To the grammar every word behind it is a target; to bash only the first is."""
         self._check_lines(node)
         operator = next(
             (c.type for c in node.children if c.type[0] in "<>&" and not c.is_named), ">"
         )
         targets = node.children_by_field_name("destination")
-        return [Redirect(operator, word) for target in targets for word in self._words.read(target)]
+        for target in targets[:1]:
+            owner.redirects += [Redirect(operator, word) for word in self._words.read(target)]
+        more = targets[1:]
+        if not more:
+            return
+        if whole is not None and whole.type != "command":
+            self.notes.append("unread-syntax")
+        for word in more:
+            owner.starts.append(word.start_byte)
+            owner.argv += self._words.read(word)
+        if owner.argv[0].text in {"cd", "pushd"}:
+            self.variables.cwds = ()
+        else:
+            self.variables.follow(owner)
 
     def _assigned(self, node: Node) -> list[tuple[str, Word]]:
         """Name and possible values of one assignment. An addition to a variable is not resolved."""
@@ -315,7 +345,7 @@ class Reader:
                 command = self._start(None)
                 command.argv = [Word("cat")]
                 for child in node.children_by_field_name("redirect"):
-                    command.redirects += self._redirects(child)
+                    self._redirect(child, command)
                 self._emit(command)
             else:
                 self._walk_all(node, None)

@@ -1,9 +1,10 @@
 """Task runners: make, just, npm scripts and their like."""
 
 import re
+from itertools import pairwise
 
 from handfast.core.domain.action import Effect
-from handfast.observe import recipes
+from handfast.observe import behind, recipes
 from handfast.observe.case import Case, Invocation
 from handfast.observe.execution import nested_text
 from handfast.observe.options import names, parse
@@ -35,6 +36,22 @@ _NPM_OWN = names(
 )
 
 
+def _given(call: Invocation, case: Case) -> None:
+    """Recipes that the command line itself brings, or that this very command has written."""
+    texts = call.texts
+    if any(re.match(r"--eval|(-\w*f|--file|--makefile)(=?(-|/dev/|/proc/)|$)", t) for t in texts):
+        following = [b for a, b in pairwise(texts) if re.fullmatch(r"-\w*f|--file|--makefile", a)]
+        plain = following and all(re.match(r"[\w.]", each) for each in following)
+        if not plain or any(t.startswith("--eval") for t in texts):
+            case.findings.opaque("given-recipe", f"runs a recipe that is no file: `{call.shown}`")
+    if any(re.match(r"\.?SHELL(FLAGS)?=|MAKEFILES=|--shell", text) for text in texts):
+        case.findings.opaque("given-recipe", f"names the shell of its recipes: `{call.shown}`")
+    if call.name == "just" and any(t in {"-c", "--command"} for t in texts):
+        case.argv(call.args[texts.index("-c" if "-c" in texts else "--command") + 1 :], call.simple)
+        case.findings.opaque("given-recipe", f"runs a command: `{call.shown}`")
+    behind.look(call, case)
+
+
 def run_targets(call: Invocation, case: Case) -> None:
     """`make`, `just` and others: names of targets count, and the file that defines them is hashed."""
     found = case.findings
@@ -46,6 +63,7 @@ def run_targets(call: Invocation, case: Case) -> None:
         named = recipes.by_target(word.text)
         if named:
             found.hazard(named, f"`{call.shown}` by its name does this")
+    _given(call, case)
     folders = [value.text for value in parsed.all_values("-C")] or ["."]
     for cwd in call.simple.cwds:
         for folder in folders:
@@ -61,6 +79,8 @@ def _definition(
     for name in names:
         path = name if name.startswith("/") else f"{folder}/{name}"
         real = case.places.real(path)
+        if real in case.written:
+            case.findings.opaque("written-then-run", f"runs {name}, which the same command writes")
         case.depends_on_file(path) if name == names[-1] else None
         if call.name in {"make", "gmake"}:
             wanted = [target for target in targets if "=" not in target]
@@ -75,6 +95,8 @@ def package_manager(call: Invocation, case: Case) -> None:
     found = case.findings
     found.at_least(Effect.EXEC)
     found.headline(f"runs `{call.shown}`")
+    if call.name == "bun" and any(text in {"-e", "--eval", "-p", "--print"} for text in call.texts):
+        found.opaque("unread-language", f"runs inline code: `{call.shown}`")
     words = parse(
         call.args, "C", frozenset({"--prefix", "--dir", "--cwd", "--filter", "--workspace"})
     )
@@ -102,6 +124,8 @@ def _package_script(folder: str, name: str, call: Invocation, case: Case) -> Non
     if named:
         case.findings.hazard(named, f"`{call.shown}` by its name does this")
     case.depends_on_file(f"{folder}/package.json")
+    if case.places.real(f"{folder}/package.json") in case.written:
+        case.findings.opaque("written-then-run", f"runs {name}, which the same command writes")
     text = recipes.package_script(folder, name) if case.on_disk else None
     if text:
         case.findings.detail(f"runs package script {name}: {text}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from handfast.observe.scope import Scope
 
 # A place no command names: what is relative is inside the worktree, everything else is not.
-_NOWHERE = Path("/.handfast-text-only")
+_WORKTREE, _HOME = Path("/.handfast-text/worktree"), Path("/.handfast-home/agent")
 
 # Made again by the next run of the tool that made them.
 _REGENERATED = re.compile(
@@ -49,8 +49,7 @@ _LIKELY_ABSOLUTE = ("/etc/shadow", "/etc/passwd", "/etc/sudoers", "/root/.ssh/id
 
 def text_scope() -> Scope:
     """The ground of a command of which only the text is known, the same on every machine."""
-    worktree = _NOWHERE / "worktree"
-    return Scope(worktree=worktree, cwd=worktree, home=_NOWHERE / "home", on_disk=False)
+    return Scope(worktree=_WORKTREE, cwd=_WORKTREE, home=_HOME, on_disk=False)
 
 
 def likely_matches(pattern: str, home: str, worktree: str) -> list[str]:
@@ -121,6 +120,8 @@ def loss(deletion: Deletion, session: Session | None, shown: str) -> str | None:
     name = deletion.pattern or deletion.path.rpartition("/")[2]
     if _REGENERATED.fullmatch(name) or (session is not None and session.owns(deletion.path)):
         return None
+    if shown == ".":
+        return "deletes the worktree"
     if deletion.many:
         return f"deletes whatever {shown} stands for"
     if deletion.recursive:

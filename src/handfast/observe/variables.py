@@ -135,6 +135,12 @@ class Variables:
                 return
             text = self._settled(target.raw)
             found += [os.path.normpath(os.path.join(cwd, text)) for cwd in self.cwds]  # noqa: PTH118
-        missing = not (self._on_disk and all(os.path.isdir(each) for each in found))  # noqa: PTH112
         old = self.cwds
+        missing = not all(self._exists(each, old) for each in found)
         self._set_cwds(tuple(dict.fromkeys(found)), old if missing else tuple(found))
+
+    def _exists(self, folder: str, old: tuple[str, ...]) -> bool:
+        """Whether a change of folder succeeds. By the text alone: a folder below the present one does."""
+        if self._on_disk:
+            return os.path.isdir(folder)  # noqa: PTH112
+        return any(folder.startswith(each + "/") for each in old)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
+from handfast.observe.options import names
 from handfast.observe.outputs import files_listed, find_matches, find_roots
 from handfast.observe.words import BENEATH, DYNAMIC, Word
 
@@ -38,8 +39,9 @@ _PLAIN: dict[str, tuple[str, int]] = {
     "firejail": ("", 0),
     "bwrap": ("", 0),
     "arch": ("", 0),
-    "setarch": ("", 0),
-    "taskset": ("-c -p", 0),
+    "setarch": ("", 1),
+    "taskset": ("-p", 1),
+    "chrt": ("-T -P -D", 1),
     "numactl": ("-m -N -C", 0),
     "entr": ("", 0),
 }
@@ -89,7 +91,16 @@ _RUNNERS: dict[str, dict[str, tuple[str, int]]] = {
     "kubectl": {"exec": ("-n -c --namespace --container --context", 1)},
 }
 _RUNNERS["podman"] = _RUNNERS["docker"]
+_RUNNERS["nerdctl"] = _RUNNERS["docker"]
 _RUNNERS["oc"] = _RUNNERS["kubectl"]
+
+
+# Options of these whose value is a shell text.
+_TEXT_OPTIONS = {
+    "flock": ("-c", "--command"),
+    "entr": ("-s",),
+    "npx": ("-c", "--call"),
+}
 
 
 def behind(words: list[Word], with_value: str, skipped: int) -> list[list[Word]]:
@@ -119,6 +130,9 @@ def _is_number(word: Word) -> bool:
 
 def plain(call: Invocation, case: Case) -> None:
     options, skipped = _PLAIN[call.name]
+    for flag, value in zip(call.args, call.args[1:], strict=False):
+        if flag.text in _TEXT_OPTIONS.get(call.name, ()):
+            text(value, call, case)
     for reading in behind(call.args, options, skipped):
         case.argv(reading, call.simple)
 
@@ -135,9 +149,13 @@ def privileged(call: Invocation, case: Case) -> None:
 def substitute_user(call: Invocation, case: Case) -> None:
     case.findings.at_least(Effect.EXEC)
     case.findings.hazard("priv.sudo", f"runs as another user: `{call.shown}`")
-    for flag, value in zip(call.args, call.args[1:], strict=False):
-        if flag.text in {"-c", "--command"}:
-            text(value, call, case)
+    for index, flag in enumerate(call.args):
+        if flag.text in {"-c", "--command"} and index + 1 < len(call.args):
+            text(call.args[index + 1], call, case)
+        elif flag.text.startswith("--command="):
+            text(flag.cut(len("--command=")), call, case)
+        elif flag.text == "--":
+            case.argv(call.args[index + 1 :], call.simple)
 
 
 def runner(call: Invocation, case: Case) -> bool:
@@ -152,6 +170,9 @@ def runner(call: Invocation, case: Case) -> bool:
     if entry is None:
         return False
     case.findings.at_least(Effect.EXEC)
+    for flag, value in zip(call.args, call.args[1:], strict=False):
+        if call.name == "npm" and flag.text in {"-c", "--call"}:
+            text(value, call, case)
     for reading in behind(call.args[position + 1 :], *entry):
         case.argv(reading, replace(call.simple, stdin=call.simple.stdin))
     return True
@@ -172,9 +193,13 @@ def environment(call: Invocation, case: Case) -> None:
             rest = [w.text for w in words[index + 1 :]]
             case.text(" ".join([attached, *rest] if attached else rest), call.simple.cwds)
             return
-        elif words[index].is_option:
+        elif re.match(r"-[iv0]*S", text_):
+            rest = [text_.partition("S")[2], *(w.text for w in words[index + 1 :])]
+            case.text(" ".join(rest), call.simple.cwds)
+            return
+        elif words[index].is_option or text_ == "-":
             index += 1
-        elif re.match(r"[A-Za-z_]\w*=", text_):
+        elif re.match(r"[A-Za-z_][^=\s]*=", text_):
             name, _, _ = text_.partition("=")
             assign = replace(
                 call.simple,
@@ -260,10 +285,14 @@ def text(word: Word, call: Invocation, case: Case) -> None:
         case.findings.opaque(
             "dynamic-code", f"runs text that is only known when it runs: `{word.shown[:80]}`"
         )
-    case.text(word.text.replace(BENEATH, "./"), call.simple.cwds)
+    # Where nothing can be looked up, what a search finds must not look like one named file.
+    found = "./" if case.on_disk else "./*/"
+    case.text(word.text.replace(BENEATH, found), call.simple.cwds)
 
 
-DOWNLOADERS = frozenset({"curl", "wget", "fetch", "aria2c", "http", "https"})
+DOWNLOADERS = names(
+    "curl wget fetch aria2c axel lynx w3m links GET lwp-request http https xh nc ncat netcat socat ssh dig host"
+)
 
 
 def remote(word: Word, case: Case) -> None:
@@ -274,15 +303,17 @@ def remote(word: Word, case: Case) -> None:
 
 def evaluate(call: Invocation, case: Case) -> None:
     case.findings.at_least(Effect.EXEC)
+    words = call.args[1:] if call.texts[:1] == ["--"] else call.args
     joined = Word(
-        " ".join(word.text for word in call.args), tuple(s for w in call.args for s in w.sources)
+        " ".join(word.text for word in words), tuple(s for w in call.args for s in w.sources)
     )
     text(joined, call, case)
 
 
 def trap(call: Invocation, case: Case) -> None:
-    if call.args and call.args[0].text not in {"-", "-l", "-p"} and not call.args[0].text.isdigit():
-        text(call.args[0], call, case)
+    words = call.args[1:] if call.texts[:1] == ["--"] else call.args
+    if words and words[0].text not in {"-", "-l", "-p"} and not words[0].text.isdigit():
+        text(words[0], call, case)
 
 
 def define_alias(call: Invocation, case: Case) -> None:
@@ -298,6 +329,8 @@ def joined(call: Invocation, case: Case) -> None:
     """watch, parallel, script, tmux: their words are put together and given to a shell."""
     case.findings.at_least(Effect.EXEC)
     words = [word for word in call.args if word.text not in {":::", "::::", "--"}]
+    if call.name in {"parallel", "sem"} and (call.simple.fed or call.simple.redirects):
+        words.append(Word(DYNAMIC))
     for index, word in enumerate(words):
         if " " in word.text or word.dynamic:
             text(word, call, case)
@@ -308,7 +341,9 @@ def joined(call: Invocation, case: Case) -> None:
 
 HANDLERS = {
     **dict.fromkeys(_PLAIN, plain),
-    **dict.fromkeys(("watch", "parallel", "script", "tmux", "screen", "expect", "setpriv"), joined),
+    **dict.fromkeys(
+        ("watch", "parallel", "sem", "script", "tmux", "screen", "expect", "setpriv"), joined
+    ),
     **dict.fromkeys(_PRIVILEGED, privileged),
     "su": substitute_user,
     "runuser": substitute_user,
