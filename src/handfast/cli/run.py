@@ -1,5 +1,6 @@
 """`handfast run`: give work to an agent, and look at runs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,24 @@ _DOES = {e.name: e.does for e in COMMANDS if e.group == "run"}
 app = App(name="run", help=_DOES[""])
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Where the agent of a run works.
+
+    Parameters
+    ----------
+    contained
+        `auto` starts the agent in a sandbox where that works, and says why where it does not;
+        `require` refuses to start without one; `off` starts it as your own user.
+    allow_host
+        `HOST:PORT` the agent may reach from its sandbox, besides its model. May be repeated.
+    """
+
+    contained: Literal["auto", "require", "off"] = "auto"
+    allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+
+
 @app.default
 def start(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
@@ -24,6 +43,7 @@ def start(
     agent: str = "",
     harness: str = "",
     mode: Literal["enforce", "observe"] = "enforce",
+    sandbox: Sandbox | None = None,
     detach: Annotated[bool, Parameter(negative=())] = False,
     as_json: Json = False,
 ) -> int:
@@ -54,6 +74,7 @@ def start(
     from handfast.cli.follow import follow
     from handfast.cli.start import Order, place
 
+    sandbox = sandbox or Sandbox()
     if not command:
         raise UsageError(
             "the agent's command is missing",
@@ -62,7 +83,9 @@ def start(
     if repo is None or brief is None:
         missing = "--repo" if repo is None else "--brief"
         raise UsageError(f"`{missing}` is missing", hint="See `handfast run --help`.")
-    order = Order(command, repo, brief, target, agent, harness, mode)
+    order = Order(
+        command, repo, brief, target, agent, harness, mode, sandbox.contained, sandbox.allow_host
+    )
     placed = place(order, quiet=as_json)
     if detach:
         if as_json:
@@ -134,6 +157,7 @@ def _fields(run: dict[str, Any]) -> dict[str, object]:
         "run": run["run_id"],
         "status": run.get("outcome") or run["status"],
         "mode": run["mode"],
+        "containment": run.get("containment", ""),
         "agent": run["agent_name"],
         "task": run.get("task_id", ""),
         "repository": run.get("repository") or run.get("cwd", ""),

@@ -220,7 +220,8 @@ def runner(*, server: str, token_file: Path, port: int = 8484, as_json: Json = F
 
     token, url = _token(token_file), server.rstrip("/")
     _log_to_stderr()
-    place = RunnerPlace(discovery.data_folder(), url, token, port, url, (port,))
+    hidden = (token_file.absolute(),)
+    place = RunnerPlace(discovery.data_folder(), url, token, port, url, (port,), hidden)
     bound = Runner.bind(place)
     with _until_told() as stopped, bound.working():
         hook_url = bound.server.hook_url
