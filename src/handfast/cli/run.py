@@ -1,6 +1,6 @@
 """`handfast run`: give work to an agent, and look at runs."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,11 +18,13 @@ app = App(name="run", help=_DOES[""])
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Sandbox:
-    """Where the agent of a run works.
+class Bounds:
+    """What holds the agent of a run.
 
     Parameters
     ----------
+    mode
+        `enforce` stops risky calls for a decision, `observe` only records them.
     contained
         `auto` starts the agent in a sandbox where that works, and says why where it does not;
         `require` refuses to start without one; `off` starts it as your own user.
@@ -30,6 +32,7 @@ class Sandbox:
         `HOST:PORT` the agent may reach from its sandbox, besides its model. May be repeated.
     """
 
+    mode: Literal["enforce", "observe"] = "enforce"
     contained: Literal["auto", "require", "off"] = "auto"
     allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = ()
 
@@ -42,8 +45,7 @@ def start(
     target: str = "",
     agent: str = "",
     harness: str = "",
-    mode: Literal["enforce", "observe"] = "enforce",
-    sandbox: Sandbox | None = None,
+    bounds: Bounds | None = None,
     detach: Annotated[bool, Parameter(negative=())] = False,
     as_json: Json = False,
 ) -> int:
@@ -66,15 +68,12 @@ def start(
         The registered agent's name. The program's name when left out; registered when it is new.
     harness
         `claude-code` (stopped at its hook) or `none`. Told from the program when left out.
-    mode
-        `enforce` stops risky calls for a decision, `observe` only records them.
     detach
         Print the run's id and return at once.
     """
     from handfast.cli.follow import follow
     from handfast.cli.start import Order, place
 
-    sandbox = sandbox or Sandbox()
     if not command:
         raise UsageError(
             "the agent's command is missing",
@@ -83,9 +82,7 @@ def start(
     if repo is None or brief is None:
         missing = "--repo" if repo is None else "--brief"
         raise UsageError(f"`{missing}` is missing", hint="See `handfast run --help`.")
-    order = Order(
-        command, repo, brief, target, agent, harness, mode, sandbox.contained, sandbox.allow_host
-    )
+    order = Order(command, repo, brief, target, agent, harness, **asdict(bounds or Bounds()))
     placed = place(order, quiet=as_json)
     if detach:
         if as_json:

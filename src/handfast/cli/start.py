@@ -26,7 +26,7 @@ class Order:
     harness: str = ""
     mode: str = "enforce"
     contained: str = "auto"
-    allow_hosts: tuple[str, ...] = ()
+    allow_host: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def place(order: Order, *, quiet: bool = False) -> Placed:
     from handfast.runner.repository import check_repository
 
     _, brief = load_brief(order.brief)
-    hosts = tuple(map(allowed_host, order.allow_hosts))
+    hosts = tuple(map(allowed_host, order.allow_host))
     harness = _harness(order)
     target = order.target or checked_out(order.repository)
     try:
