@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handfast.core.domain.containment import Contained, Containment
-from handfast.testing.fake_anthropic import FakeAnthropic, bash, script
+from handfast.testing.fake_anthropic import FakeAnthropic, Turn, bash, script
 from tests.agents.test_claude_run import ClaudeBench
 from tests.contained_bench import needs_bwrap
 
@@ -19,7 +19,12 @@ COMMIT = "git add -A && git commit -q -m 'work of the model'"
 @pytest.fixture
 def bench(claude: Path, tmp_path: Path) -> Iterator[ClaudeBench]:
     needs_bwrap()
-    turns = [[bash("echo hi > hi.txt")], [bash(GATED)], [bash(COMMIT)], "The file is gone."]
+    turns: list[Turn] = [
+        [bash("echo hi > hi.txt")],
+        [bash(GATED)],
+        [bash(COMMIT)],
+        "The file is gone.",
+    ]
     with FakeAnthropic(script(turns)) as model:
         bench = ClaudeBench(claude, tmp_path, model)
         secret = tmp_path / "home" / ".ssh" / "id_ed25519"

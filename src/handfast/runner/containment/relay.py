@@ -10,10 +10,12 @@ import ipaddress
 import logging
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment
 
 from handfast.core.domain.containment import split_host
 from handfast.core.domain.inert import inert
@@ -50,9 +52,12 @@ class Straight:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """`hosts` are `name:port`."""
+    """`hosts` are `name:port`. With `upstream`, the person's own proxy as an `http://` address, all but
+    this machine and the names in `direct` (a value of NO_PROXY) is asked for there."""
 
     hosts: frozenset[str]
+    upstream: str = ""
+    direct: str = ""
 
     def __call__(self, inner: socket.socket) -> None:
         inner.settimeout(_HEAD_S)
@@ -67,7 +72,7 @@ class Proxy:
                     "may allow it: handfast run --allow-host HOST:PORT")  # fmt: skip
             return
         try:
-            outer = _dialled(*split_host(where))
+            outer = self._dialled(*split_host(where))
         except OSError as error:
             _refuse(inner, 502, f"{where} cannot be reached: {error}")
             return
@@ -76,6 +81,13 @@ class Proxy:
                 inner.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             outer.sendall(onward + rest)
             _pump(inner, outer)
+
+    def _dialled(self, name: str, port: int) -> socket.socket:
+        if not self.upstream or is_loopback(name):
+            return _dialled(name, port)
+        if proxy_bypass_environment(name, {"no": self.direct}):
+            return _dialled(name, port)
+        return _through(self.upstream, f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
 
 
 def _request(inner: socket.socket) -> tuple[str, str, bytes, bytes] | None:
@@ -132,6 +144,35 @@ def _dialled(name: str, port: int) -> socket.socket:
         made.settimeout(None)
         return made
     raise failure
+
+
+def _through(upstream: str, where: str) -> socket.socket:
+    """A tunnel of another proxy. Raises OSError."""
+    url = urlsplit(upstream)
+    if url.scheme != "http" or not url.hostname:
+        raise OSError("the proxy of this machine is not an http:// one")
+    # Named by the person, so it may be on this machine.
+    outer = socket.create_connection((url.hostname, url.port or 80), _DIAL_S)
+    try:
+        head = f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n"
+        if url.username:
+            pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+            head += f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}\r\n"
+        outer.sendall(f"{head}\r\n".encode())
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            more = outer.recv(1)  # no byte of what follows may be taken
+            if not more or len(answer) > _HEAD_BYTES:
+                raise OSError("the proxy of this machine broke off")
+            answer += more
+        status = answer.split(b"\r\n", 1)[0].decode("latin-1")
+        if " 200" not in status:
+            raise OSError(f"the proxy of this machine answered: {status}")
+    except BaseException:
+        outer.close()
+        raise
+    outer.settimeout(None)
+    return outer
 
 
 def _near(address: str) -> bool:

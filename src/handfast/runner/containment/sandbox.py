@@ -28,10 +28,12 @@ _INSIDE: Final = Path("/run/handfast")
 _ENTRY: Final = _INSIDE / "entry.py"
 _CHANNEL: Final = _INSIDE / "channel"
 _PROXY_VARIABLES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+_UPSTREAM: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _DROPPED: Final = frozenset({"XDG_RUNTIME_DIR", "HANDFAST_URL", "ALL_PROXY", "all_proxy"})
 _LOOPBACK: Final = "127.0.0.1,localhost,::1"
 _START_S: Final = 30.0
 _TICK_S: Final = 0.05
+_FIRST_PORT: Final = 1024
 _MAX_DOORS: Final = 128
 _MAX_SOCKET_PATH: Final = 100
 Answer = Callable[[socket.socket], None]
@@ -165,11 +167,20 @@ def _doors(wanted: Wanted) -> list[tuple[str, int, Answer]]:
                 code="host_protected",
                 hint="Leave this `--allow-host` out.",
             )
+        if near and port < _FIRST_PORT:
+            raise RejectedError(
+                f"`{host}` cannot be opened inside a sandbox: ports below {_FIRST_PORT} are root's",
+                code="host_unfit",
+                hint="Have that program listen on a higher port.",
+            )
         if near:
             inside = "::1" if ":" in name else "127.0.0.1"
             doors[inside, port] = Straight(name, port)
     doors["127.0.0.1", hook_port] = Straight(hook.hostname or "127.0.0.1", hook_port)
-    proxy = ("127.0.0.1", 0, Proxy(frozenset(wanted.hosts)))
+    given = wanted.environment
+    upstream = next((given[name] for name in _UPSTREAM if given.get(name)), "")
+    direct = given.get("no_proxy") or given.get("NO_PROXY", "")
+    proxy = ("127.0.0.1", 0, Proxy(frozenset(wanted.hosts), upstream, direct))
     return [proxy, *((host, port, answer) for (host, port), answer in doors.items())]
 
 
