@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import proxy_bypass_environment
 
 from handfast.core.domain.containment import split_host
 from handfast.core.domain.inert import inert
@@ -85,7 +84,7 @@ class Proxy:
     def _dialled(self, name: str, port: int) -> socket.socket:
         if not self.upstream or is_loopback(name):
             return _dialled(name, port)
-        if proxy_bypass_environment(name, {"no": self.direct}):
+        if _is_direct(name, self.direct):
             return _dialled(name, port)
         return _through(self.upstream, f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
 
@@ -144,6 +143,12 @@ def _dialled(name: str, port: int) -> socket.socket:
         made.settimeout(None)
         return made
     raise failure
+
+
+def _is_direct(name: str, listed: str) -> bool:
+    """As NO_PROXY is read: `*`, a name, or the end of one."""
+    named = [each.strip().lstrip(".").lower() for each in listed.split(",") if each.strip()]
+    return any(each == "*" or name == each or name.endswith(f".{each}") for each in named)
 
 
 def _through(upstream: str, where: str) -> socket.socket:
