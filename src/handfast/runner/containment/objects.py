@@ -10,7 +10,6 @@ computed again on the way in, then the branch is moved to what the agent left. U
 knows nothing of it. May be repeated after a crash.
 """
 
-import os
 import re
 import shutil
 import stat
@@ -22,7 +21,7 @@ from typing import Final
 from handfast.core.domain.errors import RejectedError
 from handfast.runner.containment.mounts import Mount, Seen
 from handfast.runner.git import Git
-from handfast.runner.workspace import Workspace
+from handfast.runner.workspace import Workspace, keep_commit
 
 STORE: Final = "git"
 # Where the real objects are found inside.
@@ -49,6 +48,11 @@ class Store:
         return self.folder / "refs"
 
     @property
+    def began(self) -> Path:
+        """Where the branch was. Not seen inside."""
+        return self.folder / "began"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 
@@ -71,6 +75,7 @@ def prepare(workspace: Workspace, run_folder: Path) -> list[Mount]:
     lines = "".join(f"{each}\n" for each in (_SHARED, *borrowed))
     (store.objects / "info" / "alternates").write_text(lines, "utf-8")
     tip = git.commit_id(workspace.branch_ref)
+    store.began.write_text(tip or "", "ascii")
     leaf = workspace.branch.rpartition("/")[2]
     if tip is not None:
         (store.refs / leaf).write_text(f"{tip}\n", "ascii")
@@ -111,7 +116,11 @@ def collect(workspace: Workspace, run_folder: Path) -> None:
     old = git.commit_id(workspace.branch_ref)
     if tip and tip != old:
         git.run("rev-list", "--objects", "--quiet", tip, "--not", "--all")
-        git.run("update-ref", "-m", "contained agent", workspace.branch_ref, tip, old or "")
+        if (old or "") == store.began.read_text("ascii"):
+            git.run("update-ref", "-m", "contained agent", workspace.branch_ref, tip, old or "")
+        else:
+            # Another runner had the run meanwhile: what it made of the branch counts.
+            keep_commit(git, workspace.run_id, tip)
     shutil.rmtree(store.folder)
 
 
@@ -147,12 +156,17 @@ def _tip(store: Store, workspace: Workspace) -> str:
 
 
 def _only_plain(folder: Path) -> None:
-    """Take away links, pipes and sockets an agent may have left where git reads and writes out here."""
-    for place, folders, names in os.walk(folder):
-        for name in (*folders, *names):
-            path = Path(place, name)
+    """Take away links, pipes and sockets an agent may have left where git reads and writes out here, and
+    open what it closed to us."""
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        place.chmod(place.stat().st_mode | stat.S_IRWXU)
+        for path in place.iterdir():
             mode = path.lstat().st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            if stat.S_ISDIR(mode):
+                waiting.append(path)
+            elif not stat.S_ISREG(mode):
                 path.unlink()
 
 

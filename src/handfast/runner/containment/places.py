@@ -48,6 +48,7 @@ _NAMED: Final = (
     "ANDROID_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
 )  # fmt: skip
+_MAX_ENTRIES: Final = 1000
 _PATHS: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "MANPATH")
 
 
@@ -95,9 +96,9 @@ def _account() -> str:
 
 def _home(home: Path) -> Iterator[Mount]:
     yield Mount(Seen.EMPTY, home)
-    for entry in sorted(home.iterdir()):
-        if entry.name.startswith(".") or entry.name in _STATE:
-            continue
+    named = [e for e in home.iterdir() if not e.name.startswith(".") and e.name not in _STATE]
+    # Folders first: the command line of a sandbox is bounded.
+    for entry in sorted(named, key=lambda e: (not e.is_dir(), e.name))[:_MAX_ENTRIES]:
         if entry.is_symlink():
             yield Mount(Seen.LINK, entry, entry.readlink())
         elif _there(entry) and (entry.is_dir() or entry.is_file()):

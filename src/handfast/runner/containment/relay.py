@@ -148,7 +148,7 @@ def _dialled(name: str, port: int) -> socket.socket:
 def _is_direct(name: str, listed: str) -> bool:
     """As NO_PROXY is read: `*`, a name, or the end of one."""
     named = [each.strip().lstrip(".").lower() for each in listed.split(",") if each.strip()]
-    return any(each == "*" or name == each or name.endswith(f".{each}") for each in named)
+    return any(each in ("*", name) or name.endswith(f".{each}") for each in named)
 
 
 def _through(upstream: str, where: str) -> socket.socket:

@@ -30,6 +30,13 @@ _CHANNEL: Final = _INSIDE / "channel"
 _PROXY_VARIABLES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 _UPSTREAM: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _DROPPED: Final = frozenset({"XDG_RUNTIME_DIR", "HANDFAST_URL", "ALL_PROXY", "all_proxy"})
+# The person's signing key is not inside, and there is nothing to tidy up in a few new objects.
+_GIT: Final = {
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+}
 _LOOPBACK: Final = "127.0.0.1,localhost,::1"
 _START_S: Final = 30.0
 _TICK_S: Final = 0.05
@@ -82,6 +89,8 @@ class Sandbox:
         while time.monotonic() < deadline:
             with contextlib.suppress(TimeoutError):
                 inner, _ = self._channel.accept()
+                self._channel.close()
+                shutil.rmtree(self._place, ignore_errors=True)
                 with inner:
                     return self._take_over(inner, process)
             if process.wait(0) is not None:
@@ -186,6 +195,9 @@ def _doors(wanted: Wanted) -> list[tuple[str, int, Answer]]:
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
     kept = {k: v for k, v in given.items() if k not in _DROPPED and k not in _PROXY_VARIABLES}
+    for number, (key, value) in enumerate(_GIT.items()):
+        kept |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    kept["GIT_CONFIG_COUNT"] = str(len(_GIT))
     return {**kept, "TMPDIR": "/tmp", "NO_PROXY": _LOOPBACK, "no_proxy": _LOOPBACK}  # noqa: S108 - its own
 
 

@@ -64,9 +64,9 @@ class Working:
         finally:
             self._registry.release(registration)
             held.drop()
-        objects.collect(workspace, agent.folder)
         if held.lost.is_set():
             raise LetGo
+        objects.collect(workspace, agent.folder)
         held.deliver(self._flush)
         found = ending.ended(
             exit_,
