@@ -283,6 +283,24 @@ with open(f'{common}/{ref}', 'w') as file: file.write(claimed + '\\n')
     git(bench.repository, "fsck", "--full", "--strict")
 
 
+def test_a_branch_another_runner_moved_meanwhile_is_not_moved_back(bench: ContainedBench) -> None:
+    plan = f"{WORK}; chmod 000 $(git rev-parse --git-path objects)/??; echo > up.txt; sleep 300"
+    run_id = bench.start("bash", "-c", plan)
+    bench.until("the agent", (bench.worktree(run_id) / "up.txt").exists)
+    bench.until("its record", lambda: bench.run(run_id)["status"] == "running")
+    branch = str(bench.run(run_id)["branch"])
+    assert git(bench.repository, "rev-parse", branch) == git(bench.repository, "rev-parse", "main")
+    tree = git(bench.repository, "rev-parse", "main^{tree}")
+    moved = git(bench.repository, "commit-tree", tree, "-p", "main", "-m", "somebody else")
+    git(bench.repository, "update-ref", f"refs/heads/{branch}", moved)
+    bench.supervisor.stop()
+    assert git(bench.repository, "rev-parse", branch) == moved
+    kept = git(
+        bench.repository, "for-each-ref", "--format=%(subject)", "refs/handfast/kept-commits"
+    )
+    assert kept == "add new"
+
+
 def test_the_agent_has_its_grace_before_the_sandbox_goes(bench: ContainedBench) -> None:
     patient = "trap 'sleep 0.3; echo bye > bye.txt; exit 0' TERM; echo > up.txt; while :; do sleep 0.05; done"
     run_id = bench.start("bash", "-c", patient)

@@ -120,10 +120,12 @@ def _toolchain(environment: Mapping[str, str], programs: Sequence[Path]) -> Iter
 
 
 def _around(program: Path) -> Iterator[Path]:
-    """A virtual environment as a whole, else the folder the program is in."""
+    """A virtual environment as a whole, else the folder the program is in; the program alone where that
+    folder must stay hidden."""
     bin_folder = program.parent
     made = bin_folder.parent
     yield made if (made / "pyvenv.cfg").is_file() else bin_folder
+    yield program
 
 
 def program_file(name: str, environment: Mapping[str, str], cwd: Path) -> Path | None:
