@@ -1,6 +1,6 @@
 """What a test does on a machine that lacks something: skip, or fail where it must not be lacking.
 
-`HANDFAST_TEST_REQUIRE=postgres,browser,agents` names what a skip must not hide; `.ci/run` sets it.
+`HANDFAST_TEST_REQUIRE=postgres,browser,agents,bwrap` names what a skip must not hide; `.ci/run` sets it.
 """
 
 import os
@@ -8,7 +8,7 @@ from typing import Literal, NoReturn
 
 import pytest
 
-Need = Literal["postgres", "browser", "agents"]
+Need = Literal["postgres", "browser", "agents", "bwrap"]
 
 
 def required(what: Need) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from handfast.app import open_engine
 from handfast.client import Client, calls
 from handfast.core.domain.brief import parse_brief
+from handfast.core.domain.containment import Contained, Containment
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.run import Run
@@ -30,6 +31,7 @@ from handfast.server.serving import ServerThread
 
 Json = dict[str, Any]
 PATIENCE_S = 60.0
+UNCONTAINED = Containment(Contained.OFF)
 
 
 class RunBench:
@@ -99,9 +101,15 @@ class RunBench:
     # -- orders
 
     def order(
-        self, *command: str, harness: str = "none", target: str = "main", **brief: Any
+        self,
+        *command: str,
+        harness: str = "none",
+        target: str = "main",
+        contain: Containment = UNCONTAINED,
+        **brief: Any,
     ) -> str:
-        """Queue a run. Gives its id."""
+        """Queue a run. Gives its id. Agents of most tests write beside the worktree, so they are not
+        contained."""
         agents = {str(a["name"]): str(a["agent_id"]) for a in self.engine.views.agents()}
         name = f"agent-{harness}"
         agent_id = agents.get(name) or str(
@@ -110,7 +118,7 @@ class RunBench:
         fields = {"intent": "make it better", "risk": "low", **brief}
         task = NewTask(parse_brief(fields), str(self.repository), target, "")
         task_id = str(self.engine.tasks.create(SYSTEM, task)["task_id"])
-        run = NewRun(task_id, agent_id, harness, command)
+        run = NewRun(task_id, agent_id, harness, command, contain=contain)
         return str(self.engine.runs.create(SYSTEM, run)["run_id"])
 
     def steal(self, run_id: str) -> None:

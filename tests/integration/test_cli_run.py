@@ -103,6 +103,19 @@ def test_an_agent_that_never_started_is_its_own_outcome(fresh: World) -> None:
     assert "absent.sh" in done.out + done.err
 
 
+def test_what_holds_the_agent_is_asked_for_and_said(fresh: World) -> None:
+    bad = fresh.handfast(*fresh.words("--allow-host", "example.org"))
+    assert (bad.code, "`example.org` is no host with a port" in bad.err) == (2, True)
+    words = fresh.words("--contained", "off", "--allow-host", "Example.org:443", "--detach")
+    run_id = fresh.handfast(*words).out.strip()
+    review = fresh.review()
+    shown = fresh.handfast("run", "show", run_id)
+    assert "not contained: switched off for this run" in shown.out
+    assert '"hosts": ["example.org:443"]' in fresh.handfast("run", "show", run_id, "--json").out
+    answers = [("Reason", "enough"), *SIGN]
+    assert fresh.handfast.typed("handoff", "reject", review, answers=answers).code == 0
+
+
 def test_a_detached_run_prints_its_id(fresh: World) -> None:
     done = fresh.handfast(*fresh.words("--detach", agent="absent.sh"))
     assert done.code == 0

@@ -237,6 +237,22 @@ def test_what_could_not_be_read_and_seen_is_said() -> None:
     assert "Filter, not containment" in shown
 
 
+def test_a_case_and_a_run_say_what_holds_the_agent() -> None:
+    told = "contained: worktree writable, rest read-only, network: 127.0.0.1 hook + api.example:443"
+    held = {**fx.run(), "containment": told}
+    case = words(case_html(fx.approval_high(), run=held))
+    assert (
+        "The agent runs in a sandbox: effects outside its worktree need Handfast. C" + told[1:]
+        in case
+    )
+    assert told in words(render("run.html", pages.run_page(held, (), shell=SHELL, now=fx.NOW)))
+    why = "not contained: bubblewrap (`bwrap`) is not on PATH\u202e<b>"
+    case = words(case_html(fx.approval_high(), run={**fx.run(), "containment": why}))
+    assert "Filter, not containment" in case
+    assert "Not contained: bubblewrap (`bwrap`) is not on PATH" in case
+    assert "U+202E" in case
+
+
 def test_risk_is_a_word_and_never_only_a_colour() -> None:
     for case in fx.waiting():
         assert f"{case['risk'].capitalize()} risk" in words(case_html(case))

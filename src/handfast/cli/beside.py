@@ -19,7 +19,8 @@ _FLUSH_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RunnerPlace:
-    """Where a runner works. `link_url` is where people open a case; `ports` are not for agents."""
+    """Where a runner works. `link_url` is where people open a case; `ports` are not for agents, and
+    files in `hidden` are not seen by contained ones."""
 
     home: Path
     server_url: str
@@ -27,6 +28,7 @@ class RunnerPlace:
     port: int
     link_url: str
     ports: tuple[int, ...]
+    hidden: tuple[Path, ...] = ()
 
 
 class Endpoint(HookEndpoint):
@@ -77,5 +79,6 @@ class Runner:
                 self.endpoint.registry,
                 flush=self.endpoint.flush_now,
             )
+            supervisor.hide(*self.place.hidden)
             with supervisor:
                 yield

@@ -100,6 +100,8 @@ class _Followed:
                 self._say(f"{self.run_id} queued, task {run.get('task_id', '')}")
             case "running":
                 self._say(f"started on branch {run.get('branch', '')} in {run.get('worktree', '')}")
+                if run.get("containment"):
+                    self._say(cell(run["containment"], 500))
             case "paused":
                 self._say("paused: the agent's process is gone, its work is kept")
             case "ready":

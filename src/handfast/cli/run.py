@@ -1,5 +1,6 @@
 """`handfast run`: give work to an agent, and look at runs."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,27 @@ _DOES = {e.name: e.does for e in COMMANDS if e.group == "run"}
 app = App(name="run", help=_DOES[""])
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What holds the agent of a run.
+
+    Parameters
+    ----------
+    mode
+        `enforce` stops risky calls for a decision, `observe` only records them.
+    contained
+        `auto` starts the agent in a sandbox where that works, and says why where it does not;
+        `require` refuses to start without one; `off` starts it as your own user.
+    allow_host
+        `HOST:PORT` the agent may reach from its sandbox, besides its model. May be repeated.
+    """
+
+    mode: Literal["enforce", "observe"] = "enforce"
+    contained: Literal["auto", "require", "off"] = "auto"
+    allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+
+
 @app.default
 def start(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
@@ -23,7 +45,7 @@ def start(
     target: str = "",
     agent: str = "",
     harness: str = "",
-    mode: Literal["enforce", "observe"] = "enforce",
+    bounds: Bounds | None = None,
     detach: Annotated[bool, Parameter(negative=())] = False,
     as_json: Json = False,
 ) -> int:
@@ -46,8 +68,6 @@ def start(
         The registered agent's name. The program's name when left out; registered when it is new.
     harness
         `claude-code` (stopped at its hook) or `none`. Told from the program when left out.
-    mode
-        `enforce` stops risky calls for a decision, `observe` only records them.
     detach
         Print the run's id and return at once.
     """
@@ -62,7 +82,7 @@ def start(
     if repo is None or brief is None:
         missing = "--repo" if repo is None else "--brief"
         raise UsageError(f"`{missing}` is missing", hint="See `handfast run --help`.")
-    order = Order(command, repo, brief, target, agent, harness, mode)
+    order = Order(command, repo, brief, target, agent, harness, **asdict(bounds or Bounds()))
     placed = place(order, quiet=as_json)
     if detach:
         if as_json:
@@ -134,6 +154,7 @@ def _fields(run: dict[str, Any]) -> dict[str, object]:
         "run": run["run_id"],
         "status": run.get("outcome") or run["status"],
         "mode": run["mode"],
+        "containment": run.get("containment", ""),
         "agent": run["agent_name"],
         "task": run.get("task_id", ""),
         "repository": run.get("repository") or run.get("cwd", ""),

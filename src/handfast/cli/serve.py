@@ -76,7 +76,9 @@ def serve(
             note(f"Warning: {host} may be reached from other machines. Put TLS before it.")
         url, people_url = _near(url_of(bound)), public_url or _near(url_of(bound))
         # Both ports are taken before anything is said, so that a taken one starts nothing.
-        runner = None if no_runner else _bind_runner(engine, url, people_url, token, runner_port)
+        runner = None
+        if not no_runner:
+            runner = _bind_runner(engine, url, people_url, token, runner_port, database)
         told = _Told(as_json=as_json)
         site = Site(public_url=public_url)
         serving = _Serving(engine, bound, people_url, site, told.later, inline=not no_runner)
@@ -99,11 +101,22 @@ def _tokens(engine: "Engine") -> str:
     return engine.access.ensure_file_token(engine.home, PrincipalKind.RUNNER)
 
 
-def _bind_runner(engine: "Engine", url: str, link_url: str, token: str, port: int) -> "Runner":
+def _bind_runner(
+    engine: "Engine", url: str, link_url: str, token: str, port: int, database: str
+) -> "Runner":
     from handfast.cli.beside import Runner, RunnerPlace
 
     ports = (int(url.rpartition(":")[2]), port)
-    return Runner.bind(RunnerPlace(engine.home, url, token, port, link_url, ports))
+    hidden = _database_files(database or os.environ.get("HANDFAST_DATABASE_URL", ""))
+    return Runner.bind(RunnerPlace(engine.home, url, token, port, link_url, ports, hidden))
+
+
+def _database_files(database: str) -> tuple[Path, ...]:
+    """Of SQLite outside the data folder: contained agents must not read them."""
+    kind, _, path = database.partition(":///")
+    if kind.partition("+")[0] != "sqlite" or not path:
+        return ()
+    return tuple(Path(f"{path}{end}").absolute() for end in ("", "-wal", "-shm"))
 
 
 class _Serving:
@@ -220,7 +233,8 @@ def runner(*, server: str, token_file: Path, port: int = 8484, as_json: Json = F
 
     token, url = _token(token_file), server.rstrip("/")
     _log_to_stderr()
-    place = RunnerPlace(discovery.data_folder(), url, token, port, url, (port,))
+    hidden = (token_file.absolute(),)
+    place = RunnerPlace(discovery.data_folder(), url, token, port, url, (port,), hidden)
     bound = Runner.bind(place)
     with _until_told() as stopped, bound.working():
         hook_url = bound.server.hook_url

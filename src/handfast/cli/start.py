@@ -8,6 +8,7 @@ from handfast.cli.brief import load_brief
 from handfast.cli.control import Control, server
 from handfast.cli.output import note
 from handfast.client import calls
+from handfast.core.domain.containment import allowed_host
 from handfast.core.domain.errors import UsageError
 
 CLAUDE_CODE, NO_HARNESS = "claude-code", "none"
@@ -24,6 +25,8 @@ class Order:
     agent: str = ""
     harness: str = ""
     mode: str = "enforce"
+    contained: str = "auto"
+    allow_host: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ def place(order: Order, *, quiet: bool = False) -> Placed:
     from handfast.runner.repository import check_repository
 
     _, brief = load_brief(order.brief)
+    hosts = tuple(map(allowed_host, order.allow_host))
     harness = _harness(order)
     target = order.target or checked_out(order.repository)
     try:
@@ -50,7 +54,13 @@ def place(order: Order, *, quiet: bool = False) -> Placed:
     task = control.send(calls.create_task(brief, str(facts.root), target))
     run = control.send(
         calls.create_run(
-            task["task_id"], order.command, harness=harness, mode=order.mode, agent_id=agent_id
+            task["task_id"],
+            order.command,
+            harness=harness,
+            mode=order.mode,
+            agent_id=agent_id,
+            contained=order.contained,
+            allow_hosts=hosts,
         )
     )
     if not quiet:

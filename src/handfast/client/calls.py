@@ -50,9 +50,18 @@ def task(task_id: str) -> Request[Json]:
 
 
 def create_run(
-    task_id: str, command: Sequence[str], *, harness: str, mode: str = "enforce", agent_id: str = ""
+    task_id: str,
+    command: Sequence[str],
+    *,
+    harness: str,
+    mode: str = "enforce",
+    agent_id: str = "",
+    contained: str = "",
+    allow_hosts: Sequence[str] = (),
 ) -> Request[Json]:
     body: Json = {"task_id": task_id, "command": list(command), "harness": harness, "mode": mode}
+    if contained or allow_hosts:
+        body |= {"contained": contained or None, "allow_hosts": list(allow_hosts)}
     return _post("/v1/runs", {**body, "agent_id": agent_id or None}, new_key())
 
 

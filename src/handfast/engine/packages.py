@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from handfast.core.domain.action import Call, Facts, Judgement, Verdict
 from handfast.core.domain.canonical import digest
 from handfast.core.domain.codec import encode, format_time
+from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
 from handfast.core.domain.events_work import Mode
 from handfast.core.domain.handoff import Handoff
@@ -107,12 +108,17 @@ def _where(run: Run) -> str:
 
 
 def containment(run: Run) -> str:
+    said = inert(run.containment, 2_000, multiline=False)
+    if run.containment.startswith(CONTAINED):
+        held = f"{said[:1].upper()}{said[1:]}."
+        return f"Observe mode: nothing is stopped. {held}" if run.mode is Mode.OBSERVE else held
     if run.mode is Mode.OBSERVE:
         return "Observe mode: nothing is stopped."
-    return (
+    filters = (
         "Same user, no sandbox: the gate filters what goes through the hook. "
         "A script that the agent wrote may do anything this user may."
     )
+    return f"{filters} {said[:1].upper()}{said[1:]}." if said else filters
 
 
 def cost_of(run: Run) -> Cost:

@@ -1,7 +1,7 @@
 """The life of a run: created, leased, started, paused, resumed, reviewed, ended."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -10,6 +10,7 @@ from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import run as runs
 from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
+from handfast.core.domain.containment import Containment
 from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted, UsageError
 from handfast.core.domain.events import Actor, RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
@@ -37,6 +38,7 @@ class NewRun:
     command: tuple[str, ...]
     mode: Mode = Mode.ENFORCE
     request_key: str = ""
+    contain: Containment = field(default_factory=Containment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Runs:
                 task_id=task.task_id,
                 command=unit.put_json(list(new.command)),
                 repository=task.repository,
+                contain=new.contain,
             )
             unit.record(Run, run_id, [event])
             unit.post("run.queued", {"run_id": run_id})

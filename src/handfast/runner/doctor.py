@@ -16,6 +16,7 @@ from handfast.client.request import Json
 from handfast.core.domain.codec import parse_time
 from handfast.core.domain.errors import HandfastError
 from handfast.runner import state
+from handfast.runner.containment.probe import probe
 from handfast.runner.hook_proof import Outcome, prove_hook
 from handfast.runner.hook_status import (
     project_root,
@@ -65,6 +66,7 @@ def examine(
     checks: list[Check] = [
         *_each(lambda: _data_folder(home)),
         *_each(_git),
+        *_each(_containment),
         *_each(lambda: _server(home)),
         *_each(lambda: _runner(home, root)),
         *_each(lambda: _settings(home, root)),
@@ -133,6 +135,19 @@ def _git() -> Iterator[Check]:
         )
         return
     yield Check("git", OK, ran.stdout.strip())
+
+
+def _containment() -> Iterator[Check]:
+    found = probe(os.environ.get("PATH", ""))
+    if found.works:
+        yield Check("containment", OK, f"`{found.program}` works: runs are contained")
+        return
+    yield Check(
+        "containment",
+        WARN,
+        f"runs are not contained: {found.reason}",
+        "Until then a gate only filters; `handfast run --contained require` refuses to start.",
+    )
 
 
 def _server(home: Path) -> Iterator[Check]:

@@ -115,6 +115,7 @@ class Git:
     work_tree: Path | None = None
     index: Path | None = None
     identity: Identity = HANDFAST
+    objects: Path | None = None  # instead of the repository's own
 
     def with_index(self, index: Path) -> "Git":
         return replace(self, index=index)
@@ -161,6 +162,7 @@ class Git:
             "GIT_DIR": self.git_dir,
             "GIT_WORK_TREE": self.work_tree,
             "GIT_INDEX_FILE": self.index,
+            "GIT_OBJECT_DIRECTORY": self.objects,
         }
         named = {name: str(place) for name, place in places.items() if place is not None}
         return kept | _FIXED | self.identity.environment() | named

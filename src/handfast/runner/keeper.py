@@ -23,7 +23,15 @@ import time
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from handfast.runner.proctable import LINUX, Row, descendants, row_of, send, table
+from handfast.runner.proctable import (
+    LINUX,
+    Row,
+    descendants,
+    is_namespace_init,
+    row_of,
+    send,
+    table,
+)
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -189,10 +197,12 @@ class Keeper:
             if not rows:
                 break
             for row in rows:
-                met.add((row.pid, row.started))
+                walls = self._is_wall(row)
+                if not walls:
+                    met.add((row.pid, row.started))
                 if time.monotonic() >= killing_at:
                     send(row, signal.SIGKILL)
-                elif row.pid not in asked:
+                elif row.pid not in asked and not walls:
                     asked.add(row.pid)
                     send(row, signal.SIGTERM)
             for stream in self._streams.values():
@@ -202,6 +212,13 @@ class Keeper:
         for stream in self._streams.values():
             stream.drain()
         return len({pid for pid, _ in met} - {self._agent})
+
+    def _is_wall(self, row: Row) -> bool:
+        """Of the sandbox itself. It ends when what it holds has ended; asked before, it would take the
+        agent's grace away."""
+        if not self._config["wrapped"]:
+            return False
+        return row.pid == self._agent or is_namespace_init(row.pid)
 
     def _left(self) -> list[Row]:
         rows = table()

@@ -53,6 +53,7 @@ class ProcessIdentity:
     agent_pid: int
     agent_started: str
     mark: str
+    wrapped: bool = False  # the agent process is a sandbox, with the agent inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Launch:
     grace_s: float = GRACE_S
     head_bytes: int = HEAD_BYTES
     tail_bytes: int = TAIL_BYTES
+    wrapped: bool = False  # the command is a sandbox
 
 
 class AgentProcess:
@@ -184,6 +186,7 @@ def start(launch: Launch, folder: Path) -> AgentProcess | NeverStarted:
         agent_pid=int(str(answer["agent_pid"])),
         agent_started=str(answer["agent_started"]),
         mark=launch.mark,
+        wrapped=launch.wrapped,
     )
     process = AgentProcess(keeper, identity, folder)
     try:
@@ -258,7 +261,8 @@ def end(identity: ProcessIdentity, grace_s: float = GRACE_S) -> Ended:
             if keeper is not None and keeper_there and now > killing_at + _KEEPER_S:
                 proctable.send(keeper, signal.SIGKILL)
         else:
-            _signal_new(rows, signalled, signal.SIGTERM, again=False)
+            inside = [row for row in rows if not _is_wall(identity, row)]
+            _signal_new(inside, signalled, signal.SIGTERM, again=False)
         time.sleep(_TICK_S)
     return Ended(tuple(sorted(signalled)), tuple(sorted(row.pid for row in _members(identity))))
 
@@ -276,6 +280,13 @@ def _members(identity: ProcessIdentity) -> list[Row]:
         pids |= {row.pid for row in rows.values() if row.session == agent.pid}
     pids -= {identity.keeper_pid} | proctable.ancestors(rows, os.getpid())
     return [rows[pid] for pid in pids if not rows[pid].gone]
+
+
+def _is_wall(identity: ProcessIdentity, row: Row) -> bool:
+    """Of the sandbox itself: it ends with what it holds, and killing it kills that."""
+    if not identity.wrapped:
+        return False
+    return row.pid == identity.agent_pid or proctable.is_namespace_init(row.pid)
 
 
 def _signal_new(
@@ -355,6 +366,7 @@ def _config(launch: Launch, folder: Path) -> dict[str, object]:
         "head": launch.head_bytes,
         "tail": launch.tail_bytes,
         "grace_s": launch.grace_s,
+        "wrapped": launch.wrapped,
     }
 
 

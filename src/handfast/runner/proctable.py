@@ -103,6 +103,18 @@ def marked(rows: dict[int, Row], variable: str, value: str) -> set[int]:
     return found
 
 
+def is_namespace_init(pid: int) -> bool:
+    """Whether it is the first process of a namespace of its own. Its death ends all in it."""
+    if not LINUX:
+        return False
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    numbers = next((x.split()[1:] for x in status.splitlines() if x.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"
+
+
 def send(row: Row, number: signal.Signals) -> None:
     """Signal the very process of `row`; nothing when it has gone or may not be signalled."""
     try:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from handfast.core.domain.containment import Containment
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId, TaskId
 
 
@@ -73,6 +74,7 @@ class RunCreated:
     cwd: str = ""
     repository: str = ""
     runner_id: RunnerId = RunnerId("")
+    contain: Containment | None = None  # None: ordered before there was a choice, so not contained
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,10 @@ class RunLeased:
 
 @dataclass(frozen=True, slots=True)
 class AgentStarted:
-    """The agent process as the operating system names it; `pid_started_at` is in clock ticks."""
+    """The agent process as the operating system names it; `pid_started_at` is in clock ticks.
+
+    `containment` says in words what holds the agent, or why nothing does.
+    """
 
     run_id: RunId
     epoch: int
@@ -96,6 +101,7 @@ class AgentStarted:
     branch: str = ""
     base_commit: str = ""
     session_id: str = ""
+    containment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

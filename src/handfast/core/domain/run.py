@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from handfast.core.domain import events_work as e
+from handfast.core.domain.containment import Containment
 from handfast.core.domain.errors import InvalidTransition, StaleEpoch
 from handfast.core.domain.events import RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunCreated, RunOutcome
@@ -96,6 +97,8 @@ class Run:
     exit_reason: str = ""
     output: BodyRef | None = None
     outcome: RunOutcome | None = None
+    contain: Containment | None = None  # as ordered
+    containment: str = ""  # what holds the agent, in words, since its last start
 
     @property
     def over(self) -> bool:
@@ -127,6 +130,7 @@ def _created(event: RunCreated, at: datetime) -> Run:
         cwd=event.cwd,
         repository=event.repository,
         runner_id=event.runner_id,
+        contain=event.contain,
     )
 
 
@@ -193,6 +197,7 @@ def _started(state: Run, event: e.AgentStarted) -> Run:
         branch=event.branch or state.branch,
         base_commit=event.base_commit or state.base_commit,
         session_id=event.session_id or state.session_id,
+        containment=event.containment,
         ready_for=HandoffId(""),
     )
 

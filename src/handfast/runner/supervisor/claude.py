@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from handfast.core.domain.containment import allowed_host
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.inert import inert
 
 HARNESS: Final = "claude-code"
 PROGRAM: Final = "claude"
+API: Final = "https://api.anthropic.com"
 DEFERRED: Final = "tool_deferred"
 NO_DEFERRED_CALL: Final = "No deferred tool marker"
 NO_SESSION: Final = "No conversation found"
@@ -130,12 +133,39 @@ def _refuse(name: str) -> None:
         )
 
 
+def api_hosts(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Where the model is asked, as `name:port`."""
+    named = [
+        v for k, v in environment.items() if re.fullmatch(r"ANTHROPIC_(\w+_)?BASE_URL", k) and v
+    ]
+    return tuple(dict.fromkeys(map(_host_of, named or [API])))
+
+
+def _host_of(url: str) -> str:
+    found = urlsplit(url)
+    try:
+        port = found.port or (80 if found.scheme == "http" else 443)
+    except ValueError:
+        port = 0
+    name = found.hostname or ""
+    return allowed_host(f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
+
+
 # -- the session file
 
 
-def projects_folder(environment: Mapping[str, str]) -> Path:
+def config_folder(environment: Mapping[str, str]) -> Path:
     home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - the account's own
-    return Path(environment.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "projects"
+    return Path(environment.get("CLAUDE_CONFIG_DIR") or home / ".claude")
+
+
+def projects_folder(environment: Mapping[str, str]) -> Path:
+    return config_folder(environment) / "projects"
+
+
+def project_name(worktree: Path) -> str:
+    """The folder below `projects` for the sessions of a worktree."""
+    return re.sub(r"[^A-Za-z0-9]", "-", str(worktree))
 
 
 def session_file(environment: Mapping[str, str], session_id: str) -> Path | None:
@@ -150,8 +180,7 @@ def place_session(
     environment: Mapping[str, str], session_id: str, worktree: Path, content: bytes
 ) -> Path:
     """Put a transcript where a session of this worktree is looked for."""
-    slug = re.sub(r"[^A-Za-z0-9]", "-", str(worktree))
-    path = projects_folder(environment) / slug / f"{session_id}.jsonl"
+    path = projects_folder(environment) / project_name(worktree) / f"{session_id}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.write_bytes(content)
     path.chmod(0o600)

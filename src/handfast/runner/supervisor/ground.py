@@ -6,6 +6,7 @@ from pathlib import Path
 from handfast.client.request import Json
 from handfast.core.domain.errors import HandfastError, NotFound, RejectedError
 from handfast.runner import workspace
+from handfast.runner.containment import objects
 from handfast.runner.git import Git
 from handfast.runner.restore import restore
 from handfast.runner.snapshot import Snapshot, snapshot
@@ -22,6 +23,7 @@ class Ground:
         self._run_id, self._task_id = str(run["run_id"]), str(run["task_id"])
         self.repository = Path(str(run["repository"]))
         self._worktrees = settings.worktrees
+        self._folder = settings.folder(self._run_id)
         self._run = run
 
     @property
@@ -31,7 +33,7 @@ class Ground:
     def make(self, base: str) -> Workspace:
         """A worktree on the task's branch; one that is there already stays as it is."""
         try:
-            return workspace.attach(self._worktrees, self._run_id)
+            return self._left()
         except RejectedError:
             return workspace.create(
                 self.repository,
@@ -44,12 +46,18 @@ class Ground:
     def find(self) -> Workspace:
         """As it was left, else from the last snapshot. Raises NotFound when there is neither."""
         try:
-            return workspace.attach(self._worktrees, self._run_id)
+            return self._left()
         except RejectedError as missing:
             revision = self._run.get("snapshot_commit") or self._newest_snapshot()
             if not revision:
                 raise missing from None
             return restore(self.repository, self._worktrees, str(revision)).workspace
+
+    def _left(self) -> Workspace:
+        """With what a contained agent committed there, when a killed runner could not bring it home."""
+        found = workspace.attach(self._worktrees, self._run_id)
+        objects.collect(found, self._folder)
+        return found
 
     def _newest_snapshot(self) -> str:
         """One that was taken but never reported."""

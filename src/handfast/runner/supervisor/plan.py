@@ -10,12 +10,13 @@ from handfast.client.request import Json
 from handfast.core.domain.errors import UsageError
 from handfast.runner.environment import scrubbed_environment
 from handfast.runner.hooks.registry import OnWait
-from handfast.runner.supervisor import claude, prompts
+from handfast.runner.supervisor import claude, claude_home, prompts
 from handfast.runner.supervisor.settings import SupervisorSettings
 
 # So that the agent's own git works as it does for the person.
 _KEPT: Final = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 _MAX_FEEDBACK: Final = 20_000
+SETTINGS, FEEDBACK = "settings.json", "feedback.txt"
 _LOOPBACK: Final = "127.0.0.1,localhost,::1"
 
 
@@ -68,8 +69,35 @@ class Agent:
         drawn = str(uuid.uuid5(uuid.NAMESPACE_URL, f"handfast:{self._run['run_id']}"))
         return str(self._run.get("session_id") or named or drawn)
 
+    @property
+    def folder(self) -> Path:
+        """What this runner keeps of the run."""
+        return self._settings.folder(str(self._run["run_id"]))
+
     def session_file(self) -> Path | None:
-        return claude.session_file(self.environment, self.session_id) if self.is_claude else None
+        """The newest: a contained start has its sessions in the run's own folder."""
+        if not self.is_claude:
+            return None
+        theirs = claude.session_file(self.environment, self.session_id)
+        own = claude_home.own_session(self.folder, self.session_id)
+        found = [path for path in (theirs, own) if path is not None]
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+    def bring_session(self, worktree: Path, *, contained: bool) -> None:
+        """Put the session where the start to come looks for it, when the last one was of the other kind."""
+        found = self.session_file()
+        if found is None or found.is_relative_to(self.folder) is contained:
+            return
+        content = found.read_bytes()
+        if contained:
+            name = claude.project_name(worktree)
+            claude_home.place_session(self.folder, name, self.session_id, content)
+        else:
+            claude.place_session(self.environment, self.session_id, worktree, content)
+
+    def told_files(self, folder: Path) -> tuple[Path, ...]:
+        """Files of a start that its agent reads."""
+        return folder / SETTINGS, folder / FEEDBACK
 
     def start(self, going: Going, token: str, folder: Path) -> Start:
         """`folder` is of this start alone and is not the agent's to write."""
@@ -86,7 +114,7 @@ class Agent:
     def _claude_words(
         self, parsed: claude.Command, going: Going, folder: Path, *, resumed: bool
     ) -> list[str]:
-        more = ["--settings", str(folder / "settings.json")]
+        more = ["--settings", str(folder / SETTINGS)]
         prompt, system = self._opening(parsed)
         if system:
             more += ["--append-system-prompt", system]
@@ -126,7 +154,7 @@ class Agent:
         if not going.fresh:
             told["HANDFAST_RESUME"] = "1"
         if going.feedback:
-            path = folder / "feedback.txt"
+            path = folder / FEEDBACK
             path.write_text(going.feedback, "utf-8")
             told["HANDFAST_FEEDBACK_FILE"] = str(path)
             told["HANDFAST_FEEDBACK"] = going.feedback.replace("\0", "")[:_MAX_FEEDBACK]

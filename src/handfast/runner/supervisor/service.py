@@ -5,6 +5,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -75,6 +76,10 @@ class Supervisor:
         self._working: dict[str, threading.Thread] = {}
         self._failures: dict[str, int] = {}
         self._thread = threading.Thread(target=self._lease, name="handfast-supervisor", daemon=True)
+
+    def hide(self, *files: Path) -> None:
+        """Keep files from contained agents, wherever they lie. Before `start`."""
+        self.settings = replace(self.settings, hidden=(*self.settings.hidden, *files))
 
     def start(self) -> Self:
         """Begin to take runs. The server may come up later."""

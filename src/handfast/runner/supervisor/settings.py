@@ -31,6 +31,7 @@ class SupervisorSettings:
     patience_s: float = 60.0
     hook_timeout_s: float = HOOK_TIMEOUT_S
     grace_s: float = 5.0
+    hidden: tuple[Path, ...] = ()  # files contained agents must not see, wherever they lie
 
     @property
     def worktrees(self) -> Path:

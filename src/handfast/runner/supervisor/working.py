@@ -1,22 +1,29 @@
 """One start of an agent, from its process's first moment to its last."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
+from handfast.core.domain.errors import RejectedError
 from handfast.core.domain.faults import fault_point
 from handfast.runner import processes, state
+from handfast.runner.containment import objects
+from handfast.runner.containment.sandbox import Sandbox
 from handfast.runner.hook_settings import run_settings
 from handfast.runner.hooks.registry import Registration, SessionRegistry
 from handfast.runner.processes import AgentProcess, Exit, Launch, NeverStarted
-from handfast.runner.supervisor import ending, leftovers
+from handfast.runner.supervisor import contained, ending, leftovers
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.held import Held, LetGo
-from handfast.runner.supervisor.plan import Agent, Going
+from handfast.runner.supervisor.plan import SETTINGS, Agent, Going, Start
 from handfast.runner.workspace import Workspace
 
 _LOOK_S: Final = 0.5
+MAX_TOLD: Final = 4_000
 
 
 class Working:
@@ -48,15 +55,19 @@ class Working:
         )
         began = time.monotonic()
         try:
-            process = self._start(workspace, going, registration)
-            if isinstance(process, NeverStarted):
-                return process
-            exit_ = self._attend(process)
+            with contextlib.ExitStack() as until_its_end:
+                process = self._start(workspace, going, registration, until_its_end)
+                if isinstance(process, NeverStarted):
+                    return process
+                exit_ = self._attend(process)
+        except RejectedError as error:
+            return NeverStarted(f"{error.message}. {error.hint}", 0)
         finally:
             self._registry.release(registration)
             held.drop()
         if held.lost.is_set():
             raise LetGo
+        objects.collect(workspace, agent.folder)
         held.deliver(self._flush)
         found = ending.ended(
             exit_,
@@ -67,39 +78,72 @@ class Working:
         return ending.stopped(found) if held.stopping.is_set() and not found.deferred else found
 
     def _start(
-        self, workspace: Workspace, going: Going, registration: Registration
+        self,
+        workspace: Workspace,
+        going: Going,
+        registration: Registration,
+        until_its_end: contextlib.ExitStack,
     ) -> AgentProcess | NeverStarted:
+        """Raises RejectedError when the agent was to be contained and cannot be."""
+        held, settings, agent = self._held, self._held.settings, self._agent
+        objects.collect(workspace, agent.folder)
+        choice = contained.choose(held.run, agent.environment)
+        agent.bring_session(workspace.path, contained=choice.probe is not None)
+        folder = self._folder(registration)
+        start = agent.start(going, registration.token, folder)
+        sandbox, told = contained.sandbox_for(choice, agent, start, workspace, settings, folder)
+        fault_point("run.before_start")
+        process = self._launch(workspace, start, folder, sandbox, until_its_end)
+        if isinstance(process, NeverStarted):
+            return process
+        fault_point("run.after_start")
+        held.adopt(process)
+        try:
+            self._report(process, workspace, start.session_id, told)
+        except BaseException:
+            process.end(0)
+            raise
+        return process
+
+    def _folder(self, registration: Registration) -> Path:
+        """Of this start alone."""
         held, settings = self._held, self._held.settings
         self._starts += 1
         folder = settings.folder(held.run_id) / f"{held.epoch}-{self._starts}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._agent.is_claude:
             hook = run_settings(settings.hook_url, registration.token, int(settings.hook_timeout_s))
-            state.write_private(folder / "settings.json", json.dumps(hook, indent=1))
-        start = self._agent.start(going, registration.token, folder)
-        fault_point("run.before_start")
+            state.write_private(folder / SETTINGS, json.dumps(hook, indent=1))
+        return folder
+
+    def _launch(
+        self,
+        workspace: Workspace,
+        start: Start,
+        folder: Path,
+        sandbox: Sandbox | None,
+        until_its_end: contextlib.ExitStack,
+    ) -> AgentProcess | NeverStarted:
+        launch = Launch(
+            start.command,
+            workspace.path,
+            start.environment,
+            leftovers.mark(self._held.run_id, self._held.epoch),
+            grace_s=self._held.settings.grace_s,
+        )
+        if sandbox is None:
+            return processes.start(launch, folder)
+        until_its_end.callback(sandbox.close)
         process = processes.start(
-            Launch(
-                start.command,
-                workspace.path,
-                start.environment,
-                leftovers.mark(held.run_id, held.epoch),
-                grace_s=settings.grace_s,
-            ),
+            replace(launch, command=sandbox.command, environment=sandbox.environment, wrapped=True),
             folder,
         )
-        if isinstance(process, NeverStarted):
-            return process
-        fault_point("run.after_start")
-        held.adopt(process)
-        try:
-            self._report(process, workspace, start.session_id)
-        except BaseException:
-            process.end(0)
-            raise
-        return process
+        failure = process if isinstance(process, NeverStarted) else sandbox.connect(process)
+        return process if failure is None else failure
 
-    def _report(self, process: AgentProcess, workspace: Workspace, session_id: str) -> None:
+    def _report(
+        self, process: AgentProcess, workspace: Workspace, session_id: str, containment: str
+    ) -> None:
         identity = process.identity
         ticks = identity.agent_started
         self._held.tell(
@@ -111,6 +155,7 @@ class Working:
             branch=workspace.branch,
             base_commit=workspace.base_commit,
             session_id=session_id,
+            containment=containment[:MAX_TOLD],
         )
 
     def _attend(self, process: AgentProcess) -> Exit:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from handfast.core.domain.agent import Agent
+from handfast.core.domain.containment import Contained, Containment, allowed_host
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events_work import AgentStarted, Mode
 from handfast.engine.runs import Exit, NewRun, Pause, Session
@@ -32,6 +33,9 @@ def create_run(
             command=asked.command,
             mode=asked.mode or Mode.ENFORCE,
             request_key=caller.key(idempotency_key),
+            contain=Containment(
+                asked.contained or Contained.AUTO, tuple(map(allowed_host, asked.allow_hosts))
+            ),
         )
         made = caller.engine.runs.create(caller.actor, new)
     else:
@@ -134,6 +138,7 @@ def run_started(caller: CallerDep, run_id: str, asked: schema.StartedIn) -> sche
         branch=asked.branch,
         base_commit=asked.base_commit,
         session_id=asked.session_id,
+        containment=asked.containment,
     )
     return _moved(caller.engine.runs.started(caller.actor, event))
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from handfast.core.domain.action import Risk
+from handfast.core.domain.containment import MAX_HOSTS, Contained
 from handfast.core.domain.events_work import Mode, RunOutcome
 from handfast.core.domain.package import Attempt, Evidence
 
@@ -100,6 +101,8 @@ class RunIn(Asked):
     cwd: Place = ""
     repository: Place = ""
     runner_id: Line = ""
+    contained: Contained | None = None
+    allow_hosts: Annotated[tuple[Line, ...], Field(max_length=MAX_HOSTS)] = ()
 
 
 class RunCreated(Reply):
@@ -123,6 +126,13 @@ class ProcessOut(Reply):
     pid: int
     started_at: int
     boot_id: str
+
+
+class ContainOut(Reply):
+    """What was ordered: `want` is auto, require or off."""
+
+    want: str = Contained.AUTO.value
+    hosts: list[str] = []
 
 
 class RunSummary(Reply):
@@ -155,6 +165,8 @@ class RunSummary(Reply):
     exit_code: int | None = None
     exit_reason: str = ""
     outcome: str | None = None
+    contain: ContainOut | None = None
+    containment: str = ""
 
 
 class RunOut(RunSummary):
@@ -226,6 +238,7 @@ class StartedIn(Asked):
     branch: Line = ""
     base_commit: Line = ""
     session_id: Line = ""
+    containment: Place = ""
 
 
 class PausedIn(Asked):

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.inert import inert
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
@@ -43,6 +44,7 @@ _CONTAINMENT = {
         False,
     ): "Filter, not containment: the agent runs as your own user. The hook stops what "
     "goes through it and what can be read from a call; a script the agent wrote may do anything you may.",
+    ("observe", True): "Observe mode: nothing is stopped. The agent runs in a sandbox.",
     (
         "observe",
         False,
@@ -370,8 +372,10 @@ def _digests(handoff: Record) -> tuple[tuple[str, str], ...]:
 def _containment(run: Record | None) -> str:
     if not run:
         return _CONTAINMENT["enforce", False]
-    key = (text(run, "mode", "enforce"), flag(run, "contained") is True)
-    return _CONTAINMENT.get(key, _CONTAINMENT["enforce", False])
+    told = inert(text(run, "containment"), 2_000, multiline=False)
+    key = (text(run, "mode", "enforce"), told.startswith(CONTAINED))
+    known = _CONTAINMENT.get(key, _CONTAINMENT["enforce", False])
+    return f"{known} {told[:1].upper()}{told[1:]}." if told else known
 
 
 def _cost(package: Record) -> tuple[tuple[str, str], ...]:

@@ -87,6 +87,7 @@ def run_head(run: Record, coverage: Record | None = None) -> RunHead:
         ("Branch", text(run, "branch")),
         ("Base commit", text(run, "base_commit")[:12]),
         ("Mode", _MODES.get(text(run, "mode"), text(run, "mode"))),
+        ("Containment", text(run, "containment")),
         ("Harness", text(run, "harness")),
         ("Exit code", text(run, "exit_code")),
         ("Cost", f"${cost}" if cost else ""),
