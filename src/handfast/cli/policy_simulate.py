@@ -118,11 +118,9 @@ def _imported(
     from handfast.cli.policy_actions import action_from
     from handfast.core.policy.judging import judge
     from handfast.engine.clock import SystemClock
+    from handfast.engine.simulation import Simulation
 
-    at = SystemClock().now()
-    changes: dict[str, int] = {}
-    listed: list[dict[str, Any]] = []
-    saved = added = judged = 0
+    at, done = SystemClock().now(), Simulation()
     lines = read_text(path).splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -131,35 +129,16 @@ def _imported(
             action = action_from(json.loads(line), at)
         except (ValueError, HandfastError) as e:
             raise UsageError(f"{path}:{number}: {e}", hint="One action a line, as JSON.") from None
-        was = judge(action.facts, action.subject, now)
-        new = judge(action.facts, action.subject, [changed])
-        judged += 1
-        if was.verdict is not new.verdict:
-            name = f"{was.verdict.value} → {new.verdict.value}"
-            changes[name] = changes.get(name, 0) + 1
-            added += new.verdict.value == "gate"
-            saved += was.verdict.value == "gate"
-            if len(listed) < most:
-                listed.append(
-                    {
-                        "line": number,
-                        "tool": action.call.tool,
-                        "summary": action.facts.summary,
-                        "was": was.verdict.value,
-                        "now": new.verdict.value,
-                        "rules": [r.id for r in new.rules],
-                    }
-                )
+        was, new = (judge(action.facts, action.subject, books) for books in (now, [changed]))
+        shown: dict[str, Any] = {
+            "line": number,
+            "tool": action.call.tool,
+            "summary": action.facts.summary,
+        }
+        done.note(was, new, shown, (str(path), str(number)), most)
         if number % _EVERY == 0:
             progress(number, len(lines))
-    return {
-        "judged": judged,
-        "unreadable": 0,
-        "changes": changes,
-        "handoffs_saved": saved,
-        "handoffs_added": added,
-        "actions": listed,
-    }
+    return done.to_json()
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeAlias, TypeVar, cast
 
-from handfast.core.domain.action import Call, Effect, Facts, Verdict
+from handfast.core.domain.action import Call, Effect, Facts, Judgement, Verdict
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import decode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
@@ -66,6 +66,26 @@ class Simulation:
     added: set[tuple[str, str]] = field(default_factory=set)
     saved_decisions: Counter[str] = field(default_factory=Counter)
 
+    def note(
+        self, was: Judgement, new: Judgement, shown: Result, call: tuple[str, str], most: int
+    ) -> None:
+        """Count one action. `shown` is what a list says of it, `call` what makes it the same call again."""
+        self.judged += 1
+        if was.verdict is new.verdict:
+            return
+        self.changes[f"{was.verdict.value} → {new.verdict.value}"] += 1
+        tighter = _VERDICTS.index(new.verdict) > _VERDICTS.index(was.verdict)
+        if tighter:
+            self.rules.update(r.id for r in new.rules if r not in was.rules)
+        if new.verdict is Verdict.GATE:
+            self.added.add(call)
+        elif was.verdict is Verdict.GATE and (handoff_id := shown.get("handoff_id", call[1])):
+            self.saved.add(str(handoff_id))
+        if len(self.listed) < most:
+            verdicts = {"was": was.verdict.value, "now": new.verdict.value}
+            rules = [r.id for r in (new if tighter else was).rules]
+            self.listed.append({**shown, **verdicts, "rules": rules})
+
     def to_json(self) -> Result:
         return {
             "judged": self.judged,
@@ -94,33 +114,18 @@ def simulate(
     """
     done = Simulation()
     for recording in _History(kernel, done, progress).after(after):
-        done.judged += 1
         was = judge(recording.facts, recording.subject, now(recording.repository))
         new = judge(recording.facts, recording.subject, changed(recording.repository))
-        if was.verdict is new.verdict:
-            continue
-        done.changes[f"{was.verdict.value} → {new.verdict.value}"] += 1
         step = recording.step
-        if _VERDICTS.index(new.verdict) > _VERDICTS.index(was.verdict):
-            done.rules.update(r.id for r in new.rules if r not in was.rules)
-        if new.verdict is Verdict.GATE:
-            done.added.add((step.run_id, step.action_digest))
-        elif was.verdict is Verdict.GATE and step.handoff_id:
-            done.saved.add(step.handoff_id)
-        if len(done.listed) < most:
-            done.listed.append(
-                {
-                    "step_id": step.step_id,
-                    "run_id": step.run_id,
-                    "handoff_id": step.handoff_id,
-                    "at": recording.at,
-                    "tool": step.tool,
-                    "summary": recording.facts.summary,
-                    "was": was.verdict.value,
-                    "now": new.verdict.value,
-                    "rules": [r.id for r in (new if new.rules != was.rules else was).rules],
-                }
-            )
+        shown: Result = {
+            "step_id": step.step_id,
+            "run_id": step.run_id,
+            "handoff_id": step.handoff_id,
+            "at": recording.at,
+            "tool": step.tool,
+            "summary": recording.facts.summary,
+        }
+        done.note(was, new, shown, (step.run_id, step.action_digest), most)
     _decisions(kernel, done)
     return done
 
