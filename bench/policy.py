@@ -35,7 +35,7 @@ CONDITIONS = (
     'call.command.startsWith("tool{i} ") && run.cost_usd > {i}.5',
     'change.files.exists(f, f.path.startsWith("service{i}/migrations/"))',
     'has(run.confidence) && run.confidence < 0.{i} && call.effect == "network"',
-    'call.branch == "release-{i}" && "{hazard}" in call.hazards',
+    '"release-{i}" in call.branches && "{hazard}" in call.hazards',
 )
 
 

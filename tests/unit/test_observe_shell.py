@@ -8,6 +8,7 @@ from handfast.core.domain.action import Effect, Facts
 from handfast.core.policy.builtin import HAZARDS
 from handfast.observe.scope import Scope
 from handfast.observe.shell import shell_facts
+from handfast.observe.textonly import text_scope
 from tests.unit.observed_ground import build
 
 READ, WRITE, EXEC, NETWORK, CONTROL = Effect
@@ -563,3 +564,25 @@ def test_stops(hazards: str, opaque: str, command: str, scope: Scope) -> None:
     assert set(found.hazards) - {"fs.write-scratch"} == set(hazards.split()), found.summary
     assert set(found.opaque) == set(opaque.split()), found.summary
     assert set(found.hazards) <= HAZARDS
+
+
+@pytest.mark.parametrize(
+    ("command", "branches"),
+    [
+        ("git push origin topic", ("topic",)),
+        ("git push origin HEAD:main topic", ("main", "topic")),
+        ("git push origin +topic:refs/heads/main", ("main",)),
+        ("git push origin :old", ("old",)),
+        ("git push", ("main",)),
+        ("git push origin HEAD", ("main",)),
+        ("git push --all", ("*",)),
+        ("git push --mirror origin", ("*",)),
+        ("git fetch", ()),
+    ],
+)
+def test_a_push_names_what_it_writes(scope: Scope, command: str, branches: tuple[str, ...]) -> None:
+    assert shell_facts(command, scope).branches == branches
+
+
+def test_a_push_of_the_current_branch_may_be_any_where_only_the_text_is_known() -> None:
+    assert shell_facts("git push", text_scope()).branches == ("*",)

@@ -223,9 +223,12 @@ class Actions:
         return True
 
 
+_SEEN = frozenset({"paths", "changes", "reversible", "branches"})
+
+
 def seen_facts(facts: Facts) -> dict[str, object]:
     """What conditions see of a call beside what its event holds; empty for most calls."""
-    return {k: v for k, v in encode(facts).items() if k in ("paths", "changes", "reversible")}
+    return {k: v for k, v in encode(facts).items() if k in _SEEN}
 
 
 def check_key(key: str) -> None:

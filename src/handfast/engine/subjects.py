@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from handfast.core.domain.action import Call, Facts
 from handfast.core.domain.agent import Agent
+from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.core.policy.subject import (
@@ -37,6 +38,7 @@ def subject_of(
             tool_calls=run.counts.steps,
             failed_calls=run.counts.failed,
             stopped_calls=run.counts.stopped,
+            contained=run.containment.startswith(CONTAINED),
         ),
         task=TaskFacts(task.task_id, task.target_branch) if task else TaskFacts(),
     )

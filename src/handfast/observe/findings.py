@@ -22,6 +22,7 @@ class Findings:
         self._opaque: dict[str, str] = {}
         self._details: dict[str, None] = {}
         self._paths: dict[str, None] = {}
+        self._branches: dict[str, None] = {}
         self._headline = ""
 
     def at_least(self, effect: Effect) -> None:
@@ -52,6 +53,10 @@ class Findings:
         if len(self._paths) < _MAX_PATHS:
             self._paths.setdefault(shown)
 
+    def branch(self, name: str) -> None:
+        """A branch or tag of a remote that the call writes; `*` for any."""
+        self._branches.setdefault(name)
+
     def operand(self, operand: Operand) -> None:
         self.operands[operand.path] = operand
 
@@ -77,6 +82,7 @@ class Findings:
             paths=tuple(inert(path, _MAX_SENTENCE, multiline=False) for path in self._paths),
             operands=tuple(sorted(self.operands.values(), key=lambda operand: operand.path)),
             reversible=self._reversible(),
+            branches=tuple(inert(name, 200, multiline=False) for name in self._branches),
         )
 
     def _reversible(self) -> bool | None:

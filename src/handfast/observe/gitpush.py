@@ -21,6 +21,8 @@ def push(use: GitUse) -> None:
     specs = [word.text for word in use.parsed.operands[1:]]
     every = any(use.parsed.has("", flag) for flag in ("--all", "--branches", "--tags", "--mirror"))
     what = ", ".join(_named(spec) for spec in specs) or _default(use.case, every=every)
+    for name in _targets(specs, use.case, every=every):
+        found.branch(name)
     if _overwrites(use.parsed, specs):
         found.hazard("git.push-force", f"force-pushes {what} to {remote}: replaces remote history")
     elif _deletes(use.parsed, specs):
@@ -50,6 +52,21 @@ def _named(spec: str) -> str:
     if not target:
         return f"branch {source}"
     return f"branch {target} (from {source})" if source else f"branch {target}"
+
+
+def _targets(specs: list[str], case: Case, *, every: bool) -> list[str]:
+    """The names written on the remote; `*` where it is every one, or cannot be told."""
+    if every:
+        return ["*"]
+    current = (case.on_disk and git.branch(Path(case.places.worktree))) or "*"
+    if not specs:
+        return [current]
+    found = []
+    for spec in specs:
+        source, colon, target = spec.removeprefix("+").partition(":")
+        name = (target if colon else source).removeprefix("refs/heads/").removeprefix("refs/tags/")
+        found.append(current if name in ("HEAD", "@") else name or "*")
+    return found
 
 
 def _default(case: Case, *, every: bool) -> str:

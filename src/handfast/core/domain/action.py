@@ -42,7 +42,8 @@ class Facts:
 
     `summary` is at most 200 characters, `details` at most 50 sentences. Both are written by us, hold no
     known secret and no hidden character. `reversible` is None where it cannot be told. `changes` are the files
-    a file tool writes, or the paths a shell command names.
+    a file tool writes, or the paths a shell command names. `branches` are what a push writes on the remote,
+    `*` where that is every one or cannot be told.
     """
 
     effect: Effect
@@ -54,6 +55,7 @@ class Facts:
     operands: tuple[Operand, ...] = ()
     reversible: bool | None = None
     changes: tuple[ChangedFile, ...] = ()
+    branches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

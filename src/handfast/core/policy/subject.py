@@ -18,7 +18,8 @@ MAX_ARGUMENT = 4_000
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """The call as it was read. `command` is a shell call's text; `branch` what a git call writes to.
+    """The call as it was read. `command` is a shell call's text; `branches` what a push
+    writes on the remote, `*` for any.
 
     `arguments` are those of the canonical call, as text: a text as it is, anything else as JSON.
     """
@@ -30,7 +31,7 @@ class CallFacts:
     paths: tuple[str, ...] = ()
     cwd: str = "."
     command: str = ""
-    branch: str = ""
+    branches: tuple[str, ...] = ()
     executor: str = ""
     subagent: str = ""
     reversible: bool | None = None
@@ -39,11 +40,12 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """One file the call changes. `status` is added, modified, deleted or renamed."""
+    """One file the call changes. `status` is git's letter (A, M, D, R, …), `?` for a file git does not track,
+    empty where only its path is known. `added` and `deleted` count lines."""
 
     path: str
     old_path: str = ""
-    status: str = "modified"
+    status: str = ""
     added: int = 0
     deleted: int = 0
     owners: tuple[str, ...] = ()
@@ -110,6 +112,7 @@ def call_facts(call: Call, facts: Facts, *, executor: str = "", subagent: str = 
         paths=facts.paths,
         cwd=call.cwd,
         command=command if isinstance(command, str) else "",
+        branches=facts.branches,
         executor=executor,
         subagent=subagent,
         reversible=facts.reversible,
@@ -122,7 +125,11 @@ def _plain(value: JSON) -> str:
 
 
 def change_facts(facts: Facts) -> ChangeFacts:
-    """The files a call is known to change. A shell command's paths are among them, without their content."""
-    if facts.effect is Effect.READ:
-        return ChangeFacts()
-    return ChangeFacts(tuple(FileFacts(path) for path in facts.paths))
+    """The files a call is known to change. Of a shell command only their paths and owners are known."""
+    files = tuple(
+        FileFacts(f.path, f.old_path, f.status, f.added or 0, f.deleted or 0, f.owners)
+        for f in facts.changes
+    )
+    if not files and facts.effect is not Effect.READ:
+        files = tuple(FileFacts(path) for path in facts.paths)
+    return ChangeFacts(files)

@@ -66,6 +66,7 @@ class FactsIn(Asked):
     operands: Annotated[tuple[OperandIn, ...], Field(max_length=1000)] = ()
     reversible: bool | None = None
     changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=1000)] = ()
+    branches: Lines = ()
 
     def facts(self) -> action.Facts:
         return action.Facts(
@@ -78,6 +79,7 @@ class FactsIn(Asked):
             operands=tuple(action.Operand(o.path, o.digest) for o in self.operands),
             reversible=self.reversible,
             changes=tuple(each.changed() for each in self.changes),
+            branches=self.branches,
         )
 
 
