@@ -187,7 +187,7 @@ class Keeper:
 
     def _end_all(self) -> int:
         """End every process that is left: asked first, killed after the grace. Answers how many
-        were there beside the agent."""
+        were there beside the agent; 0 for a sandbox, whose end is the end of all in it, seen or not."""
         met: set[tuple[int, str]] = set()
         asked: set[int] = set()
         killing_at = time.monotonic() + self._config["grace_s"]
@@ -197,12 +197,10 @@ class Keeper:
             if not rows:
                 break
             for row in rows:
-                walls = self._is_wall(row)
-                if not walls:
-                    met.add((row.pid, row.started))
+                met.add((row.pid, row.started))
                 if time.monotonic() >= killing_at:
                     send(row, signal.SIGKILL)
-                elif row.pid not in asked and not walls:
+                elif row.pid not in asked and not self._is_wall(row):
                     asked.add(row.pid)
                     send(row, signal.SIGTERM)
             for stream in self._streams.values():
@@ -211,7 +209,7 @@ class Keeper:
         self._reap()
         for stream in self._streams.values():
             stream.drain()
-        return len({pid for pid, _ in met} - {self._agent})
+        return 0 if self._config["wrapped"] else len({pid for pid, _ in met} - {self._agent})
 
     def _is_wall(self, row: Row) -> bool:
         """Of the sandbox itself. It ends when what it holds has ended; asked before, it would take the

@@ -79,7 +79,7 @@ class Exit:
     code: int | None
     signal: int | None
     ended_by: str  # agent, runner, runner_gone, unknown
-    left_behind: int  # processes the agent left running, ended with it
+    left_behind: int  # processes the agent left running, ended with it; not counted in a sandbox
     stdout: StreamFacts
     stderr: StreamFacts
 
