@@ -19,7 +19,7 @@ QUERIES = ["(SELECT 1)", "(SELECT t.id)", "(SELECT max(id) FROM t)", "(SELECT mi
 SUBQUERIES = [
     "(SELECT id FROM t)",
     "(SELECT id FROM t WHERE id > 0)",
-    "(SELECT id FROM t WHERE name = 'a')",
+    "(SELECT id FROM t WHERE id = 1)",
     "(SELECT id FROM t LIMIT 1)",
 ]
 OPERATORS = ["=", "<>", "<", "<=", ">", ">=", "!=", "IS", "IS NOT", "=="]

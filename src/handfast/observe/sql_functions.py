@@ -52,7 +52,7 @@ _COMPUTES = re.compile(
     r"|line|lseg|path|area|center|diameter|npoints|radius|slope|broadcast|family|hostmask|masklen|netmask|set_masklen"
     r"|abbrev|aclexplode|acldefault|makeaclitem|obj_description|shobj_description|has_\w+_privilege|row_security_active"
     r"|get_(byte|bit|json_object|path|ddl|current_ts_config)|substring|height|float[48]|int[248]|sha\d+|session_user|variance"
-    r"|corr|xmlagg|xpath\w*|[a-z]+\d?(multi)?range|percent_rank|bit(and|or|xor|not|count)|cidr|macaddr8?|xid8?|money|bm25"
+    r"|digest|hmac|crypt|gen_salt|pgp_\w+|corr|xmlagg|xpath\w*|[a-z]+\d?(multi)?range|percent_rank|bit(and|or|xor|not|count)|cidr|macaddr8?|xid8?|money|bm25"
     r"|highlight|snippet|offsets|matchinfo|openjson|choose|isdate|parsename|checksum|binary_checksum|hashbytes|scope_identity"
     r"|error_\w+|xact_state|app_name|objectproperty\w*|acos[dh]?|asin[dh]?|atan2?[dh]?|cosd|cotd|sind|tand|set_(bit|byte)"
     r"|querytree|bigint|integer|smallint|numeric|varchar|interval|decimal|real|date|timestamptz|name|regclass|oid"
@@ -65,7 +65,7 @@ _VERB = re.compile(
 )
 _DESPITE = re.compile(
     r"pg_\w+|jsonb?_(set|set_lax|remove|insert|replace|merge\w*|delete_path|array_insert)|json_merge\w*|array_remove|ts_delete"
-    r"|map_(delete|remove|concat)|set_(bit|byte|masklen)|object_delete|list_(remove\w*|apply)|array_apply|has_\w+|quote_\w+"
+    r"|map_(delete|remove|concat)|set_(bit|byte|masklen)|object_delete|list_(remove\w*|apply)|array_apply|has_\w+|quote_\w+|(find_in|make|export)_set"
 )
 _OWN_SCHEMAS = re.compile(
     r"(pg_catalog|sys|information_schema|safe|net|keys|hll_count|ml|json|st|d_fold)\Z",

@@ -24,6 +24,10 @@ _EARLIEST, _LATEST = 1970, 2100
 _WIDE, _LONG = 1_000_000, 10_000
 # To some databases every number is less than every text.
 _NUMBERS = re.compile(r"(^|_)(id|no|num|number|count|size|active)$", re.IGNORECASE)
+_DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7}
+_LONG_AGO = 3650
+# Each turns the direction: `- INTERVAL '1' DAY` and DATE_SUB once, `- INTERVAL '-1' DAY` twice.
+_BACK = re.compile(r"-(?=\s*(?:INTERVAL\b|'?\d))|SUB\(")
 _EXPIRES = re.compile(r"expir|until|valid|due|deadline|ttl|stale|end", re.IGNORECASE)
 
 
@@ -81,9 +85,17 @@ def _few(query: exp.Select) -> bool:
     """Whether a subquery names rows: by a condition, a limit, or as one aggregate."""
     if not query.args.get("from_") and not query.args.get("from"):
         return False
-    if picks_rows(query.args.get("where")) or query.args.get("limit"):
+    projections, own = query.expressions, {each.alias_or_name for each in query.find_all(exp.Table)}
+    if any(
+        column.table not in {"", *own}
+        for each in projections
+        for column in each.find_all(exp.Column)
+    ):
+        return False  # a column of the row outside
+    limit = query.args.get("limit")
+    most = _number(limit.expression) if isinstance(limit, exp.Limit) else None
+    if picks_rows(query.args.get("where")) or (most is not None and most <= _LONG):
         return True
-    projections = query.expressions
     one = len(projections) == 1 and projections[0].find(exp.AggFunc) is not None
     return one and not query.args.get("group")
 
@@ -160,6 +172,8 @@ def _bounds(column: exp.Column | None, value: object, *, lower: bool) -> bool:
     """Whether the bound leaves rows out, as far as a value can show it."""
     if column is None or not _fixed(value, column) or _queried(value):
         return False
+    if isinstance(value, exp.Expr) and "'NOW'" in value.sql().upper():
+        return _computed(value, lower=lower)
     return _bound(_inside(value), column, lower=lower)
 
 
@@ -193,13 +207,17 @@ def _is_now(value: exp.Expr) -> bool:
 
 def _computed(value: exp.Expr, *, lower: bool) -> bool:
     """A bound worked out from the time or a parameter: `now() - interval '30 days'`, `$1`."""
-    if value.find(exp.Any, exp.All) or (not lower and value.find(exp.Add)):
+    if value.find(exp.Any, exp.All):
         return False
-    far = re.search(r"(?i)cent|decade|millen|\d{5}|(\d{3}|[3-9]\d)\W*year", value.sql())
-    if far:
+    if value.find(exp.Placeholder, exp.Parameter):
+        return True
+    text = value.sql().upper()
+    amounts = re.findall(r"(\d+)\W*(YEAR|MONTH|WEEK)?", text)
+    if not re.search(r"NOW|CURRENT_|GETDATE|SYSDATE|LOCALTIME|TODAY", text) or len(amounts) != 1:
         return False
-    timed = any(_is_now(node) for node in value.walk()) and value.find(exp.Literal) is not None
-    return timed or value.find(exp.Placeholder, exp.Parameter) is not None
+    days = int(amounts[0][0]) * _DAYS.get(amounts[0][1], 1)
+    back = len(_BACK.findall(text)) % 2 == 1
+    return days > 0 and back and (not lower or days <= _LONG_AGO)
 
 
 def _number(value: object) -> float | None:
