@@ -8,7 +8,7 @@ import pytest
 from handfast.core.domain.action import Verdict
 from handfast.core.policy.builtin import HAZARDS, judge
 from handfast.observe.sql import hazards_in_code, sql_facts
-from tests.unit.sql_corpus import PASSES, STOPS
+from tests.unit.sql_corpus import ALSO_PASSES, ALSO_STOPS, PASSES, STOPS
 
 
 @pytest.mark.parametrize(("dialect", "finds", "text"), STOPS)
@@ -20,7 +20,8 @@ def test_stops(dialect: str, finds: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [text for dialect, _, text in STOPS if dialect not in {"", "psql"}]
+    "text",
+    [*ALSO_STOPS, *(text for dialect, _, text in STOPS if dialect not in {"", "psql"})],
 )
 def test_stops_where_the_dialect_is_not_known(text: str) -> None:
     assert judge(sql_facts(text)).verdict is Verdict.GATE
@@ -33,7 +34,10 @@ def test_passes(dialect: str, text: str) -> None:
     assert judge(facts).verdict is Verdict.ALLOW
 
 
-@pytest.mark.parametrize("text", [text for dialect, text in PASSES if dialect not in {"", "psql"}])
+@pytest.mark.parametrize(
+    "text",
+    [*ALSO_PASSES, *(text for dialect, text in PASSES if dialect not in {"", "psql"})],
+)
 def test_passes_where_the_dialect_is_not_known(text: str) -> None:
     assert judge(sql_facts(text)).verdict is Verdict.ALLOW
 

@@ -62,7 +62,8 @@ def read_sql(text: str, dialect: str | None = None) -> Seen:
     seen = Seen()
     if DYNAMIC in text:
         seen.unread("dynamic-sql", "runs SQL that is only known when it runs")
-    plain = MARKS.sub("unknown", text)
+    # To some servers a carriage return ends a comment.
+    plain = MARKS.sub("unknown", text).replace("\r\n", "\n").replace("\r", "\n")
     if len(plain) > MAX_CHARACTERS:
         seen.unread("sql-too-long", f"runs SQL of more than {MAX_CHARACTERS:,} characters")
         return seen

@@ -24,7 +24,7 @@ _COMPUTES = re.compile(
     r"|filenode\w*|isolation\w*|lock_status|my_temp\w*|listening\w*|input_\w+|walfile\w*|partition\w*|prepared\w*"
     r"|cursor|available\w*|xact\w*|snapshot\w*|control_\w+|stat_(?!reset|file|statements_reset)\w+|trigger_depth|jit\w*)"
     r"|(json|jsonb|array|string|str|text|regexp|re|date|time|timestamp|timezone|to|try|try_to|is|st|xml|tsvector|tsquery"
-    r"|list|map|struct|row|percentile|approx|bit|bool|char|current|make|number|num|int|float|parse|has|get|uuid|hex|sha"
+    r"|list|map|struct|row|percentile|approx|bit|bool|char|current|make|number|num|int|float|parse|has|uuid|hex|sha"
     r"|inet|host|network|range|multirange|hstore|websearch|phraseto|plainto|object|variant|split|substr|jsonb_path|group"
     r"|hash|hll|bitmap|geo|h3|safe|format|day|week|month|year|hour|minute|second|last|next|first|nth|arg|any|quantile\w*"
     r"|cume|ratio|var|stddev|regr|covar|unix|from|sys|obj|col|server|schema|db|type|suser|user|is_\w+|vector|cosine|l2"
@@ -51,7 +51,21 @@ _COMPUTES = re.compile(
     r"|vsize|dump|ora_hash|bin_to_uuid|uuid_to_bin|isempty|upper_inf|lower_inf|lower_inc|upper_inc|point|box|circle|polygon"
     r"|line|lseg|path|area|center|diameter|npoints|radius|slope|broadcast|family|hostmask|masklen|netmask|set_masklen"
     r"|abbrev|aclexplode|acldefault|makeaclitem|obj_description|shobj_description|has_\w+_privilege|row_security_active"
+    r"|get_(byte|bit|json_object|path|ddl|current_ts_config)|substring|height|float[48]|int[248]|sha\d+|session_user|variance"
+    r"|digest|hmac|crypt|gen_salt|pgp_\w+|corr|xmlagg|xpath\w*|[a-z]+\d?(multi)?range|percent_rank|bit(and|or|xor|not|count)|cidr|macaddr8?|xid8?|money|bm25"
+    r"|highlight|snippet|offsets|matchinfo|openjson|choose|isdate|parsename|checksum|binary_checksum|hashbytes|scope_identity"
+    r"|error_\w+|xact_state|app_name|objectproperty\w*|acos[dh]?|asin[dh]?|atan2?[dh]?|cosd|cotd|sind|tand|set_(bit|byte)"
     r"|querytree|bigint|integer|smallint|numeric|varchar|interval|decimal|real|date|timestamptz|name|regclass|oid"
+)
+# A name that fits a family of the system's and says that it does something is somebody's own.
+_VERB = re.compile(
+    r"delet|drop|purge|clean|clear|wipe|kill|exec|send|destroy|eras|archiv|grant|revok|migrat|reset|flush|evict|unlink"
+    r"|publish|deploy|upsert|updat|prune|expir(?!y)|nuke|obliterat|remove_(?!end)|vacuum|rotate|disable|enable|ban|charge"
+    r"|refund|(^|_)(do|run|apply|save|write|sync|process|trigger|move|merge|call|set)(_|$)"
+)
+_DESPITE = re.compile(
+    r"pg_\w+|jsonb?_(set|set_lax|remove|insert|replace|merge\w*|delete_path|array_insert)|json_merge\w*|array_remove|ts_delete"
+    r"|map_(delete|remove|concat)|set_(bit|byte|masklen)|object_delete|list_(remove\w*|apply)|array_apply|has_\w+|quote_\w+|(find_in|make|export)_set"
 )
 _OWN_SCHEMAS = re.compile(
     r"(pg_catalog|sys|information_schema|safe|net|keys|hll_count|ml|json|st|d_fold)\Z",
@@ -66,7 +80,10 @@ def acts(name: str) -> bool:
 
 def computes(name: str) -> bool:
     """Whether a function is known to give a value and do nothing else."""
-    return bool(_COMPUTES.fullmatch(name.lower()))
+    small = name.lower()
+    if not _COMPUTES.fullmatch(small):
+        return False
+    return not _VERB.search(small) or bool(_DESPITE.fullmatch(small))
 
 
 def of_the_system(schema: str) -> bool:

@@ -10,7 +10,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from handfast.observe.sql_script import DIALECTS, client_commands
 from handfast.observe.sql_seen import Seen
-from handfast.observe.sql_statements import TREE, Rest, first_words
+from handfast.observe.sql_statements import PLANNED, TREE, Rest, first_words
 from handfast.observe.sql_tree import count_changes, look
 
 _CLIENTS = {"psql": "postgres"}
@@ -19,6 +19,7 @@ _MAX_DEPTH = 3
 _ALWAYS = re.compile(
     r"DROP|TRUNCATE|ALTER|GRANT|REVOKE|EXEC|EXECUTE|CALL|MERGE|SHUTDOWN|OUTFILE|DUMPFILE|ATTACH|PREPARE"
 )
+_FOR = re.compile(r"\bFOR\b")
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 _TEXT = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _IN_COMMENT = re.compile(
@@ -128,18 +129,13 @@ def _inner(
     whole = _COMMENT.sub(" ", " ".join(token.text for token in tokens[1:]))
     if len(tokens) > 2:
         whole = _COMMENT.sub(" ", text[tokens[0].end + 1 : tokens[-1].end + 1])
-    begin = re.search(
-        r"\bFOR\b"
-        if rest is Rest.CURSOR
-        else r"(?i)\b(?=(?:SELECT|INSERT|UPDATE|DELETE|MERGE|REPLACE|WITH|VALUES)\b)",
-        whole,
-        re.IGNORECASE,
-    )
+    begin = (_FOR if rest is Rest.CURSOR else PLANNED).search(whole.upper())
     inner = Seen()
     if begin is None or depth >= _MAX_DEPTH:
         inner.unread("unread-statement", "plans and runs a statement that is not read in advance")
     else:
-        _script(whole[begin.end() :], dialect, inner, depth + 1)
+        start = begin.end() if rest is Rest.CURSOR else begin.start()
+        _script(whole[start:], dialect, inner, depth + 1)
     if rest is Rest.ANALYZED and inner.hazards:
         inner.unread("explain-analyze", "runs a change to measure it")
     seen.add(inner)

@@ -83,14 +83,14 @@ _TRANSACTION = re.compile(
 )
 _WRITES = re.compile(r"(COMMENT ON|REFRESH MATERIALIZED VIEW)\b")
 _EXPLAIN = re.compile(r"(EXPLAIN|DESC|DESCRIBE|ANALYZE|ANALYSE)\b")
-_PLANNED = re.compile(
+PLANNED = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|MERGE|REPLACE|WITH|VALUES|EXECUTE|DECLARE|CREATE|CALL|DROP|TRUNCATE|ALTER|DO|COPY"
     r"|REFRESH)\b"
 )
 _PRAGMA = re.compile(
     r"PRAGMA (\w+ ?\. ?)?(TABLE_X?INFO|TABLE_LIST|INDEX_X?INFO|INDEX_LIST|DATABASE_LIST|FOREIGN_KEY_\w+|INTEGRITY_CHECK"
     r"|QUICK_CHECK|COMPILE_OPTIONS|FUNCTION_LIST|COLLATION_LIST|MODULE_LIST|PRAGMA_LIST|SHOW_TABLES\w*|STORAGE_INFO"
-    r"|VERSION|DATABASE_SIZE)( ?[(=] ?[\w. ]+\)?)?\Z"
+    r"|VERSION|DATABASE_SIZE)( ?[(=] ?['\w. ]+\)?)?\Z"
     r"|PRAGMA (\w+ ?\. ?)?(FOREIGN_KEYS|JOURNAL_MODE|SYNCHRONOUS|CACHE_SIZE|BUSY_TIMEOUT|TEMP_STORE|MMAP_SIZE"
     r"|CASE_SENSITIVE_LIKE|OPTIMIZE|QUERY_ONLY|THREADS|MEMORY_LIMIT|DEFER_FOREIGN_KEYS|RECURSIVE_TRIGGERS)"
     r"( ?= ?-?\w+| ?\( ?-?\w+ ?\))?\Z"
@@ -138,7 +138,7 @@ def _create(head: str, shown: str, seen: Seen) -> Rest:
 
 
 def _other(head: str, shown: str, seen: Seen) -> Rest:
-    if _EXPLAIN.match(head) and (planned := _PLANNED.search(head)):
+    if _EXPLAIN.match(head) and (planned := PLANNED.search(head)):
         return (
             Rest.ANALYZED if re.search(r"ANALY[SZ]E", head[: planned.start()]) else Rest.EXPLAINED
         )

@@ -79,7 +79,7 @@ def _update(node: exp.Expr, seen: Seen) -> None:
 def _insert(node: exp.Expr, seen: Seen) -> None:
     if node.args.get("overwrite") or str(node.args.get("alternative") or "").upper() == "REPLACE":
         seen.hazard(DESTRUCTIVE, f"replaces rows of {_table(node)}")
-    elif isinstance(node.this, exp.Directory):
+    elif isinstance(node.this, exp.Directory) or acts(_table(node)):
         seen.hazard(PROGRAM, "writes rows into files")
     else:
         seen.hazard(WRITE, f"adds rows to {_table(node)}")

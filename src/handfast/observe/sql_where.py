@@ -22,6 +22,12 @@ _SAME_ROW = (
 )
 _EARLIEST, _LATEST = 1970, 2100
 _WIDE, _LONG = 1_000_000, 10_000
+# To some databases every number is less than every text.
+_NUMBERS = re.compile(r"(^|_)(id|no|num|number|count|size|active)$", re.IGNORECASE)
+_DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7}
+_LONG_AGO = 3650
+# Each turns the direction: `- INTERVAL '1' DAY` and DATE_SUB once, `- INTERVAL '-1' DAY` twice.
+_BACK = re.compile(r"-(?=\s*(?:INTERVAL\b|'?\d))|SUB\(")
 _EXPIRES = re.compile(r"expir|until|valid|due|deadline|ttl|stale|end", re.IGNORECASE)
 
 
@@ -38,7 +44,9 @@ def picks_rows(condition: object) -> bool:
             and not _covers_all(condition)
         )
     rule = _RULES.get(type(condition))
-    return rule is not None and isinstance(condition, exp.Expr) and rule(condition)
+    if rule is None or not isinstance(condition, exp.Expr) or condition.args.get("negate"):
+        return False
+    return rule(condition)
 
 
 def _column(node: object) -> exp.Column | None:
@@ -77,9 +85,17 @@ def _few(query: exp.Select) -> bool:
     """Whether a subquery names rows: by a condition, a limit, or as one aggregate."""
     if not query.args.get("from_") and not query.args.get("from"):
         return False
-    if picks_rows(query.args.get("where")) or query.args.get("limit"):
+    projections, own = query.expressions, {each.alias_or_name for each in query.find_all(exp.Table)}
+    if any(
+        column.table not in {"", *own}
+        for each in projections
+        for column in each.find_all(exp.Column)
+    ):
+        return False  # a column of the row outside
+    limit = query.args.get("limit")
+    most = _number(limit.expression) if isinstance(limit, exp.Limit) else None
+    if picks_rows(query.args.get("where")) or (most is not None and most <= _LONG):
         return True
-    projections = query.expressions
     one = len(projections) == 1 and projections[0].find(exp.AggFunc) is not None
     return one and not query.args.get("group")
 
@@ -109,6 +125,8 @@ def _listed(node: exp.Expr) -> bool:
         select = query.find(exp.Select)
         return select is not None and _few(select)
     values = node.args.get("expressions") or []
+    if {str(value.this) for value in values if isinstance(value, exp.Boolean)} == {"True", "False"}:
+        return False
     return bool(values) and all(_fixed(value, column) for value in values)
 
 
@@ -142,6 +160,9 @@ def _below(node: exp.Expr) -> bool:
 
 def _range(node: exp.Expr, *, lower: bool) -> bool:
     left, right = node.args.get("this"), node.args.get("expression")
+    texts = exp.Lower | exp.Upper | exp.Trim
+    if isinstance(left, texts) or isinstance(right, texts):
+        return False
     if _column(left) is not None:
         return _bounds(_column(left), right, lower=lower)
     return _column(right) is not None and _bounds(_column(right), left, lower=not lower)
@@ -149,9 +170,16 @@ def _range(node: exp.Expr, *, lower: bool) -> bool:
 
 def _bounds(column: exp.Column | None, value: object, *, lower: bool) -> bool:
     """Whether the bound leaves rows out, as far as a value can show it."""
-    if column is None or not _fixed(value, column):
+    if column is None or not _fixed(value, column) or _queried(value):
         return False
+    if isinstance(value, exp.Expr) and "'NOW'" in value.sql().upper():
+        return _computed(value, lower=lower)
     return _bound(_inside(value), column, lower=lower)
+
+
+def _queried(value: object) -> bool:
+    """`id <= (SELECT max(id) …)` leaves no row out."""
+    return isinstance(value, exp.Expr) and value.find(exp.Select) is not None
 
 
 def _bound(value: object, column: exp.Column, *, lower: bool) -> bool:
@@ -160,7 +188,7 @@ def _bound(value: object, column: exp.Column, *, lower: bool) -> bool:
         return number > 1 if lower else number < _WIDE
     if isinstance(value, exp.Literal):
         year = re.match(r"(\d{4})-?\d\d", value.name)
-        if year is None:
+        if year is None or _NUMBERS.search(column.name):
             return False
         return int(year[1]) > _EARLIEST if lower else int(year[1]) < _LATEST
     if not isinstance(value, exp.Expr):
@@ -179,13 +207,17 @@ def _is_now(value: exp.Expr) -> bool:
 
 def _computed(value: exp.Expr, *, lower: bool) -> bool:
     """A bound worked out from the time or a parameter: `now() - interval '30 days'`, `$1`."""
-    if value.find(exp.Any, exp.All) or (not lower and value.find(exp.Add)):
+    if value.find(exp.Any, exp.All):
         return False
-    far = re.search(r"(?i)cent|decade|millen|\d{5}|(\d{3}|[3-9]\d)\W*year", value.sql())
-    if far:
+    if value.find(exp.Placeholder, exp.Parameter):
+        return True
+    text = value.sql().upper()
+    amounts = re.findall(r"(\d+)\W*(YEAR|MONTH|WEEK)?", text)
+    if not re.search(r"NOW|CURRENT_|GETDATE|SYSDATE|LOCALTIME|TODAY", text) or len(amounts) != 1:
         return False
-    timed = any(_is_now(node) for node in value.walk()) and value.find(exp.Literal) is not None
-    return timed or value.find(exp.Placeholder, exp.Parameter, exp.Select) is not None
+    days = int(amounts[0][0]) * _DAYS.get(amounts[0][1], 1)
+    back = len(_BACK.findall(text)) % 2 == 1
+    return days > 0 and back and (not lower or days <= _LONG_AGO)
 
 
 def _number(value: object) -> float | None:
@@ -204,6 +236,8 @@ def _between(node: exp.Expr) -> bool:
     column, low, high = _column(node.this), node.args.get("low"), node.args.get("high")
     first, last = _number(low), _number(high)
     if column is None or not _fixed(low, column) or not _fixed(high, column):
+        return False
+    if _queried(low) or _queried(high):
         return False
     if first is not None and last is not None:
         return last - first <= _LONG
