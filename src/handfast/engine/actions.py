@@ -239,7 +239,7 @@ class Actions:
         that could be guessed from; what is compared is the content, as long as it is kept."""
         if not r.failed and r.exit_code in (0, None):
             return 0
-        earlier = run.usage.failing.get(step.action_digest)
+        earlier = run.usage.failed_before(step.action_digest)
         if earlier is None or earlier.exit_code != r.exit_code:
             return 1
         before = self._kernel.vault.open(earlier.output.body_id).text if earlier.output else ""

@@ -76,7 +76,7 @@ def _state(*, stop: bool) -> str:
 
 
 def _evidence(run: Run, crossed: Sequence[Crossed]) -> list[Evidence]:
-    failing = list(run.usage.failing.values())
+    failing = run.usage.failing
     step = failing[-1].step_id if failing else ""
     about_failing = ("failing_call_repeats", "consecutive_errors")
     return [

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from handfast.core.domain.action import Call, Facts, Judgement, Verdict
 from handfast.core.domain.canonical import digest
@@ -117,7 +118,9 @@ def containment(run: Run) -> str:
 
 
 def cost_of(run: Run) -> Cost:
-    return Cost(run.cost_usd, run.turns, run.duration_ms, run.counts.steps)
+    told = run.usage.reported.cost_usd or "0"
+    cost = max(run.cost_usd, told, key=Decimal)
+    return Cost(cost, run.turns, run.duration_ms, run.counts.steps)
 
 
 def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:

@@ -34,10 +34,19 @@ LimitEvent: TypeAlias = (
 class Failing:
     """A call that failed: its last result, and how often in a row it gave this very result."""
 
+    action_digest: str
     times: int
     exit_code: int | None = None
     output: e.BodyRef | None = None
     step_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A call that waits for a person, by the harness's key of it."""
+
+    key: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +56,17 @@ class Usage:
 
     errors_in_a_row: int = 0
     retries: int = 0
-    failing: Mapping[str, Failing] = field(default_factory=dict)
+    failing: tuple[Failing, ...] = ()
     active_ms: int = 0
     active_since: datetime | None = None
     still_since: datetime | None = None
-    waits: Mapping[str, datetime] = field(default_factory=dict)
+    waits: tuple[Held, ...] = ()
     reported: Reported = field(default_factory=Reported)
     costed: bool = False
     heard: bool = False
+
+    def failed_before(self, action_digest: str) -> Failing | None:
+        return next((f for f in self.failing if f.action_digest == action_digest), None)
 
     def worked_ms(self, now: datetime) -> int:
         """Milliseconds the agent has worked, without the time it waited for people."""
@@ -89,21 +101,23 @@ def failed(event: e.StepFinished) -> bool:
 def finished(u: Usage, event: e.StepFinished, action_digest: str, at: datetime) -> Usage:
     """The result of a call that had this digest."""
     u = u if u.waits else started(u, at)
-    rest = {k: f for k, f in u.failing.items() if k != action_digest}
+    rest = tuple(f for f in u.failing if f.action_digest != action_digest)
     if not failed(event):
         return replace(u, failing=rest, errors_in_a_row=0, heard=True)
-    now = Failing(max(event.repeat, 1), event.exit_code, event.output, event.step_id)
-    kept = dict([*rest.items(), (action_digest, now)][-MAX_FAILING:])
+    times = max(event.repeat, 1)
+    now = Failing(action_digest, times, event.exit_code, event.output, event.step_id)
+    kept = (*rest, now)[-MAX_FAILING:]
     return replace(u, failing=kept, errors_in_a_row=u.errors_in_a_row + 1, heard=True)
 
 
 def judged(u: Usage, event: e.StepJudged, at: datetime) -> Usage:
     """A call that was let through, denied, or made to wait."""
-    waits = {k: w for k, w in u.waits.items() if k != event.key and at - w < LONGEST_HOLD}
+    waits = tuple(w for w in u.waits if w.key != event.key and at - w.since < LONGEST_HOLD)
     if event.verdict == "wait":
-        waits = dict([*waits.items(), (event.key, at)][-MAX_WAITS:])
+        waits = (*waits, Held(event.key, at))[-MAX_WAITS:]
         return replace(stopped(u, at), waits=waits)
-    again = event.verdict in ("allow", "observed") and event.action_digest in u.failing
+    ran = event.verdict in ("allow", "observed")
+    again = ran and u.failed_before(event.action_digest) is not None
     began = u if waits else started(u, event.called_at or at)
     return replace(began, waits=waits, retries=u.retries + int(again))
 
@@ -131,11 +145,11 @@ def stopped(u: Usage, at: datetime) -> Usage:
 
 def restarted(u: Usage, at: datetime) -> Usage:
     """The agent's process has started: nothing of an earlier one waits any more."""
-    return replace(stopped(u, at), waits={}, active_since=at)
+    return replace(stopped(u, at), waits=(), active_since=at)
 
 
 def ended(u: Usage, at: datetime) -> Usage:
-    return replace(stopped(u, at), waits={})
+    return replace(stopped(u, at), waits=())
 
 
 def limited(state: LimitState, event: LimitEvent) -> LimitState:

@@ -82,7 +82,7 @@ def observed_sentence(c: Crossed) -> str:
 
 
 def warnings(run: Run) -> tuple[str, ...]:
-    """What the run was warned of, oldest first."""
+    """What the run was warned of, by metric."""
     return tuple(
         sentence(c) if c.level is Level.WARN else observed_sentence(c)
         for c in run.limits.met.values()

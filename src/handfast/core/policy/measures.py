@@ -20,7 +20,7 @@ def measured(run: Run, now: datetime) -> dict[str, Decimal]:
     if c.steps or run.harness != "none":
         found["tool_calls"] = Decimal(c.steps - c.stopped - c.denied)
     if u.heard or run.harness != "none":
-        repeats = max((f.times for f in u.failing.values()), default=0)
+        repeats = max((f.times for f in u.failing), default=0)
         found["failing_call_repeats"] = Decimal(repeats)
         found["consecutive_errors"] = Decimal(u.errors_in_a_row)
         found["retries"] = Decimal(u.retries)
