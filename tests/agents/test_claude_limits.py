@@ -35,9 +35,8 @@ def test_a_repeated_failing_call_pauses_it_and_letting_it_go_on_runs_the_call(
     assert review["package"]["review"]["files"] == ["a.txt"]
     limits = bench.run(run_id)["limits"]
     used = {row["metric"]: row["used"] for row in limits["usage"]}
-    assert {"context_fill", "reasoning_s", "compactions", "cost_usd"} <= used.keys() | {
-        "compactions"
-    }
+    assert {"context_fill", "reasoning_s", "compactions", "cost_usd"} <= used.keys()
+    print(used)
     assert limits["not_watched"] == []
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def bench(tmp_path: Path) -> Iterator[RunBench]:
         yield bench
 
 
-def order(bench: RunBench, **brief: object) -> str:
+def order(bench: RunBench, **brief: Any) -> str:
     return bench.order(sys.executable, "-c", AGENT, **brief)
 
 
@@ -66,13 +67,10 @@ def test_the_run_pauses_and_the_answer_resumes_it(bench: RunBench) -> None:
     assert asked["rules"] == ["limit.failing_call_repeats"]
     assert "2 of 2" in asked["why_now"]
     assert [a["outcome"] for a in asked["package"]["attempts"]] == ["exit code 2, 2 times"]
-    assert bench.run(run_id)["process"] is None
     bench.decide(asked, "answer", reason="", answer="look in Makefile first")
     review = bench.waiting(run_id, "review")
     assert review["package"]["review"]["files"] == ["fixed.txt"]
-    assert (
-        review["package"]["agent_says"] == "Fixed it." or "Fixed it." in bench.run(run_id)["output"]
-    )
+    assert "Fixed it." in bench.run(run_id)["output"]
     bench.decide(review, "approve")
     assert bench.ended(run_id)["outcome"] == "merged"
 
