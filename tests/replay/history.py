@@ -29,13 +29,14 @@ from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, RunId
 from handfast.core.domain.installation import Installation
+from handfast.core.domain.limit_facts import Reported
 from handfast.core.domain.package import ReviewedWork
 from handfast.engine import ids, vault
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.packages import ReviewFacts
 from handfast.engine.reviews import FinishedWork
-from handfast.engine.runs import Exit, Pause
+from handfast.engine.runs import Exit, Pause, Session
 from tests.engine_room import OPERATOR, PASSWORD, RUNNER, Room, opened
 
 LOGS = Path(__file__).parent / "logs"
@@ -107,6 +108,18 @@ def _gate(room: Room) -> None:
     room.decide(question["handoff_id"], DecisionKind.ANSWER, answer="main")
     room.clock.move(2 * DAY_S)
     engine.sweep()
+
+
+def _limits(room: Room) -> None:
+    """A run that is warned, handed over, let go on, handed over again, and stopped."""
+    limits = room.engine.limits
+    session = Session(room.agent_id, "claude-code", "session-2", "/repo", Mode.ENFORCE)
+    run_id = cast("str", room.engine.runs.session(RUNNER, session)["run_id"])
+    for cost, kind in (("3.00", None), ("6.00", "approve"), ("12.00", "reject")):
+        limits.report(RUNNER, run_id, Reported(cost_usd=cost, context_fill="0.5"))
+        asked = room.propose(f"cost {cost}", "make", (), run_id=run_id)
+        if kind:
+            room.decide(asked["handoff_id"], DecisionKind(kind))
 
 
 def _work(room: Room) -> None:
@@ -183,7 +196,7 @@ def _audit(room: Room) -> None:
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
-        for chapter in (_people_and_agents, _gate, _work, _audit):
+        for chapter in (_people_and_agents, _gate, _limits, _work, _audit):
             chapter(room)
             room.clock.move(60)
         room.check()

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from handfast.cli.catalogue import COMMANDS
 from handfast.cli.output import Json, say, say_json, short_time, show_fields, show_table
 from handfast.cli.reads import reads
-from handfast.cli.show import step_line
+from handfast.cli.show import limit_lines, step_line
 from handfast.core.domain.errors import UsageError
 
 _DOES = {e.name: e.does for e in COMMANDS if e.group == "run"}
@@ -141,6 +141,8 @@ def show(run: str, /, *, as_json: Json = False) -> None:
         say_json({**found, "steps": steps, "handoffs": handoffs})
         return
     show_fields(_fields(found))
+    for line in limit_lines(found.get("limits") or {}):
+        say(line)
     say()
     for step in steps:
         say(step_line(step))

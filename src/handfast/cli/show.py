@@ -95,3 +95,14 @@ def step_line(step: dict[str, Any]) -> str:
     at = str(step.get("at", ""))[11:19]
     tool, summary = step.get("tool", ""), step.get("summary", "")
     return " ".join(f"{at}  {verdict:<8} {tool}  {summary}{ended}".splitlines())
+
+
+def limit_lines(limits: dict[str, Any]) -> Iterator[str]:
+    """What a run used beside its limits, what it was warned of, and what nobody watches."""
+    for row in limits.get("usage") or []:
+        beside = f": {cell(row['limit'], 300)}" if row.get("limit") else ""
+        yield f"used     {cell(row['label'])} {cell(row['used'])}{beside}"
+    for warning in limits.get("warnings") or []:
+        yield f"warning  {cell(warning, 300)}"
+    if names := limits.get("not_watched"):
+        yield f"not watched: {cell(', '.join(names), 300)}"

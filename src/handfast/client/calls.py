@@ -166,6 +166,12 @@ def record_result(run_id: str, result: Mapping[str, object]) -> Request[Json]:
     return _post(f"/v1/runs/{_id(run_id)}/results", result, new_key())
 
 
+def report_usage(run_id: str, usage: Mapping[str, object]) -> Request[Json]:
+    """Totals of a run: `{cost_usd?, tokens_in?, tokens_out?, reasoning_ms?, compactions?, context_fill?,
+    confidence?, turn_over?}`. Idempotent by nature."""
+    return _post(f"/v1/runs/{_id(run_id)}/usage", usage, new_key())
+
+
 # -- handoffs
 
 

@@ -21,10 +21,13 @@ from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import HandoffId, StepId
 from handfast.core.domain.installation import Installation
+from handfast.core.domain.limit_facts import Reported, check_reported
 from handfast.core.domain.run import OpenStep, Run, check_epoch, check_not_over
+from handfast.engine.escalations import gist
 from handfast.engine.gating import Gating, Proposal, Stopped
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
 
 INSTALLATION_ID = "1"
@@ -51,14 +54,16 @@ class StepResult:
     failed: bool = False
     duration_ms: int = 0
     output: str = ""
+    usage: Reported | None = None
 
 
 class Actions:
     """Gate checks and step results of runs. All calls are atomic."""
 
-    def __init__(self, kernel: Kernel, policies: Policies) -> None:
+    def __init__(self, kernel: Kernel, policies: Policies, limits: RunLimits) -> None:
         self._kernel = kernel
         self._policies = policies
+        self._limits = limits
         self._gating = Gating(kernel)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
@@ -91,14 +96,18 @@ class Actions:
     def _stopped(
         self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
     ) -> Stopped:
-        if judgement.verdict is Verdict.ALLOW:
-            looks = p.facts.effect is Effect.READ
-            refused = None if looks else self._gating.refused(unit, run, p)
-            return refused or Stopped("allow")
         if judgement.verdict is Verdict.DENY:
             self._tampering(unit, p)
             return Stopped("deny")
-        if self._mode(unit, run) is Mode.OBSERVE:
+        looks = p.facts.effect is Effect.READ and judgement.verdict is Verdict.ALLOW
+        if looks:
+            return Stopped("allow")
+        mode = self._mode(unit, run)
+        if limited := self._limits.stopped(unit, run, p, mode):
+            return limited
+        if judgement.verdict is Verdict.ALLOW:
+            return self._gating.refused(unit, run, p) or Stopped("allow")
+        if mode is Mode.OBSERVE:
             return Stopped("observed")
         return self._gating.stopped(unit, run, p, judgement, step_id)
 
@@ -155,6 +164,7 @@ class Actions:
             "handoff_id": stopped.handoff_id,
             "grant_id": stopped.grant_id,
             "reason": stopped.reason or _reason(judgement),
+            "words": stopped.words,
             "would": judgement.verdict.value,
             "risk": judgement.risk.value,
             "rules": [cast("object", encode(r)) for r in judgement.rules],
@@ -191,7 +201,12 @@ class Actions:
         return self._kernel.run(actor, work, key=request_key, command=command)
 
     def record_result(self, actor: Actor, r: StepResult) -> Result:
-        """What came of a step, by its key. Settles a hooked start as `reported`. Idempotent."""
+        """What came of a step, by its key. Settles a hooked start as `reported`. Idempotent.
+
+        Raises UsageError for `usage` that is no amount.
+        """
+        if r.usage is not None:
+            check_reported(r.usage)
 
         def work(unit: Unit) -> Result:
             run = unit.get(Run, r.run_id)
@@ -199,16 +214,37 @@ class Actions:
             if step is None or run.over:
                 return {"settled": False}
             output = unit.put(r.output) if r.output else None
+            repeat = self._repeat(run, step, r)
             done = StepFinished(
-                run.run_id, StepId(step.step_id), r.exit_code, r.failed, r.duration_ms, output
+                run.run_id,
+                StepId(step.step_id),
+                r.exit_code,
+                r.failed,
+                r.duration_ms,
+                output,
+                repeat,
             )
             unit.record(Run, r.run_id, [done])
+            if r.usage is not None:
+                self._limits.record(unit, unit.get(Run, r.run_id), r.usage)
+            self._limits.noticed(unit, r.run_id)
             settled = self._settle(unit, step, r, output)
             return {"settled": settled, "step_id": step.step_id, "handoff_id": step.handoff_id}
 
         return self._kernel.run(
             actor, work, before_commit=lambda: fault_point("result.before_commit")
         )
+
+    def _repeat(self, run: Run, step: OpenStep, r: StepResult) -> int:
+        """How often in a row this call has failed with this result. The log holds no digest of a result
+        that could be guessed from; what is compared is the content, as long as it is kept."""
+        if not r.failed and r.exit_code in (0, None):
+            return 0
+        earlier = run.usage.failed_before(step.action_digest)
+        if earlier is None or earlier.exit_code != r.exit_code:
+            return 1
+        before = self._kernel.vault.open(earlier.output.body_id).text if earlier.output else ""
+        return earlier.times + 1 if gist(before) == gist(r.output) else 1
 
     def _settle(self, unit: Unit, step: OpenStep, r: StepResult, output: BodyRef | None) -> bool:
         if not step.handoff_id or step.verdict != "allow":

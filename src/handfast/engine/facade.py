@@ -17,6 +17,7 @@ from handfast.engine.heads import Heads
 from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
+from handfast.engine.limits import RunLimits
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.reading import reader
@@ -35,6 +36,7 @@ class Engine:
     tasks: Tasks
     runs: Runs
     actions: Actions
+    limits: RunLimits
     handoffs: Handoffs
     grants: Grants
     reviews: Reviews
@@ -66,14 +68,16 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     """Wire the engine and make sure the installation is in its own log."""
     tasks, people = Tasks(kernel), People(kernel)
     policies = Policies(kernel)
+    limits = RunLimits(kernel, policies)
     heads = Heads(kernel.store, key, home / "heads")
     engine = Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
-        runs=Runs(kernel),
-        actions=Actions(kernel, policies),
-        handoffs=Handoffs(kernel, policies, reader(home)),
+        runs=Runs(kernel, tasks),
+        actions=Actions(kernel, policies, limits),
+        limits=limits,
+        handoffs=Handoffs(kernel, policies, reader(home), limits),
         grants=Grants(kernel),
         reviews=Reviews(kernel, tasks),
         agents=Agents(kernel),
@@ -83,7 +87,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         policies=policies,
         heads=heads,
         audit=Audit(kernel, heads, key),
-        views=Views(kernel, people, tasks),
+        views=Views(kernel, people, tasks, limits),
     )
     _first_entry(kernel, key)
     return engine

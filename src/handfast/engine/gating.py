@@ -44,12 +44,14 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed."""
+    """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed. `words` are a
+    person's, for the agent."""
 
     verdict: str
     handoff_id: str = ""
     grant_id: str = ""
     reason: str = ""
+    words: str = ""
 
 
 class Gating:

@@ -10,7 +10,12 @@ from handfast.core.domain.action import Call, Judgement, Verdict
 from handfast.core.domain.codec import decode
 from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
 from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import DecisionKind, HandoffCommented, HandoffViewed
+from handfast.core.domain.events_handoff import (
+    DecisionKind,
+    HandoffCommented,
+    HandoffKind,
+    HandoffViewed,
+)
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
@@ -18,6 +23,7 @@ from handfast.core.domain.person import Person
 from handfast.core.domain.run import Run
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
 from handfast.engine.reading import ReadCall
 
@@ -40,7 +46,10 @@ class Decision:
 class Handoffs:
     """All calls are atomic. The first decision wins; a later one raises AlreadyDecided."""
 
-    def __init__(self, kernel: Kernel, policies: Policies, read_call: ReadCall) -> None:
+    def __init__(
+        self, kernel: Kernel, policies: Policies, read_call: ReadCall, limits: RunLimits
+    ) -> None:
+        self._limits = limits
         self._kernel = kernel
         self._policies = policies
         self._read_call = read_call
@@ -83,6 +92,8 @@ class Handoffs:
         )
         events = commands.decide(handoff, command, unit.now)
         handoff = unit.record(Handoff, d.handoff_id, events)
+        if handoff.kind is HandoffKind.ESCALATION:
+            self._limits.decided(unit, handoff)
         self._wake(unit, handoff)
         unit.post("handoff.decided", {"handoff_id": d.handoff_id})
         grant_id = handoff.grant.grant_id if handoff.grant else ""

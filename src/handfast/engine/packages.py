@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from handfast.core.domain.action import Call, Facts, Judgement, Verdict
 from handfast.core.domain.canonical import digest
@@ -22,6 +23,7 @@ from handfast.core.domain.package import (
     WhatWillHappen,
 )
 from handfast.core.domain.run import Run
+from handfast.core.policy import limit_words
 
 MAX_SHOWN = 200_000
 MAX_PROSE = 4_000
@@ -84,7 +86,7 @@ def approval(
     return Package(
         ask=inert(facts.summary, 300, multiline=False).strip() or "A call without a description",
         what_will_happen=what,
-        why_now=why_now(judgement),
+        why_now=" ".join((why_now(judgement), *limit_words.warnings(run))),
         open_question=_question(facts),
         state=_where(run),
         cost=cost_of(run),
@@ -122,7 +124,9 @@ def containment(run: Run) -> str:
 
 
 def cost_of(run: Run) -> Cost:
-    return Cost(run.cost_usd, run.turns, run.duration_ms, run.counts.steps)
+    told = run.usage.reported.cost_usd or "0"
+    cost = max(run.cost_usd, told, key=Decimal)
+    return Cost(cost, run.turns, run.duration_ms, run.counts.steps)
 
 
 def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
@@ -187,7 +191,12 @@ def review(f: ReviewFacts, run: Run, acceptance: tuple[str, ...]) -> Package:
             hazards=f.hazards,
             reversible=True,
         ),
-        why_now="The agent says it has finished. Finished work is always reviewed.",
+        why_now=" ".join(
+            (
+                "The agent says it has finished. Finished work is always reviewed.",
+                *limit_words.warnings(run),
+            )
+        ),
         open_question=f"Is this what the brief asks for, and may it go into {w.target_branch}?",
         state=f"On approval exactly commit {w.head_commit} is merged into {w.target_branch}.",
         evidence=(*criteria, *f.evidence),
@@ -212,6 +221,13 @@ OFFERED: Mapping[HandoffKind, tuple[DecisionKind, ...]] = {
         DecisionKind.APPROVE,
         DecisionKind.REQUEST_CHANGES,
         DecisionKind.REJECT,
+    ),
+    HandoffKind.ESCALATION: (
+        DecisionKind.APPROVE,
+        DecisionKind.ANSWER,
+        DecisionKind.REQUEST_CHANGES,
+        DecisionKind.REJECT,
+        DecisionKind.TAKE_OVER,
     ),
     HandoffKind.QUESTION: (DecisionKind.ANSWER, DecisionKind.REJECT),
     HandoffKind.DOUBT: (DecisionKind.ANSWER,),

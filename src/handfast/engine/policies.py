@@ -20,6 +20,7 @@ from handfast.core.domain.person import Person
 from handfast.core.domain.publication import ORGANISATION, PolicyText, Publication
 from handfast.core.domain.run import Run
 from handfast.core.policy.judging import Rulebook, digest_of, judge
+from handfast.core.policy.limits import Limits
 from handfast.core.policy.subject import Subject
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.projections import KINDS, load
@@ -59,8 +60,21 @@ class Policies:
         Raises IntegrityError when a published text is erased or no longer reads: the call is then not
         judged, so it does not run.
         """
-        found = [unit.find(Publication, policy_id(scope)) for scope in _scopes(repository)]
-        return InForce(tuple(self._book(p.in_force) for p in found if p and p.in_force))
+        found = [self._at(unit, scope) for scope in _scopes(repository)]
+        return InForce(tuple(book for book in found if book))
+
+    def _at(self, unit: Unit, scope: str) -> Rulebook | None:
+        found = unit.find(Publication, policy_id(scope))
+        return self._book(found.in_force) if found and found.in_force else None
+
+    def limits(self, unit: Unit, repository: str) -> tuple[Limits | None, Limits | None]:
+        """The limits that the organisation's and the repository's policy set. Raises as `in_force` does."""
+        organisation = self._at(unit, ORGANISATION)
+        own = self._at(unit, repository) if repository else None
+        return (
+            organisation.policy.limits if organisation else None,
+            own.policy.limits if own else None,
+        )
 
     def judge(
         self,
@@ -86,11 +100,8 @@ class Policies:
         """
         book = _loaded(text)
         check_scope(scope)
-        if scope != ORGANISATION and book.policy.off:
-            raise UsageError(
-                "`builtin.off` is for the organisation's policy; a repository may only tighten",
-                hint="Remove it, or ask for a change of the organisation's policy.",
-            )
+        if scope != ORGANISATION:
+            _only_tightens(book)
 
         def work(unit: Unit) -> Result:
             person_id = publisher(unit, actor)
@@ -236,6 +247,16 @@ def publisher(unit: Unit, actor: Actor) -> PersonId:
             hint="Ask somebody with the operator or admin role.",
         )
     return person.person_id
+
+
+def _only_tightens(book: Rulebook) -> None:
+    loose = {"builtin.off": book.policy.off, "limits: … off": book.policy.limits.off}
+    for name, given in loose.items():
+        if given:
+            raise UsageError(
+                f"`{name}` is for the organisation's policy; a repository may only tighten",
+                hint="Remove it, or ask for a change of the organisation's policy.",
+            )
 
 
 def _loaded(text: str) -> Rulebook:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from handfast.core.domain import agent, handoff, installation, person, publication, run, task
+from handfast.core.domain import (
+    agent,
+    handoff,
+    installation,
+    person,
+    publication,
+    run,
+    task,
+    track,
+)
 from handfast.core.domain.action import Risk
 from handfast.core.domain.canonical import compact_json
 from handfast.core.domain.codec import decode, encode
@@ -61,6 +70,10 @@ def _agent(a: agent.Agent) -> dict[str, object]:
     return {"status": status, "agent_id": a.agent_id, "match": a.name}
 
 
+def _track(t: track.Track) -> dict[str, object]:
+    return {"status": "kept", "agent_id": t.agent_id}
+
+
 def _person(p: person.Person) -> dict[str, object]:
     return {"status": "active", "match": p.login_digest}
 
@@ -78,6 +91,7 @@ _ALL = (
     Kind("run", run.Run, run.evolve, _run),
     Kind("task", task.Task, task.evolve, _task),
     Kind("agent", agent.Agent, agent.evolve, _agent),
+    Kind("track", track.Track, track.evolve, _track),
     Kind("person", person.Person, person.evolve, _person),
     Kind("installation", installation.Installation, installation.evolve, _installation),
     Kind("policy", publication.Publication, publication.evolve, _publication),

@@ -18,10 +18,13 @@ from handfast.core.domain.handoff import WAITING, Handoff, Status
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId
 from handfast.core.domain.run import Run, RunStatus, check_epoch, check_not_over
 from handfast.core.domain.task import Task
+from handfast.core.domain.track import Track, history
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.limits import keep_measure
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.tasks import Tasks
 from handfast.storage.api import Lease, Query
 
 LEASABLE = (RunStatus.READY.value, RunStatus.QUEUED.value)
@@ -77,8 +80,9 @@ class Exit:
 class Runs:
     """All calls are atomic. Those of a runner carry its epoch and raise StaleEpoch when outdated."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, briefs: Tasks) -> None:
         self._kernel = kernel
+        self._briefs = briefs
 
     def create(self, actor: Actor, new: NewRun) -> Result:
         """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted."""
@@ -98,6 +102,8 @@ class Runs:
                 command=unit.put_json(list(new.command)),
                 repository=task.repository,
                 contain=new.contain,
+                history=history(unit.find(Track, new.agent_id)),
+                budget=self._briefs.brief(task).budget,
             )
             unit.record(Run, run_id, [event])
             unit.post("run.queued", {"run_id": run_id})
@@ -137,6 +143,7 @@ class Runs:
                 cwd=s.cwd,
                 repository=s.repository,
                 runner_id=RunnerId(s.runner_id),
+                history=history(unit.find(Track, s.agent_id)),
             )
             unit.record(Run, run_id, [event])
             return {"run_id": run_id, "mode": s.mode.value}
@@ -280,6 +287,7 @@ class Runs:
             if epoch is not None:
                 check_epoch(run, epoch)
             unit.record(Run, run_id, [e.RunEnded(run.run_id, outcome)])
+            keep_measure(unit, unit.get(Run, run_id))
             waiting = tuple(s.value for s in WAITING)
             for handoff_id in self._handoffs(run_id, waiting):
                 h = unit.get(Handoff, handoff_id)

@@ -16,6 +16,7 @@ from handfast.core.domain.task import Task
 from handfast.engine.effects import open_package
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
+from handfast.engine.limits import RunLimits
 from handfast.engine.people import People
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.tasks import Tasks
@@ -43,7 +44,8 @@ class Page:
 class Views:
     """Read only. Lists carry what a row needs; `handoff` and `run` carry everything."""
 
-    def __init__(self, kernel: Kernel, people: People, tasks: Tasks) -> None:
+    def __init__(self, kernel: Kernel, people: People, tasks: Tasks, limits: RunLimits) -> None:
+        self._limits = limits
         self._kernel = kernel
         self._people = people
         self._tasks = tasks
@@ -248,7 +250,7 @@ class Views:
 
     def run_summary(self, r: Run) -> Result:
         doc = encode(r)
-        for private in ("command", "session", "output", "open_steps"):
+        for private in ("command", "session", "output", "open_steps", "usage", "limits"):
             doc.pop(private, None)
         return {
             **doc,
@@ -264,6 +266,7 @@ class Views:
         out = self.run_summary(r)
         out["command"] = self._json(r.command)
         out["output"] = self.text(r.output)[-20_000:]
+        out["limits"] = self._limits.standing(run_id)
         out["session_body_id"] = r.session.body_id if r.session else ""
         if r.task_id:
             task = self._kernel.state(Task, r.task_id)

@@ -47,6 +47,7 @@ PERMITS: Mapping[str, Permit] = {
     "run_ended": _RUNNER,
     "settle_run": _RUNNER,
     "record_gap": _RUNNER,
+    "report_usage": _to(_A, _R, scope="record"),
     "propose_action": _to(_A, _R, scope="propose"),
     "record_reads": _RUNNER,
     "record_result": _to(_A, _R, scope="record"),

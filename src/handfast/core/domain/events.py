@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TypeAlias, cast
 
 from handfast.core.domain import events_handoff as h
+from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_work as w
@@ -31,6 +32,11 @@ RunEvent: TypeAlias = (
     | w.StepJudged
     | w.StepFinished
     | w.CoverageGap
+    | m.UsageReported
+    | m.LimitWarned
+    | m.LimitReached
+    | m.LimitRaised
+    | m.LimitUpheld
 )
 HandoffEvent: TypeAlias = (
     h.HandoffRequested
@@ -59,6 +65,7 @@ AgentEvent: TypeAlias = (
     | o.AgentSuspended
     | o.AgentReinstated
 )
+TrackEvent: TypeAlias = m.RunMeasured
 PersonEvent: TypeAlias = o.PersonAdded | o.CredentialSet | o.SignedIn | o.SignedOut
 InstallationEvent: TypeAlias = (
     o.InstallationCreated
@@ -75,7 +82,14 @@ InstallationEvent: TypeAlias = (
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 Event: TypeAlias = (
-    TaskEvent | RunEvent | HandoffEvent | AgentEvent | PersonEvent | InstallationEvent | PolicyEvent
+    TaskEvent
+    | RunEvent
+    | HandoffEvent
+    | AgentEvent
+    | TrackEvent
+    | PersonEvent
+    | InstallationEvent
+    | PolicyEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -92,6 +106,11 @@ WIRE: dict[str, type[Event]] = {
     "step.judged": w.StepJudged,
     "step.finished": w.StepFinished,
     "coverage.gap": w.CoverageGap,
+    "run.usage_reported": m.UsageReported,
+    "run.limit_warned": m.LimitWarned,
+    "run.limit_reached": m.LimitReached,
+    "run.limit_raised": m.LimitRaised,
+    "run.limit_upheld": m.LimitUpheld,
     "handoff.requested": h.HandoffRequested,
     "handoff.returned": h.HandoffReturned,
     "handoff.routed": h.HandoffRouted,
@@ -115,6 +134,7 @@ WIRE: dict[str, type[Event]] = {
     "agent.token_revoked": o.AgentTokenRevoked,
     "agent.suspended": o.AgentSuspended,
     "agent.reinstated": o.AgentReinstated,
+    "agent.run_measured": m.RunMeasured,
     "person.added": o.PersonAdded,
     "person.invited": o.PersonInvited,
     "person.credential_set": o.CredentialSet,

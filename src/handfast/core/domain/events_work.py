@@ -1,11 +1,13 @@
 """Facts about delegated work: tasks, runs and their recorded steps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from handfast.core.domain.brief import Budget
 from handfast.core.domain.containment import Containment
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId, TaskId
+from handfast.core.domain.limit_facts import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,10 @@ class TaskClosed:
 
 @dataclass(frozen=True, slots=True)
 class RunCreated:
-    """A run waits for a runner (`command` set) or is a person's own session seen by the hook."""
+    """A run waits for a runner (`command` set) or is a person's own session seen by the hook.
+
+    `history` and `budget` are what its limits are measured against, fixed when it begins.
+    """
 
     run_id: RunId
     agent_id: AgentId
@@ -75,6 +80,8 @@ class RunCreated:
     repository: str = ""
     runner_id: RunnerId = RunnerId("")
     contain: Containment | None = None  # None: ordered before there was a choice, so not contained
+    history: History = field(default_factory=History)
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +189,15 @@ class StepJudged:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
+    """`repeat` counts how often in a row this very call failed with this very result; 0 when it did not."""
+
     run_id: RunId
     step_id: StepId
     exit_code: int | None = None
     failed: bool = False
     duration_ms: int = 0
     output: BodyRef | None = None
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,16 @@ from enum import StrEnum
 from typing import assert_never
 
 from handfast.core.domain import events_work as e
+from handfast.core.domain import usage
+from handfast.core.domain.brief import Budget
 from handfast.core.domain.containment import Containment
 from handfast.core.domain.errors import InvalidTransition, StaleEpoch
 from handfast.core.domain.events import RunEvent
+from handfast.core.domain.events_limits import UsageReported
 from handfast.core.domain.events_work import BodyRef, Mode, RunCreated, RunOutcome
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, TaskId
+from handfast.core.domain.limit_facts import History
+from handfast.core.domain.usage import LimitEvent, LimitState, Usage
 
 
 class RunStatus(StrEnum):
@@ -99,6 +104,10 @@ class Run:
     outcome: RunOutcome | None = None
     contain: Containment | None = None  # as ordered
     containment: str = ""  # what holds the agent, in words, since its last start
+    history: History = field(default_factory=History)
+    budget: Budget = field(default_factory=Budget)
+    usage: Usage = field(default_factory=Usage)
+    limits: LimitState = field(default_factory=LimitState)
 
     @property
     def over(self) -> bool:
@@ -112,8 +121,16 @@ def evolve(state: Run | None, event: RunEvent, at: datetime) -> Run:
     if state is None:
         raise ValueError("a run's first event must be run.created")
     if isinstance(event, e.StepJudged | e.StepFinished | e.CoverageGap):
-        return _step(state, event)
-    return _lifecycle(state, event)
+        return _step(state, event, at)
+    if isinstance(event, LimitEvent):
+        return _limited(state, event, at)
+    return _lifecycle(state, event, at)
+
+
+def _limited(state: Run, event: LimitEvent, at: datetime) -> Run:
+    if isinstance(event, UsageReported):
+        return replace(state, usage=usage.told(state.usage, event, at))
+    return replace(state, limits=usage.limited(state.limits, event))
 
 
 def _created(event: RunCreated, at: datetime) -> Run:
@@ -131,6 +148,9 @@ def _created(event: RunCreated, at: datetime) -> Run:
         repository=event.repository,
         runner_id=event.runner_id,
         contain=event.contain,
+        history=event.history,
+        budget=event.budget,
+        usage=Usage() if event.command else usage.started(Usage(), at),
     )
 
 
@@ -145,7 +165,7 @@ _Lifecycle = (
 )
 
 
-def _lifecycle(state: Run, event: _Lifecycle) -> Run:
+def _lifecycle(state: Run, event: _Lifecycle, at: datetime) -> Run:
     match event:
         case e.RunLeased():
             return replace(
@@ -156,7 +176,7 @@ def _lifecycle(state: Run, event: _Lifecycle) -> Run:
                 epoch=event.epoch,
             )
         case e.AgentStarted():
-            return _started(state, event)
+            return _started(state, event, at)
         case e.RunPaused():
             return replace(
                 state,
@@ -167,11 +187,12 @@ def _lifecycle(state: Run, event: _Lifecycle) -> Run:
                 snapshot_commit=event.snapshot_commit or state.snapshot_commit,
                 session=event.session or state.session,
                 process=None,
+                usage=usage.ended(state.usage, at),
             )
         case e.RunReady():
             return replace(state, status=RunStatus.READY, ready_for=event.handoff_id, waiting_on=())
         case e.AgentExited():
-            return _exited(state, event)
+            return _exited(state, event, at)
         case e.AgentNeverStarted():
             return replace(
                 state,
@@ -182,13 +203,18 @@ def _lifecycle(state: Run, event: _Lifecycle) -> Run:
             )
         case e.RunEnded():
             return replace(
-                state, status=RunStatus.ENDED, outcome=event.outcome, open_steps={}, process=None
+                state,
+                status=RunStatus.ENDED,
+                outcome=event.outcome,
+                open_steps={},
+                process=None,
+                usage=usage.ended(state.usage, at),
             )
         case _:
             assert_never(event)
 
 
-def _started(state: Run, event: e.AgentStarted) -> Run:
+def _started(state: Run, event: e.AgentStarted, at: datetime) -> Run:
     return replace(
         state,
         status=RunStatus.RUNNING,
@@ -199,10 +225,13 @@ def _started(state: Run, event: e.AgentStarted) -> Run:
         session_id=event.session_id or state.session_id,
         containment=event.containment,
         ready_for=HandoffId(""),
+        usage=usage.restarted(state.usage, at),
+        # A new start tells the agent what people have said since the last one.
+        limits=replace(state.limits, to_tell=HandoffId("")),
     )
 
 
-def _exited(state: Run, event: e.AgentExited) -> Run:
+def _exited(state: Run, event: e.AgentExited, at: datetime) -> Run:
     return replace(
         state,
         status=RunStatus.EXITED,
@@ -213,18 +242,18 @@ def _exited(state: Run, event: e.AgentExited) -> Run:
         turns=state.turns + event.turns,
         duration_ms=state.duration_ms + event.duration_ms,
         output=event.output,
+        usage=replace(
+            usage.ended(state.usage, at), costed=state.usage.costed or bool(event.cost_usd)
+        ),
     )
 
 
-def _step(state: Run, event: e.StepJudged | e.StepFinished | e.CoverageGap) -> Run:
+def _step(state: Run, event: e.StepJudged | e.StepFinished | e.CoverageGap, at: datetime) -> Run:
     c = state.counts
     if isinstance(event, e.CoverageGap):
         return replace(state, counts=replace(c, gaps=c.gaps + 1))
     if isinstance(event, e.StepFinished):
-        rest = {k: s for k, s in state.open_steps.items() if s.step_id != event.step_id}
-        return replace(
-            state, open_steps=rest, counts=replace(c, failed=c.failed + int(event.failed))
-        )
+        return _result(state, event, at)
     counts = replace(
         c,
         steps=c.steps + 1,
@@ -233,10 +262,27 @@ def _step(state: Run, event: e.StepJudged | e.StepFinished | e.CoverageGap) -> R
         denied=c.denied + int(event.verdict == "deny"),
         would_stop=c.would_stop + int(event.verdict == "observed"),
     )
-    if event.verdict == "deny" or event.effect == "read":
-        return replace(state, counts=counts)
+    judged = replace(state, counts=counts, usage=usage.judged(state.usage, event, at))
+    if event.verdict == "deny":
+        told = bool(event.handoff_id) and event.handoff_id == state.limits.to_tell
+        return (
+            replace(judged, limits=replace(state.limits, to_tell=HandoffId(""))) if told else judged
+        )
+    if event.effect == "read":
+        return judged
     step = OpenStep(event.step_id, event.action_digest, event.verdict, event.handoff_id)
-    return replace(state, counts=counts, open_steps=_bounded(state.open_steps, event.key, step))
+    return replace(judged, open_steps=_bounded(state.open_steps, event.key, step))
+
+
+def _result(state: Run, event: e.StepFinished, at: datetime) -> Run:
+    steps = state.open_steps
+    digest = next((s.action_digest for s in steps.values() if s.step_id == event.step_id), "")
+    return replace(
+        state,
+        open_steps={k: s for k, s in steps.items() if s.step_id != event.step_id},
+        counts=replace(state.counts, failed=state.counts.failed + int(event.failed)),
+        usage=usage.finished(state.usage, event, digest, at),
+    )
 
 
 MAX_OPEN_STEPS = 32

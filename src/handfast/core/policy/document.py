@@ -4,6 +4,8 @@
     builtin: {off: [push]}
     gates:
       - {id: …, when: …, require: {…}}      or   {id: …, when: …, deny: reason}
+    limits:
+      cost_usd: {warn: 2x_median, hand_over: 3x_median, stop: 5.00}
 
 `read` turns decoded YAML into it and collects every problem, not only the first.
 """
@@ -16,6 +18,8 @@ from handfast.core.domain.action import Risk, Verdict
 from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence, is_audience
 from handfast.core.policy import sections
 from handfast.core.policy.builtin import RULES
+from handfast.core.policy.limit_section import read_limits
+from handfast.core.policy.limits import Limits
 from handfast.core.policy.sections import Path, Problem, Wrong
 
 VERSION = 1
@@ -51,6 +55,7 @@ class Policy:
 
     gates: tuple[Gate, ...] = ()
     off: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(slots=True)
@@ -175,4 +180,8 @@ def requirement(value: object, path: Path, risk: Risk) -> Requirement:
     return Requirement((Clause(approvals, tuple(sorted(set(audience)))),), within, silence)
 
 
-_SECTIONS: Mapping[str, Section] = {"builtin": _builtin, "gates": _gates}
+def _limits(reading: Reading, value: object) -> None:
+    reading.policy = replace(reading.policy, limits=read_limits(value))
+
+
+_SECTIONS: Mapping[str, Section] = {"builtin": _builtin, "gates": _gates, "limits": _limits}

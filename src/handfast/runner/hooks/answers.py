@@ -57,6 +57,15 @@ def edited(handoff_id: str, tool: str, command: str) -> Decision:
     )
 
 
+def words(said: str, handoff_id: str) -> Decision:
+    """A person let the run go on, and has something to say to the agent first."""
+    return deny(
+        f"A person looked at this run (handoff `{handoff_id}`), lets it go on, and says:\n{said}\n"
+        "The call was not run. Take these words into account, then go on; make the call again if it still "
+        "fits."
+    )
+
+
 def waiting(handoff_id: str, link: str) -> Decision:
     return deny(
         f"Nobody has decided yet: this call waits for a person as handoff `{handoff_id}` ({link}). "

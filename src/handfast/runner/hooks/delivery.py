@@ -34,7 +34,7 @@ class Delivery:
         self._spool.add({"kind": "read", **session.note(), "step": step})
 
     async def say(self, session: Session, kind: str, fields: Json) -> None:
-        """Tell the server `result`, `gap` or `settle`; what cannot be said now is kept and said later."""
+        """Tell the server `result`, `gap`, `usage` or `settle`; what cannot be said now is kept and said later."""
         entry = {"kind": kind, **session.note(), "fields": fields}
         async with self._busy:
             try:
@@ -109,6 +109,7 @@ class Delivery:
             "result": lambda: self._client.asend(calls.record_result(run_id, fields)),
             "gap": lambda: self._client.asend(calls.about_run(run_id, "gaps", fields)),
             "settle": lambda: self._client.asend(calls.settle(run_id)),
+            "usage": lambda: self._client.asend(calls.report_usage(run_id, fields)),
         }
         await send[entry["kind"]]()
 

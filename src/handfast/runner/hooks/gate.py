@@ -185,6 +185,8 @@ class Gate:
         if answer["verdict"] != "deny":
             raise AdapterError(f"the server answered `{answer['verdict']}`", code="not_handfast")
         handoff_id = str(answer.get("handoff_id") or "")
+        if said := str(answer.get("words") or ""):
+            return answers.words(said, handoff_id)
         command = await self._edited_command(handoff_id) if handoff_id else ""
         if command:
             return answers.edited(handoff_id, event.tool_name, command)

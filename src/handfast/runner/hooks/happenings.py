@@ -1,14 +1,16 @@
 """What the hook hears that needs no decision: results, ends, messages."""
 
+import asyncio
 from collections import OrderedDict
 from typing import Any, Final
 
 from handfast.core.domain.inert import inert
 from handfast.runner.hooks.delivery import Delivery
 from handfast.runner.hooks.gate import effect_fields
-from handfast.runner.hooks.payload import Event
+from handfast.runner.hooks.payload import Event, Json
 from handfast.runner.hooks.results import outcome_of
 from handfast.runner.hooks.sessions import Session
+from handfast.runner.hooks.transcript import Transcripts
 
 _KEPT: Final = 5_000
 _MAX_MESSAGE: Final = 20_000
@@ -19,6 +21,7 @@ class Happenings:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
+        self._transcripts = Transcripts()
         self._allowed: OrderedDict[tuple[str, str], tuple[Any, ...]] = OrderedDict()
 
     def allowed(self, event: Event) -> None:
@@ -35,7 +38,11 @@ class Happenings:
                 await self._result(session, event)
             case "Stop":
                 self._message(session, event)
+                await self._usage(session, event, turn_over=True)
+            case "PreCompact":
+                await self._usage(session, event, compacting=True)
             case "SessionEnd":
+                await self._usage(session, event, turn_over=True)
                 await self._session_over(session)
             case _:
                 return
@@ -54,7 +61,24 @@ class Happenings:
             detail = f"{event.tool_name} call {event.tool_use_id} runs in the background: its end is not seen"
             await self._delivery.say(session, "gap", {"kind": "background", "detail": detail})
             return
-        await self._delivery.say(session, "result", outcome.fields())
+        used = await self._used(event)
+        fields = outcome.fields() | ({"usage": used} if used else {})
+        await self._delivery.say(session, "result", fields)
+
+    async def _used(self, event: Event, *, compacting: bool = False) -> Json:
+        """What the transcript tells that was not told before."""
+        return await asyncio.to_thread(
+            self._transcripts.news, event.session_id, event.transcript_path, compacting=compacting
+        )
+
+    async def _usage(
+        self, session: Session, event: Event, *, turn_over: bool = False, compacting: bool = False
+    ) -> None:
+        used = await self._used(event, compacting=compacting)
+        if turn_over and not event.subagent:
+            used["turn_over"] = True
+        if used and session.run_id:
+            await self._delivery.say(session, "usage", used)
 
     def _message(self, session: Session, event: Event) -> None:
         said = event.fields.get("last_assistant_message")

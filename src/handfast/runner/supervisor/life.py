@@ -124,11 +124,29 @@ class Life:
         if doubts:
             self._after.pause(workspace, list(dict.fromkeys(doubts)), "in doubt")
             return
+        if handoff["kind"] == "escalation" and self._upheld(workspace, handoff):
+            return
         self._after.restore_session(workspace)
         deferred = self._held.run.get("exit_reason") == claude.DEFERRED
-        pending = self._agent.is_claude and deferred and handoff["kind"] == "approval"
+        pending = self._agent.is_claude and deferred and _call_goes_on(handoff)
         words = "" if pending else self._story(_DECIDED)
         self._work(workspace, Going(fresh=False, words=words, pending=pending))
+
+    def _upheld(self, workspace: Workspace, handoff: Json) -> bool:
+        """Whether a person does not let the run go on beyond its limit: then it ends, and work that is
+        there is shown before it is dropped."""
+        match (handoff.get("decision") or {}).get("kind"):
+            case "take_over":
+                self._after.withdrawn()
+            case "reject":
+                folder = self._held.settings.folder(self._held.run_id)
+                found = ending.seen_before(self._held.run, folder, is_claude=self._agent.is_claude)
+                said = str((handoff.get("decision") or {}).get("reason") or "no reason given")
+                note = f"A person stopped the run at a limit: {said} It may not be finished."
+                self._after.hand_over(workspace, found, notes=(note,))
+            case _:
+                return False
+        return True
 
     def _reviewed(self, handoff: Json) -> None:
         decision = handoff.get("decision") or {}
@@ -207,3 +225,11 @@ class Life:
         known = [str(h["handoff_id"]) for h in reversed(self._held.handoffs("all"))]
         full = [self._held.send(calls.handoff(h)) for h in known[-prompts.MAX_LISTED :]]
         return prompts.story(opening, full, self._held.steps())
+
+
+def _call_goes_on(handoff: Json) -> bool:
+    """Whether the paused call is simply made again: nobody has words for the agent that it must hear first."""
+    decided = (handoff.get("decision") or {}).get("kind")
+    return handoff["kind"] == "approval" or (
+        handoff["kind"] == "escalation" and decided == "approve"
+    )

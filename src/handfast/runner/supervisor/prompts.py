@@ -71,10 +71,23 @@ def _about(h: Json) -> str:
             return f"- A person checked: this did not run. Issue it again, unchanged, if it is still needed ({name}): {what}"
         case "question" if decision:
             return f"- {answer_text(h)}"
+        case "escalation" if decision:
+            return _about_limit(decision, str(name))
         case "review" if decision.get("kind") == "request_changes":
             return f"- {feedback_text(str(decision.get('reason', '')))}"
         case _:
             return ""
+
+
+def _about_limit(decision: Json, name: str) -> str:
+    words = "\n".join(str(w) for w in (decision.get("answer"), decision.get("reason")) if w)
+    match decision.get("kind"):
+        case "approve":
+            return f"- A person looked at this run and lets it go on ({name})."
+        case "answer" | "request_changes":
+            return f"- A person looked at this run, lets it go on, and says ({name}):\n\n{words}"
+        case _:
+            return f"- A person stopped this run ({name}): {words or 'no reason given'}"
 
 
 def _about_approval(h: Json) -> str:

@@ -86,6 +86,7 @@ def record_result(caller: CallerDep, run_id: str, asked: schema.ResultIn) -> Res
         failed=asked.failed or bool(asked.error),
         duration_ms=asked.duration_ms,
         output=contents.text(caller, asked.output_body_id, asked.output or asked.error),
+        usage=asked.usage.reported() if asked.usage else None,
     )
     settled = caller.engine.actions.record_result(caller.actor, result)
     return _written(schema.Settled.model_validate(settled))

@@ -199,5 +199,15 @@ def record_gap(caller: CallerDep, run_id: str, asked: schema.GapIn) -> schema.Ru
     return _moved(caller.engine.runs.gap(caller.actor, run_id, asked.kind, asked.detail))
 
 
+@router.post("/runs/{run_id}/usage")
+def report_usage(caller: CallerDep, run_id: str, asked: schema.UsageReportIn) -> schema.RunMoved:
+    """What the run has used so far, in totals. Idempotent. Limits that are met warn at once, and hand the
+    run over at its next call with an effect."""
+    caller.run(run_id)
+    told, over = asked.reported(), asked.turn_over
+    limits = caller.engine.limits
+    return _moved(limits.report(caller.actor, run_id, told, turn_over=over))
+
+
 def _moved(result: dict[str, object]) -> schema.RunMoved:
     return schema.RunMoved.model_validate(result)

@@ -12,7 +12,17 @@ from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.package import ShowKind
 from handfast.engine.packages import Shown
-from handfast.server.api.schema_work import Asked, Digest, Epoch, Id, Line, Lines, Place, Reply
+from handfast.server.api.schema_work import (
+    Asked,
+    Digest,
+    Epoch,
+    Id,
+    Line,
+    Lines,
+    Place,
+    Reply,
+    UsageIn,
+)
 
 
 class OperandIn(Asked):
@@ -123,13 +133,15 @@ class Judged(Reply):
 
 
 class Verdict(Reply):
-    """`allow` of a gated call: its grant was redeemed, and this is the one start there will be."""
+    """`allow` of a gated call: its grant was redeemed, and this is the one start there will be. `words`
+    are a person's, for the agent: the call did not run, and may be made again."""
 
     verdict: Literal["allow", "wait", "deny"]
     step_id: str
     handoff_id: str
     grant_id: str
     reason: str
+    words: str = ""
     would: str
     judgement: Judged
 
@@ -159,6 +171,7 @@ class ResultIn(Asked):
     output: str = ""
     output_body_id: Id = ""
     duration_ms: Annotated[int, Field(ge=0)] = 0
+    usage: UsageIn | None = None
 
 
 class Settled(Reply):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from handfast.core.domain.action import Risk
 from handfast.core.domain.containment import MAX_HOSTS, Contained
 from handfast.core.domain.events_work import Mode, RunOutcome
+from handfast.core.domain.limit_facts import Reported
 from handfast.core.domain.package import Attempt, Evidence
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -169,6 +170,45 @@ class RunSummary(Reply):
     containment: str = ""
 
 
+class UsageIn(Asked):
+    """Totals of a run since its start. A total told lower than before does not fall."""
+
+    cost_usd: Annotated[str, Field(max_length=40)] = ""
+    tokens_in: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    tokens_out: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    reasoning_ms: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    compactions: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    context_fill: Annotated[str, Field(max_length=40)] = ""
+    confidence: Annotated[str, Field(max_length=40)] = ""
+
+    def reported(self) -> Reported:
+        return Reported(**self.model_dump(include=set(UsageIn.model_fields)))
+
+
+class UsageReportIn(UsageIn):
+    """`turn_over`: the agent has finished its turn and waits for a person to say something."""
+
+    turn_over: bool = False
+
+
+class UsedOut(Reply):
+    """One figure beside its limits, in words."""
+
+    metric: str
+    label: str
+    used: str
+    limit: str = ""
+
+
+class LimitsOut(Reply):
+    """`not_watched` names metrics with a limit whose figure is not known, so that nothing is said of them."""
+
+    usage: list[UsedOut] = []
+    not_watched: list[str] = []
+    warnings: list[str] = []
+    handoff_id: str = ""
+
+
 class RunOut(RunSummary):
     """Everything about a run. `command` is the agent's command line."""
 
@@ -177,6 +217,7 @@ class RunOut(RunSummary):
     session_body_id: str = ""
     brief: BriefOut | None = None
     target_branch: str = ""
+    limits: LimitsOut = LimitsOut()
 
 
 class RunPage(Reply):

@@ -182,6 +182,8 @@ class Case:
         """The heading over the call: to come, past, or in doubt."""
         if self.kind == "doubt":
             return "What may have run"
+        if self.kind == "escalation":
+            return "Where the run stands"
         return "What was asked" if self.receipt else "What will happen"
 
 

@@ -205,6 +205,8 @@ def _reason_label(handoff: Record) -> str:
             return "Your note"
         case "doubt" | "question":
             return "How you know"
+        case "escalation":
+            return "Your words, for the agent and the record"
         case _:
             return "Your reason"
 
@@ -231,7 +233,29 @@ def _doubt_verbs() -> list[Verb]:
     ]
 
 
+# what a person may say to a run that met a limit: label, key, tone, what follows
+_LIMIT_VERBS = {
+    "approve": ("Let it go on", "a", "good", "The run goes on, with the room stated on this page."),
+    "answer": ("Send answer", "s", "good", "The agent gets your answer, and the run goes on."),
+    "request_changes": (
+        "Go on with changes",
+        "c",
+        "plain",
+        "The agent gets your text first, and the run goes on.",
+    ),
+    "reject": (
+        "Stop the run",
+        "r",
+        "bad",
+        "Its calls with an effect are denied. What it did so far stays as it is.",
+    ),
+    "take_over": ("Take over", "t", "plain", "The agent stops. The worktree is yours."),
+}
+
+
 def _verb(handoff: Record, kind: str) -> Verb | None:
+    if text(handoff, "kind") == "escalation":
+        return Verb(kind, *_LIMIT_VERBS[kind]) if kind in _LIMIT_VERBS else None
     review = text(handoff, "kind") == "review"
     match kind:
         case "approve" if review:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from handfast.core.policy.limit_words import LABELS
 from handfast.server.web.case_view import repository_of
-from handfast.server.web.reading import Record, mapping, moment, number, records, text
+from handfast.server.web.reading import Record, mapping, moment, number, records, text, texts
 from handfast.server.web.times import milliseconds
 from handfast.server.web.wording import GAPS, RUN_OUTCOMES, RUN_STATUSES, VERDICTS
 
@@ -49,6 +50,15 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """One figure of the run beside its limits."""
+
+    label: str
+    figure: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunHead:
     """The head of a run's page."""
 
@@ -58,6 +68,8 @@ class RunHead:
     ended_at: datetime | None
     coverage: tuple[tuple[str, str], ...]
     gaps: tuple[str, ...]
+    usage: tuple[Used, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def run_row(run: Record) -> RunRow:
@@ -101,7 +113,15 @@ def run_head(run: Record, coverage: Record | None = None) -> RunHead:
         started_at=moment(run, "started_at"),
         ended_at=moment(run, "ended_at"),
         coverage=_coverage(source, mapping(run, "counts")),
-        gaps=tuple(_gap(gap) for gap in records(source, "gaps", 100)),
+        gaps=(
+            *(_gap(gap) for gap in records(source, "gaps", 100)),
+            *(_unwatched(name) for name in texts(mapping(run, "limits"), "not_watched")),
+        ),
+        usage=tuple(
+            Used(text(row, "label"), text(row, "used"), text(row, "limit"))
+            for row in records(mapping(run, "limits"), "usage", 20)
+        ),
+        warnings=tuple(texts(mapping(run, "limits"), "warnings", 40)),
     )
 
 
@@ -150,6 +170,10 @@ def _coverage(source: Record, counts: Record) -> tuple[tuple[str, str], ...]:
     )
     found = [(name, first if first is not None else second) for name, first, second in names]
     return tuple((name, f"{value:,}") for name, value in found if value is not None)
+
+
+def _unwatched(metric: str) -> str:
+    return f"No limit holds on {LABELS.get(metric, metric)}: the harness does not tell it."
 
 
 def _gap(gap: Record) -> str:

@@ -54,6 +54,12 @@ _ENDINGS = {
         "warn",
     ),
 }
+_AFTER_A_LIMIT = {
+    "approve": "The run goes on, with more room under this limit.",
+    "answer": "The answer goes to the agent, and the run goes on with more room under this limit.",
+    "request_changes": "The text goes to the agent, and the run goes on with more room under this limit.",
+    "reject": "The run was stopped. What it did before stays as it is.",
+}
 _ANSWERS = {"it_ran": "It ran.", "it_did_not_run": "It did not run."}
 _TONES = {"approve": "good", "approve_with_edits": "good", "answer": "good", "reject": "bad"}
 
@@ -157,6 +163,8 @@ def _decided(handoff: Record, kind: str) -> Standing:
 
 def _consequence(handoff: Record, kind: str) -> str:
     """What followed, when no effect says it better."""
+    if text(handoff, "kind") == "escalation" and kind in _AFTER_A_LIMIT:
+        return _AFTER_A_LIMIT[kind]
     review = text(handoff, "kind") == "review"
     match kind:
         case "reject":
