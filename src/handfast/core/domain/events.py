@@ -39,6 +39,8 @@ HandoffEvent: TypeAlias = (
     | h.LevelTimedOut
     | h.HandoffAcknowledged
     | h.HandoffReleased
+    | h.HandoffFrozen
+    | h.HandoffThawed
     | h.HandoffViewed
     | h.HandoffCommented
     | h.HandoffDecided
@@ -98,6 +100,8 @@ WIRE: dict[str, type[Event]] = {
     "handoff.level_timed_out": h.LevelTimedOut,
     "handoff.acknowledged": h.HandoffAcknowledged,
     "handoff.released": h.HandoffReleased,
+    "handoff.frozen": h.HandoffFrozen,
+    "handoff.thawed": h.HandoffThawed,
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
     "handoff.decided": h.HandoffDecided,
