@@ -22,6 +22,7 @@ gates:
 """
 TWO_FOR_PUSH = """\
 version: 1
+teams: {release: [ana, bob]}
 gates:
   - id: push-needs-two
     when: call.hazards.exists(h, h == "git.push")

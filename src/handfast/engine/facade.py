@@ -11,6 +11,7 @@ from handfast.engine.actions import INSTALLATION_ID, Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audit import Audit
 from handfast.engine.deadlines import sweep
+from handfast.engine.directory import Directory
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
 from handfast.engine.heads import Heads
@@ -43,6 +44,7 @@ class Engine:
     access: Access
     hooks: Hooks
     policies: Policies
+    directory: Directory
     heads: Heads
     audit: Audit
     views: Views
@@ -81,6 +83,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         access=Access(kernel),
         hooks=Hooks(kernel),
         policies=policies,
+        directory=Directory(kernel, policies),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks),

@@ -4,6 +4,7 @@
     builtin: {off: [push]}
     gates:
       - {id: …, when: …, require: {…}}      or   {id: …, when: …, deny: reason}
+    teams, rotations, owners, hours: see `directory`
 
 `read` turns decoded YAML into it and collects every problem, not only the first.
 """
@@ -14,8 +15,9 @@ from typing import TypeAlias
 
 from handfast.core.domain.action import Risk, Verdict
 from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence, is_audience
-from handfast.core.policy import sections
+from handfast.core.policy import directory, sections
 from handfast.core.policy.builtin import RULES
+from handfast.core.policy.directory import Roster
 from handfast.core.policy.sections import Path, Problem, Wrong
 
 VERSION = 1
@@ -51,6 +53,7 @@ class Policy:
 
     gates: tuple[Gate, ...] = ()
     off: tuple[str, ...] = ()
+    roster: Roster = field(default_factory=Roster)
 
 
 @dataclass(slots=True)
@@ -103,6 +106,14 @@ def _builtin(reading: Reading, value: object) -> None:
         if rule in ALWAYS_ON:
             raise Wrong(("builtin", "off", i), f"`{rule}` cannot be switched off", "Remove it.")
     reading.policy = replace(reading.policy, off=tuple(sorted(set(off))))
+
+
+def _of_roster(name: str) -> Section:
+    def section(reading: Reading, value: object) -> None:
+        roster = directory.READERS[name](reading.policy.roster, value, reading.problems)
+        reading.policy = replace(reading.policy, roster=roster)
+
+    return section
 
 
 def _gates(reading: Reading, value: object) -> None:
@@ -175,4 +186,8 @@ def requirement(value: object, path: Path, risk: Risk) -> Requirement:
     return Requirement((Clause(approvals, tuple(sorted(set(audience)))),), within, silence)
 
 
-_SECTIONS: Mapping[str, Section] = {"builtin": _builtin, "gates": _gates}
+_SECTIONS: Mapping[str, Section] = {
+    "builtin": _builtin,
+    "gates": _gates,
+    **{name: _of_roster(name) for name in directory.READERS},
+}
