@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import handoff_routing as routing
+from handfast.core.domain import handoff_votes as votes
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import RejectedError, UsageError
 from handfast.core.domain.events import SYSTEM, HandoffEvent, Recorded, from_bytes, to_bytes
@@ -73,7 +74,7 @@ class HandoffMachine(RuleBasedStateMachine):
         first = Recorded("ev_0", "handoff/ho_1", 1, self.now, SYSTEM, request)
         self.log.append(to_bytes(first))
         self.state = evolve(None, request, self.now)
-        self._write(routing.route(request, "reviewers", self.now))
+        self._write(routing.route(request, (PersonId("pe_1"),), self.now))
 
     def _write(self, events: list[HandoffEvent]) -> None:
         for event in events:
@@ -123,20 +124,21 @@ class HandoffMachine(RuleBasedStateMachine):
         answer: str,
         has_reason: bool,
     ) -> None:
-        command = commands.Decide(
+        command = votes.Decide(
             kind,
             person,
             "pin",
             presented,
             GRANT,
             200,
+            (0,),
             has_reason=has_reason,
             edited_digest=edited if kind is DecisionKind.APPROVE_WITH_EDITS else "",
             answer=answer,
         )
         was = self.state
         try:
-            events = commands.decide(was, command, self.now)
+            events = votes.decide(was, command, self.now)
         except (RejectedError, UsageError):
             return
         assert was.waiting
@@ -213,7 +215,7 @@ class HandoffMachine(RuleBasedStateMachine):
             unknown = commands.Settle(self.state.grant.start_id, EffectOutcome.UNKNOWN)
             self._write(commands.settle(self.state, unknown))
         else:
-            self._write(routing.sweep(self.state, self.now, "reviewers"))
+            self._write(routing.sweep(self.state, self.now, routing.Due(GRANT, 200)))
 
     @precondition(lambda self: len(self.log) > 6)
     @rule(which=st.sampled_from(["withdraw", "overtake"]))

@@ -209,7 +209,7 @@ def test_one_case_that_cannot_be_swept_does_not_hold_up_the_others(
     def broken(kernel: object, handoff_id: str) -> None:
         if handoff_id == first:
             raise IntegrityError("damaged")
-        real(room.engine.kernel, handoff_id)
+        real(room.engine.audiences, handoff_id)
 
     monkeypatch.setattr(deadlines, "_one", broken)
     room.clock.move(90_000)

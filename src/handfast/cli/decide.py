@@ -12,7 +12,7 @@ from handfast.cli.terminal import Terminal
 from handfast.client import calls
 from handfast.client.request import Request
 from handfast.core.domain.errors import InvalidTransition
-from handfast.core.domain.handoff_commands import REASON_FOR_RISK
+from handfast.core.domain.handoff_votes import REASON_FOR_RISK
 
 _NO_DIGEST = "sha256:" + "0" * 64
 _VERB = {

@@ -20,14 +20,14 @@ from handfast.core.domain.events_work import BodyRef, Mode, StepFinished, StepJu
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import HandoffId, StepId
-from handfast.core.domain.installation import Installation
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.run import OpenStep, Run, check_epoch, check_not_over
+from handfast.engine.audiences import Audiences
 from handfast.engine.gating import Gating, Proposal, Stopped
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.policies import Policies
 
-INSTALLATION_ID = "1"
 MAX_KEY = 200
 
 
@@ -56,10 +56,10 @@ class StepResult:
 class Actions:
     """Gate checks and step results of runs. All calls are atomic."""
 
-    def __init__(self, kernel: Kernel, policies: Policies) -> None:
+    def __init__(self, kernel: Kernel, policies: Policies, audiences: Audiences) -> None:
         self._kernel = kernel
         self._policies = policies
-        self._gating = Gating(kernel)
+        self._gating = Gating(audiences)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
         """Judge a call. Result: verdict allow|wait|deny, step_id, handoff_id, grant_id, reason, would.

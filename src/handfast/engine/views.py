@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import cast
 
-from handfast.core.domain import events_handoff as e
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
@@ -17,7 +16,9 @@ from handfast.engine.effects import open_package
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
 from handfast.engine.people import People
+from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.saying import said
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Query, StateRow
 
@@ -43,7 +44,8 @@ class Page:
 class Views:
     """Read only. Lists carry what a row needs; `handoff` and `run` carry everything."""
 
-    def __init__(self, kernel: Kernel, people: People, tasks: Tasks) -> None:
+    def __init__(self, kernel: Kernel, people: People, tasks: Tasks, progress: Progress) -> None:
+        self._progress = progress
         self._kernel = kernel
         self._people = people
         self._tasks = tasks
@@ -109,6 +111,9 @@ class Views:
             "due_at": _time(h.due_at),
             "holder": h.holder,
             "holder_name": self._people.name(h.holder) if h.holder else "",
+            "snoozed_until": _time(h.snoozed_until),
+            "frozen": h.frozen_at is not None,
+            "approved_by": [v.person_id for v in h.votes],
             "outcome": h.outcome,
             "decision": self._decision(h),
             "effect": self._effect(h),
@@ -142,6 +147,9 @@ class Views:
             "brief_digest": h.brief_digest,
             "timeline": self.timeline(f"handoff/{handoff_id}"),
             "action": self._json(h.action),
+            "takes": self._progress.of(h),
+            "edited_call": self._json(h.edit.action) if h.edit else None,
+            "edited_by": self._people.name(h.edit.person_id) if h.edit else "",
         }
         if h.task_id:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
@@ -155,8 +163,11 @@ class Views:
             return None
         return {
             "kind": d.kind.value,
-            "by": d.person_id,
-            "by_name": self._people.name(d.person_id),
+            "by": d.person_id or "policy",
+            "by_name": self._people.name(d.person_id or "policy"),
+            "by_machine": d.by_machine,
+            "overridden": d.overridden,
+            "by_requester": d.person_id in h.requested_by,
             "at": format_time(d.at),
             "auth": d.auth,
             "reason": self.text(d.reason),
@@ -218,26 +229,8 @@ class Views:
             "type": r.type,
             "who": who,
             "who_type": r.actor.type,
-            "text": self._said(r),
+            "text": said(r.event, self.text, self._people.name),
         }
-
-    def _said(self, r: Recorded) -> str:
-        """What happened, in words, with the content that belongs to it."""
-        match r.event:
-            case e.HandoffCommented():
-                return self.text(r.event.text)
-            case e.HandoffDecided():
-                words = self.text(r.event.reason) or r.event.answer
-                return f"{r.event.decision.value}{': ' + words if words else ''}"
-            case e.HandoffRouted():
-                return f"asked {r.event.to}, due {format_time(r.event.due_at)}"
-            case e.GrantRefused():
-                return f"refused: {r.event.reason}"
-            case e.EffectRecorded():
-                code = "" if r.event.exit_code is None else f", exit {r.event.exit_code}"
-                return f"effect {r.event.outcome.value}{code} {r.event.note}".strip()
-            case _:
-                return ""
 
     # -- runs and tasks
     def runs(self, *, task_id: str = "", after: str = "", limit: int = 50) -> Page:

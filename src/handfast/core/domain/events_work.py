@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId, TaskId
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, RunnerId, StepId, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class TaskCreated:
     base_commit: str
     brief: BodyRef
     brief_digest: str
+    requested_by: PersonId = PersonId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class RunCreated:
     cwd: str = ""
     repository: str = ""
     runner_id: RunnerId = RunnerId("")
+    requested_by: PersonId = PersonId("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from handfast.core.domain.ids import (
     StepId,
     TaskId,
 )
-from handfast.core.domain.requirement import Requirement
+from handfast.core.domain.requirement import REVIEWERS, Requirement
 
 
 class Status(StrEnum):
@@ -48,6 +48,10 @@ WAITING = frozenset({Status.REQUESTED, Status.ROUTED, Status.ACKNOWLEDGED})
 FINAL = frozenset(
     {Status.INCOMPLETE, Status.CLOSED, Status.SUPERSEDED, Status.WITHDRAWN, Status.EXPIRED}
 )
+
+
+NOBODY = "nobody answered"
+REFUSED = f"{NOBODY}: refused"
 
 
 class GrantStatus(StrEnum):
@@ -73,7 +77,30 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's approval. `clauses` are the indexes of the clauses that it counts for."""
+
+    person_id: PersonId
+    clauses: tuple[int, ...]
+    at: datetime
+    presented_digest: str
+    auth: str
+    reason: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The form of the action that is put to a vote instead of the proposed one."""
+
+    person_id: PersonId
+    action: BodyRef
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
+    """`by_machine`: no person decided, `person_id` is ''. `overridden`: it took more than this person."""
+
     kind: DecisionKind
     person_id: PersonId
     at: datetime
@@ -83,6 +110,8 @@ class Decision:
     edited_action: BodyRef | None = None
     edited_digest: str = ""
     answer: str = ""
+    by_machine: bool = False
+    overridden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +159,25 @@ class Handoff:
     effect: EffectRecord | None = None
     outcome: str = ""
     frozen_at: datetime | None = None
+    requested_by: tuple[PersonId, ...] = ()
+    may_proceed: bool = False
+    votes: tuple[Vote, ...] = ()
+    edit: Edit | None = None
+    editors: tuple[PersonId, ...] = ()
+    round: int = 0
+    asked: str = REVIEWERS
+    asked_people: tuple[PersonId, ...] = ()
+    ends_at: datetime | None = None
+    snoozed_until: datetime | None = None
 
     @property
     def waiting(self) -> bool:
         return self.status in WAITING
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the whole time to decide is over; `due_at` may only be the end of a level."""
+        return self.ends_at or self.due_at
 
     @property
     def next_due(self) -> datetime | None:

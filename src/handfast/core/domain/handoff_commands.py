@@ -1,9 +1,8 @@
-"""What may be done to a handoff besides routing it, and when it is refused.
+"""Executing what was decided, and ends without a decision: redeem, settle, withdraw, overtake.
 
 Every function is pure: state and command in, events out, or an error of the RejectedError branch.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,102 +12,13 @@ from handfast.core.domain.errors import (
     GateClosed,
     InvalidTransition,
     StaleDecision,
-    UsageError,
 )
 from handfast.core.domain.events import HandoffEvent
-from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
+from handfast.core.domain.events_handoff import EffectOutcome, Executor
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import GrantStatus, Handoff, Status
-from handfast.core.domain.handoff_routing import check_not_frozen, check_open
-from handfast.core.domain.ids import GrantId, HandoffId, PersonId, StartId
-
-MUST_GIVE_REASON = frozenset({DecisionKind.REJECT, DecisionKind.REQUEST_CHANGES})
-REASON_FOR_RISK = frozenset({"critical"})
-DOUBT_ANSWERS = ("it_ran", "it_did_not_run")
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """A person's decision. `presented_digest` names exactly what they saw."""
-
-    kind: DecisionKind
-    person_id: PersonId
-    auth: str
-    presented_digest: str
-    grant_id: GrantId
-    grant_ttl_s: int
-    has_reason: bool = False
-    reason: BodyRef | None = None
-    edited_action: BodyRef | None = None
-    edited_digest: str = ""
-    edited_rules: tuple[str, ...] = ()
-    answer: str = ""
-
-
-def decide(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
-    """Events of a decision. Raises AlreadyDecided, InvalidTransition, StaleDecision, UsageError."""
-    check_open(state)
-    if cmd.kind not in state.offered:
-        offered = ", ".join(k.value for k in state.offered)
-        raise InvalidTransition(
-            f"`{cmd.kind.value}` is not offered for handoff `{state.handoff_id}`",
-            hint=f"Offered: {offered}.",
-        )
-    if cmd.presented_digest != state.presented_digest:
-        raise StaleDecision(
-            f"handoff `{state.handoff_id}` is not what was shown when this decision was made",
-            hint="Open the case again, look at what changed, and decide on that.",
-            details={"presented_digest": state.presented_digest},
-        )
-    _check_words(state, cmd)
-    decided = e.HandoffDecided(
-        handoff_id=state.handoff_id,
-        decision=cmd.kind,
-        person_id=cmd.person_id,
-        presented_digest=cmd.presented_digest,
-        auth=cmd.auth,
-        reason=cmd.reason,
-        edited_action=cmd.edited_action,
-        edited_digest=cmd.edited_digest,
-        edited_rules=cmd.edited_rules,
-        answer=cmd.answer,
-    )
-    return [decided, *_consequence(state, cmd, now)]
-
-
-def _check_words(state: Handoff, cmd: Decide) -> None:
-    if cmd.kind is DecisionKind.APPROVE_WITH_EDITS and not cmd.edited_digest:
-        raise UsageError("`edited_call` is missing", hint="Send the call as it should run.")
-    if cmd.kind is DecisionKind.ANSWER:
-        if not cmd.answer.strip():
-            raise UsageError("`answer` is empty", hint="Write the answer the agent should get.")
-        if state.kind is HandoffKind.DOUBT and cmd.answer not in DOUBT_ANSWERS:
-            raise UsageError(f"`answer` must be one of: {', '.join(DOUBT_ANSWERS)}")
-    needs = cmd.kind in MUST_GIVE_REASON or (
-        state.risk in REASON_FOR_RISK and state.kind is not HandoffKind.DOUBT
-    )
-    if needs and not cmd.has_reason:
-        raise UsageError(
-            f"`reason` is missing: `{cmd.kind.value}` at {state.risk} risk needs one",
-            hint="Write one sentence; the agent and the audit trail get it.",
-        )
-
-
-def _consequence(state: Handoff, cmd: Decide, now: datetime) -> Sequence[HandoffEvent]:
-    """What a decision leads to at once: a grant, or the end of a case in which nothing runs."""
-    approved = cmd.kind in (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
-    if approved and state.executor is not Executor.NONE:
-        minted = e.GrantMinted(
-            handoff_id=state.handoff_id,
-            grant_id=cmd.grant_id,
-            action_digest=cmd.edited_digest or state.action_digest,
-            agent_id=state.agent_id,
-            run_id=state.run_id,
-            executor=state.executor,
-            expires_at=now + timedelta(seconds=cmd.grant_ttl_s),
-        )
-        return [minted]
-    return [e.HandoffClosed(state.handoff_id, cmd.kind.value)]
+from handfast.core.domain.handoff_routing import check_not_frozen
+from handfast.core.domain.ids import GrantId, HandoffId, StartId
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from handfast.core.domain import events_work as e
 from handfast.core.domain.errors import InvalidTransition, StaleEpoch
 from handfast.core.domain.events import RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunCreated, RunOutcome
-from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, TaskId
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, RunnerId, TaskId
 
 
 class RunStatus(StrEnum):
@@ -96,6 +96,7 @@ class Run:
     exit_reason: str = ""
     output: BodyRef | None = None
     outcome: RunOutcome | None = None
+    requested_by: PersonId = PersonId("")
 
     @property
     def over(self) -> bool:
@@ -127,6 +128,7 @@ def _created(event: RunCreated, at: datetime) -> Run:
         cwd=event.cwd,
         repository=event.repository,
         runner_id=event.runner_id,
+        requested_by=event.requested_by,
     )
 
 

@@ -4,6 +4,7 @@
     builtin: {off: [push]}
     gates:
       - {id: …, when: …, require: {…}}      or   {id: …, when: …, deny: reason}
+    routes: [{risk: [critical], levels: [{to: …, ack_within: 10m}, …]}]
     teams, rotations, owners, hours: see `directory`
 
 `read` turns decoded YAML into it and collects every problem, not only the first.
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handfast.core.domain.action import Risk, Verdict
-from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence, is_audience
-from handfast.core.policy import directory, sections
+from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence
+from handfast.core.policy import directory, routes, sections
 from handfast.core.policy.builtin import RULES
 from handfast.core.policy.directory import Roster
+from handfast.core.policy.routes import Route
 from handfast.core.policy.sections import Path, Problem, Wrong
 
 VERSION = 1
@@ -25,7 +27,7 @@ MAX_CONDITION = 4_000
 # What no policy may switch off.
 ALWAYS_ON = frozenset({"control-plane"})
 _GATE = ("id", "when", "tools", "require", "deny", "risk", "why", "remedy")
-_REQUIRE = ("approvals", "from", "within", "silence")
+_REQUIRE = ("approvals", "from", "within", "silence", "separate", "levels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Policy:
     gates: tuple[Gate, ...] = ()
     off: tuple[str, ...] = ()
     roster: Roster = field(default_factory=Roster)
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(slots=True)
@@ -160,16 +163,12 @@ def _optional(found: Mapping[str, object], key: str, path: Path) -> str:
 
 
 def requirement(value: object, path: Path, risk: Risk) -> Requirement:
-    """`{approvals: 2, from: team:dba, within: 4h, silence: reject}`; every part has a default."""
+    """`{approvals: 2, from: team:dba, within: 4h, silence: reject}`; every part has a default.
+
+    `separate` is true unless one approval of any reviewer is enough.
+    """
     found = sections.mapping(value, path, _REQUIRE)
-    audience = sections.texts(found.get("from", REVIEWERS), (*path, "from"))
-    for i, each in enumerate(audience):
-        if not is_audience(each):
-            raise Wrong(
-                (*path, "from") if isinstance(found.get("from"), str) else (*path, "from", i),
-                f"`{each}` is nobody who can be asked",
-                "Write reviewers, owners, team:NAME, role:NAME, person:LOGIN or oncall:NAME.",
-            )
+    audience = routes.audience(found.get("from", REVIEWERS), (*path, "from"))
     silence = Silence(
         sections.one_of(
             found.get("silence", "expire"), (*path, "silence"), [s.value for s in Silence]
@@ -183,11 +182,20 @@ def requirement(value: object, path: Path, risk: Risk) -> Requirement:
         )
     approvals = sections.whole(found.get("approvals", 1), (*path, "approvals"), 1, 20)
     within = sections.seconds(found["within"], (*path, "within")) if "within" in found else 0
-    return Requirement((Clause(approvals, tuple(sorted(set(audience)))),), within, silence)
+    separate = sections.switch(
+        found.get("separate", approvals > 1 or "from" in found), (*path, "separate")
+    )
+    levels = routes.levels(found["levels"], (*path, "levels")) if "levels" in found else ()
+    return Requirement((Clause(approvals, audience, separate),), within, silence, levels)
+
+
+def _routes(reading: Reading, value: object) -> None:
+    reading.policy = replace(reading.policy, routes=routes.read(value, reading.problems))
 
 
 _SECTIONS: Mapping[str, Section] = {
     "builtin": _builtin,
     "gates": _gates,
+    "routes": _routes,
     **{name: _of_roster(name) for name in directory.READERS},
 }
