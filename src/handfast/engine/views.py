@@ -76,12 +76,15 @@ class Views:
         items = [self._summary(h, asks[h.ask.body_id].text) for h in states]
         return Page(items, _next(rows, limit))
 
-    def queue(self, limit: int = 200) -> list[Result]:
+    def queue(self, limit: int = 200, *, person_id: str = "") -> list[Result]:
         """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
-        is offered, what could not be read and what backs it. Without the call's text."""
+        is offered, what could not be read and what backs it. Without the call's text, and without what
+        this person put off."""
         query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=limit)
         rows = self._kernel.store.find(query)
-        return [self._queued(cast("Handoff", load(BY_NAME["handoff"], r.doc))) for r in rows]
+        found = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
+        now = self._kernel.clock.now()
+        return [self._queued(h) for h in found if not h.put_off(person_id, now)]
 
     def _queued(self, h: Handoff) -> Result:
         package = full(open_package(self._kernel, h))

@@ -179,6 +179,11 @@ class Handoff:
         """When the whole time to decide is over; `due_at` may only be the end of a level."""
         return self.ends_at or self.due_at
 
+    def put_off(self, person_id: str, now: datetime) -> bool:
+        """Whether this person holds it and does not want to see it yet."""
+        later = self.snoozed_until is not None and now < self.snoozed_until
+        return later and self.holder == person_id
+
     @property
     def next_due(self) -> datetime | None:
         """When the sweep must look at this handoff again; None when nothing is due, or while frozen."""

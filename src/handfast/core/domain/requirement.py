@@ -153,18 +153,21 @@ def is_audience(name: str) -> bool:
 def merged(requirements: "list[Requirement]") -> Requirement:
     """All of them at once: every clause, the shortest time, the strictest silence. Order-independent.
 
-    A clause that another one implies (the same audience, no more approvals) is dropped. Levels are those
-    of the requirement that asks the most people first, then by text, so that the order does not matter.
+    A clause that another one implies is dropped: whoever counts as `team:dba` counts as a reviewer too.
+    Levels are those of the requirement that has most of them, then by text, so that the order does not
+    matter.
     """
     if not requirements:
         return Requirement()
     wanted: dict[tuple[str, ...], Clause] = {}
     for clause in (c for r in requirements for c in r.clauses):
-        audience = tuple(sorted(set(clause.audience)))
+        named = set(clause.audience)
+        audience = (REVIEWERS,) if REVIEWERS in named else tuple(sorted(named))
         known = wanted.get(audience, Clause(0, audience))
         most = max(known.approvals, clause.approvals)
         wanted[audience] = Clause(most, audience, known.separate or clause.separate)
-    clauses = tuple(clause for _, clause in sorted(wanted.items()))
+    every = [clause for _, clause in sorted(wanted.items())]
+    clauses = tuple(c for c in every if not any(o is not c and _implies(o, c) for o in every))
     times = [r.within_s for r in requirements if r.within_s]
     ranks = list(Silence)
     leveled = sorted((r.levels for r in requirements if r.levels), key=lambda v: (-len(v), repr(v)))

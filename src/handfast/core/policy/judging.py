@@ -10,7 +10,7 @@ from typing import Protocol
 
 from handfast.core.domain.action import Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.canonical import digest
-from handfast.core.domain.requirement import Requirement, merged
+from handfast.core.domain.requirement import Requirement, Silence, merged
 from handfast.core.policy import builtin
 from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.subject import Subject
@@ -67,8 +67,17 @@ def judge(facts: Facts, subject: Subject, books: Sequence[Rulebook]) -> Judgemen
         risk=max([judged.risk, *(m.gate.risk for m in found)], key=_RISKS.index),
         rules=ordered,
         policy_digest=digest_of(books),
-        requirement=merged([*gated, *([Requirement()] if by_builtin else [])]),
+        requirement=_both(merged(gated), by_builtin=by_builtin),
     )
+
+
+def _both(gated: Requirement, *, by_builtin: bool) -> Requirement:
+    """What the gates take; the built-in policy adds its one reviewer, and that a machine never goes on."""
+    if not by_builtin:
+        return gated
+    machine = gated.silence is Silence.AUTO_PROCEED
+    one = Requirement(silence=Silence.EXPIRE if machine else gated.silence)
+    return merged([gated, one])
 
 
 def _matched(match: Match) -> MatchedRule:
