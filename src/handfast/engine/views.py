@@ -116,7 +116,6 @@ class Views:
             "holder_name": self._people.name(h.holder) if h.holder else "",
             "snoozed_until": _time(h.snoozed_until),
             "frozen": h.frozen_at is not None,
-            "approved_by": [v.person_id for v in h.votes],
             "outcome": h.outcome,
             "decision": self._decision(h),
             "effect": self._effect(h),
