@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,8 @@ import handfast
 from handfast.core.audit.tree import Frontier
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_org as o
+from handfast.core.domain import handoff_routing as routing
+from handfast.core.domain.action import Effect, Facts
 from handfast.core.domain.errors import GateClosed
 from handfast.core.domain.events import SYSTEM, WIRE, Actor
 from handfast.core.domain.events_handoff import DecisionKind, Executor
@@ -34,6 +37,7 @@ from handfast.core.domain.package import ReviewedWork
 from handfast.engine import ids, vault
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result, Unit
+from handfast.engine.overrides import Emergency
 from handfast.engine.packages import ReviewFacts
 from handfast.engine.reviews import FinishedWork
 from handfast.engine.runs import Exit, Pause, Session
@@ -164,12 +168,52 @@ def _merge(room: Room, handoff_id: str, grant_id: str) -> None:
     room.engine.grants.effect(RUNNER, done)
 
 
+QUORUM = """version: 1
+gates:
+  - {id: two, when: 'call.command.contains("two")', require: {approvals: 2, within: 1h}}
+  - id: late
+    when: call.command.contains("late")
+    risk: low
+    require: {within: 1h, silence: auto_proceed}
+"""
+
+
+def _several(room: Room) -> None:
+    """More than one person: a policy of two, votes, an edit, other people asked, an emergency."""
+    engine = room.engine
+    ben = room.another("ben", ("reviewer", "operator"))
+    for text in (QUORUM, QUORUM.replace("1h", "2h")):
+        proposed = engine.policies.propose(room.me, "organisation", text)
+        digest = cast("str", proposed["digest"])
+        if text is QUORUM:
+            engine.policies.approve(ben, "organisation", digest)
+        else:
+            engine.policies.decline(ben, "organisation", digest)
+    run_id = room.queued_run()
+    asked = cast("str", room.propose("two", "git push two", run_id=run_id)["handoff_id"])
+    room.decide(asked, actor=ben)
+    engine.handoffs.unvote(ben, asked)
+    edit = DecisionKind.APPROVE_WITH_EDITS
+    room.decide(asked, edit, actor=ben, edited="git push two origin")
+    engine.handoffs.re_route(ben, asked, ("person:ana",), "she knows the remote")
+    engine.handoffs.acknowledge(room.me, asked)
+    engine.handoffs.snooze(room.me, asked, room.clock.now() + timedelta(minutes=5))
+    seen = room.handoff(asked).presented_digest
+    engine.overrides.override(room.me, Emergency(asked, seen, "the site is down"))
+    late = Facts(Effect.WRITE, "writes late", (), reversible=True)
+    room.propose("late", "touch late", facts=late, run_id=run_id)
+    room.clock.move(2 * 3600)
+    engine.sweep()
+
+
 def _audit(room: Room) -> None:
     """Erasure, export, and what no command of this version records yet."""
     row = next(r for r in room.engine.kernel.store.scan() if r.type == "handoff.requested")
     package = cast("dict[str, dict[str, str]]", json.loads(row.data)["data"])["package"]
     room.engine.audit.erase(room.me, package["body_id"], "asked for")
     room.engine.audit.export(room.me, room.home / "out.hfbundle", bodies=False)
+    run_id = room.queued_run()
+    asked = cast("str", room.propose("frozen", "git push frozen", run_id=run_id)["handoff_id"])
 
     def work(unit: Unit) -> Result:
         published = o.TreeHeadPublished("file", 1, "00" * 32)
@@ -188,6 +232,9 @@ def _audit(room: Room) -> None:
             (60, 60),
         )
         unit.record(Handoff, hid, [request, h.HandoffReturned(hid, ("why_now",))])
+        frozen = unit.get(Handoff, asked)
+        unit.record(Handoff, asked, routing.freeze(frozen, "kill switch"))
+        unit.record(Handoff, asked, routing.thaw(unit.get(Handoff, asked)))
         return {}
 
     room.engine.kernel.run(SYSTEM, work)
@@ -196,7 +243,7 @@ def _audit(room: Room) -> None:
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
-        for chapter in (_people_and_agents, _gate, _limits, _work, _audit):
+        for chapter in (_people_and_agents, _gate, _limits, _work, _audit, _several):
             chapter(room)
             room.clock.move(60)
         room.check()

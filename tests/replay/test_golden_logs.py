@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_every_stream_reaches_its_recorded_state(log: Path) -> None:
     reached = _reached(log)
     rows = _rows(log.read_bytes().splitlines())
     assert len(rows) == reached["size"]
-    recorded = cast("dict[str, dict[str, dict[str, object]]]", reached["states"])
+    recorded = cast("dict[str, Any]", reached["states"])
     assert set(recorded) == set(_streams(rows))
     for stream, events in _streams(rows).items():
         state = fold(events)

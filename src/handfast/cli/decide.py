@@ -12,7 +12,7 @@ from handfast.cli.terminal import Terminal
 from handfast.client import calls
 from handfast.client.request import Request
 from handfast.core.domain.errors import InvalidTransition
-from handfast.core.domain.handoff_commands import REASON_FOR_RISK
+from handfast.core.domain.handoff_votes import REASON_FOR_RISK
 
 _NO_DIGEST = "sha256:" + "0" * 64
 _VERB = {
@@ -156,6 +156,10 @@ def _print(done: dict[str, Any], handoff_id: str, kind: str, *, as_json: bool) -
         return
     by = (done.get("decision") or {}).get("by_name", "")
     say(f"{handoff_id}: {kind}{f' by {cell(by)}' if by else ''}")
+    takes = done.get("takes") or {}
+    if done.get("waiting") and takes:
+        missing = sum(clause["missing"] for clause in takes["clauses"])
+        say(f"it takes {cell(takes['in_words'])}; {missing} missing")
     if grant := (done.get("grant") or {}).get("grant_id"):
         say(f"grant {grant}")
 

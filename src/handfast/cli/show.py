@@ -21,6 +21,7 @@ def handoff_lines(h: dict[str, Any]) -> Iterator[str]:
     if h.get("due_at"):
         yield f"Due      {short_time(h['due_at'])} UTC"
     yield f"Digest   {h.get('presented_digest', '')}"
+    yield from _takes(h)
     yield ""
     yield "What will happen"
     yield _indented(shown(what["text"], _MAX_EXACT))
@@ -35,6 +36,29 @@ def handoff_lines(h: dict[str, Any]) -> Iterator[str]:
         yield "The agent says (its own words, not checked)"
         yield _indented(shown(package["agent_says"], _MAX_SAID))
     yield from _result(h)
+
+
+def _takes(h: dict[str, Any]) -> Iterator[str]:
+    """What a decision takes, where one approval of any reviewer is not enough."""
+    takes = h.get("takes") or {}
+    if not takes or not h.get("waiting"):
+        return
+    yield f"Takes    {cell(takes['in_words'])}"
+    if votes := [v["by_name"] for v in takes["votes"]]:
+        yield f"Approved {cell(', '.join(votes))}"
+    yield f"Asked    {cell(takes['asked'])}"
+    if following := takes.get("next"):
+        yield f"Then     {cell(following['to'])}, at {short_time(following['at'])} UTC"
+    yield f"Silence  {cell(takes['silence_means'])}"
+    if h.get("edited_by"):
+        yield f"Edited   by {cell(h['edited_by'])}: only this runs then"
+        yield _indented(shown(_command(h.get("edited_call")), _MAX_EXACT))
+
+
+def _command(call: object) -> str:
+    arguments = call.get("arguments") if isinstance(call, dict) else None
+    command = arguments.get("command") if isinstance(arguments, dict) else None
+    return command if isinstance(command, str) else str(call)
 
 
 def _in(h: dict[str, Any]) -> str:
@@ -72,7 +96,10 @@ def _evidence(evidence: list[dict[str, Any]]) -> Iterator[str]:
 def _result(h: dict[str, Any]) -> Iterator[str]:
     if d := h.get("decision"):
         yield ""
-        yield f"Decided  {d['kind']} by {cell(d['by_name'])} at {short_time(d['at'])} UTC"
+        alone = ", in an emergency: it took more" if d.get("overridden") else ""
+        machine = " (a machine)" if d.get("by_machine") else ""
+        by = f"{cell(d['by_name'])}{machine}"
+        yield f"Decided  {d['kind']} by {by} at {short_time(d['at'])} UTC{alone}"
         if d.get("reason"):
             yield _indented(shown(d["reason"], _MAX_SAID))
     if x := h.get("effect"):

@@ -20,9 +20,10 @@ from handfast.core.domain.events_work import BodyRef, Mode, StepFinished, StepJu
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import HandoffId, StepId
-from handfast.core.domain.installation import Installation
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.limit_facts import Reported, check_reported
 from handfast.core.domain.run import OpenStep, Run, check_epoch, check_not_over
+from handfast.engine.audiences import Audiences
 from handfast.engine.escalations import gist
 from handfast.engine.gating import Gating, Proposal, Stopped
 from handfast.engine.ids import new_id
@@ -30,7 +31,6 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
 
-INSTALLATION_ID = "1"
 MAX_KEY = 200
 
 
@@ -60,11 +60,11 @@ class StepResult:
 class Actions:
     """Gate checks and step results of runs. All calls are atomic."""
 
-    def __init__(self, kernel: Kernel, policies: Policies, limits: RunLimits) -> None:
-        self._kernel = kernel
+    def __init__(self, policies: Policies, limits: RunLimits, audiences: Audiences) -> None:
+        self._kernel: Kernel = audiences.kernel
         self._policies = policies
         self._limits = limits
-        self._gating = Gating(kernel)
+        self._gating = Gating(audiences)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
         """Judge a call. Result: verdict allow|wait|deny, step_id, handoff_id, grant_id, reason, would.

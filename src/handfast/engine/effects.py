@@ -10,12 +10,13 @@ from handfast.core.domain.events_handoff import EffectOutcome, HandoffKind
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
 from handfast.core.domain.run import Run
+from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import Shown, doubt
 
 
-def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> Handoff:
+def settle_unknown(audiences: Audiences, unit: Unit, handoff: Handoff, note: str) -> Handoff:
     """Close a start as unknown and open the doubt about it. Gives the doubt handoff.
 
     Nothing repeats the action: an equal call attaches to the doubt until a person answers.
@@ -24,10 +25,12 @@ def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> H
         raise ValueError("only a start without an effect can be settled as unknown")
     unknown = commands.Settle(handoff.grant.start_id, EffectOutcome.UNKNOWN, note=note)
     unit.record(Handoff, handoff.handoff_id, commands.settle(handoff, unknown))
+    kernel = audiences.kernel
     package = open_package(kernel, handoff)
     run = unit.find(Run, handoff.run_id) if handoff.run_id else None
     shown = Shown(package.what_will_happen.kind, package.what_will_happen.text)
     return open_handoff(
+        audiences,
         unit,
         Opening(
             kind=HandoffKind.DOUBT,

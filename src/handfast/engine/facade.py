@@ -5,12 +5,14 @@ from pathlib import Path
 
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
-from handfast.core.domain.installation import Installation
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.access import Access
-from handfast.engine.actions import INSTALLATION_ID, Actions
+from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
+from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.deadlines import sweep
+from handfast.engine.directory import Directory
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
 from handfast.engine.heads import Heads
@@ -18,8 +20,10 @@ from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.limits import RunLimits
+from handfast.engine.overrides import Overrides
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
+from handfast.engine.progress import Progress
 from handfast.engine.reading import reader
 from handfast.engine.reviews import Reviews
 from handfast.engine.runs import Runs
@@ -45,13 +49,16 @@ class Engine:
     access: Access
     hooks: Hooks
     policies: Policies
+    directory: Directory
+    audiences: Audiences
+    overrides: Overrides
     heads: Heads
     audit: Audit
     views: Views
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
-        return sweep(self.kernel)
+        return sweep(self.audiences)
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:
@@ -68,26 +75,31 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     """Wire the engine and make sure the installation is in its own log."""
     tasks, people = Tasks(kernel), People(kernel)
     policies = Policies(kernel)
-    limits = RunLimits(kernel, policies)
+    directory = Directory(kernel, policies)
+    audiences = Audiences(kernel, policies, directory)
+    limits = RunLimits(audiences, policies)
     heads = Heads(kernel.store, key, home / "heads")
     engine = Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
-        runs=Runs(kernel, tasks),
-        actions=Actions(kernel, policies, limits),
+        runs=Runs(audiences, tasks),
+        actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=Handoffs(kernel, policies, reader(home), limits),
+        handoffs=Handoffs(audiences, policies, limits, reader(home)),
         grants=Grants(kernel),
-        reviews=Reviews(kernel, tasks),
+        reviews=Reviews(audiences, tasks),
         agents=Agents(kernel),
         people=people,
         access=Access(kernel),
         hooks=Hooks(kernel),
         policies=policies,
+        directory=directory,
+        audiences=audiences,
+        overrides=Overrides(audiences),
         heads=heads,
         audit=Audit(kernel, heads, key),
-        views=Views(kernel, people, tasks, limits),
+        views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
     )
     _first_entry(kernel, key)
     return engine

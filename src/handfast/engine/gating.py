@@ -10,10 +10,11 @@ from typing import cast
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Facts, Judgement
 from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
-from handfast.core.domain.handoff import GrantStatus, Handoff, Status
+from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
+from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
@@ -22,6 +23,7 @@ from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Query
 
+_FROZEN = "approved, but frozen by the kill switch. Ask again when it ended."
 _GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
 
 
@@ -57,8 +59,9 @@ class Stopped:
 class Gating:
     """Works inside a unit of work: whatever it decides commits with the step that asked."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, audiences: Audiences) -> None:
+        self._audiences = audiences
+        self._kernel: Kernel = audiences.kernel
 
     def stopped(
         self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
@@ -71,11 +74,15 @@ class Gating:
             return Stopped("wait", earlier.handoff_id)
         if _only_edited(earlier, p.call.digest):
             return Stopped("deny", earlier.handoff_id, reason=self._refused_before(earlier))
+        if earlier.frozen_at is not None:
+            return Stopped("deny", earlier.handoff_id, reason=_FROZEN)
         if earlier.status is Status.DECIDED:
             used = self._use_grant(unit, run, p, earlier)
             return used or self._hand_over(unit, run, p, judgement, step_id)
         if commands.starts_unsettled(earlier):
-            opened = settle_unknown(self._kernel, unit, earlier, "proposed again before a result")
+            opened = settle_unknown(
+                self._audiences, unit, earlier, "proposed again before a result"
+            )
             return Stopped("wait", opened.handoff_id)
         if refusal := self._refused_before(earlier):
             return Stopped("deny", earlier.handoff_id, reason=refusal)
@@ -112,6 +119,8 @@ class Gating:
 
     def _refused_before(self, h: Handoff) -> str:
         """Why an equal call stays denied (a denied action never runs), or '' when it may be asked anew."""
+        if h.status is Status.EXPIRED and h.outcome == REFUSED:
+            return "nobody answered in time, and by policy that is a refusal"
         if h.decision is None:
             return ""
         if _edited_away(h):
@@ -163,6 +172,7 @@ class Gating:
         task = unit.find(Task, run.task_id) if run.task_id else None
         shown = shown_call(p.call, p.shown)
         open_handoff(
+            self._audiences,
             unit,
             Opening(
                 kind=HandoffKind.APPROVAL,
@@ -180,6 +190,8 @@ class Gating:
                 policy_digest=judgement.policy_digest,
                 brief_digest=task.brief_digest if task else "",
                 requirement=judgement.requirement,
+                tool=p.call.tool,
+                owners=owners_of(p.facts),
             ),
             handoff_id=handoff_id,
         )
@@ -195,6 +207,12 @@ class Gating:
             return  # a doubt is about what may have run already
         if h.grant is None or h.grant.action_digest != p.call.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
+
+
+def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:
+    """The owners of each changed file, where they are known."""
+    changes = getattr(facts, "changes", ())
+    return tuple(tuple(getattr(change, "owners", ())) for change in changes)
 
 
 def _edited_away(h: Handoff) -> bool:

@@ -33,6 +33,7 @@ from handfast.core.domain.track import Track
 from handfast.core.policy import limit_words
 from handfast.core.policy.limits import METRICS, Limits, check, effective, raise_of
 from handfast.core.policy.measures import for_history, measured, not_watched
+from handfast.engine.audiences import Audiences
 from handfast.engine.escalations import escalation
 from handfast.engine.gating import Proposal, Stopped
 from handfast.engine.ids import new_id
@@ -46,8 +47,9 @@ _GO_ON = (DecisionKind.APPROVE, DecisionKind.ANSWER, DecisionKind.REQUEST_CHANGE
 class RunLimits:
     """Works inside the unit of work of whoever asks; `report` is a command of its own."""
 
-    def __init__(self, kernel: Kernel, policies: Policies) -> None:
-        self._kernel = kernel
+    def __init__(self, audiences: Audiences, policies: Policies) -> None:
+        self._audiences = audiences
+        self._kernel: Kernel = audiences.kernel
         self._policies = policies
 
     # -- the gate check
@@ -97,6 +99,7 @@ class RunLimits:
         unseen = not_watched(run, self.of(unit, run), unit.now)
         stop = any(c.level is Level.STOP for c in crossed)
         open_handoff(
+            self._audiences,
             unit,
             Opening(
                 kind=HandoffKind.ESCALATION,
@@ -118,7 +121,7 @@ class RunLimits:
 
     def of(self, unit: Unit, run: Run) -> Limits:
         """The limits in force for a run. Raises as `Policies.in_force` does."""
-        organisation, repository = self._policies.limits(unit, run.repository)
+        organisation, repository = self._policies.limits(unit, run.repository or run.cwd)
         return effective(organisation, repository, run.budget)
 
     def _crossed(self, unit: Unit, run: Run) -> tuple[Crossed, ...]:

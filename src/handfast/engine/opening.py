@@ -1,8 +1,9 @@
 """Opens a handoff inside a unit of work: the one way a handoff comes to be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain import handoff_routing as routing
+from handfast.core.domain.action import Risk
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
 from handfast.core.domain.events_handoff import (
@@ -13,9 +14,10 @@ from handfast.core.domain.events_handoff import (
 )
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.ids import AgentId, HandoffId, RunId, StepId, TaskId
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, StepId, TaskId
 from handfast.core.domain.package import Package, missing
-from handfast.core.domain.requirement import Requirement
+from handfast.core.domain.requirement import Requirement, askings
+from handfast.engine.audiences import About, Audiences
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Unit
 from handfast.engine.packages import OFFERED, presented_digest
@@ -23,7 +25,11 @@ from handfast.engine.packages import OFFERED, presented_digest
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a handoff is about. `action` is the body with the exact call, where there is one."""
+    """What a handoff is about. `action` is the body with the exact call, where there is one.
+
+    `owners` are those of each changed file. `apart` are people who may not count besides those who asked
+    for the work.
+    """
 
     kind: HandoffKind
     risk: str
@@ -41,10 +47,18 @@ class Opening:
     brief_digest: str = ""
     about: HandoffId = HandoffId("")
     requirement: Requirement = Requirement()
+    tool: str = ""
+    owners: tuple[tuple[str, ...], ...] = ()
+    apart: tuple[PersonId, ...] = ()
 
 
-def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
+def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
     """Record it and ask the first level, or return it incomplete with what is missing."""
+    about = About(o.kind, o.risk, o.run_id, o.task_id, o.rules, o.tool, o.owners)
+    takes = audiences.resolve(unit, about, o.requirement)
+    if takes.note:
+        o = replace(o, package=replace(o.package, not_seen=(*o.package.not_seen, takes.note)))
+    planned = askings(takes.requirement, o.requirement.within_s or o.within_s)
     hid = HandoffId(handoff_id or new_id("ho"))
     offered = OFFERED[o.kind]
     request = HandoffRequested(
@@ -57,7 +71,7 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
         package=unit.put(canonical_json(encode(o.package)), "application/json"),
         ask=unit.put(o.package.ask),
         offered=offered,
-        levels_s=(o.requirement.within_s or o.within_s,),
+        levels_s=tuple(asking.seconds for asking in planned),
         run_id=o.run_id,
         task_id=o.task_id,
         step_id=o.step_id,
@@ -67,10 +81,20 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
         policy_digest=o.policy_digest,
         brief_digest=o.brief_digest,
         about=o.about,
-        requirement=o.requirement,
+        requirement=takes.requirement,
+        requested_by=(*takes.requested_by, *o.apart),
+        may_proceed=_may_proceed(o),
     )
-    lacking = missing(o.kind, o.package)
+    lacking = missing(o.kind, o.package, of_override=bool(o.about))
     if lacking:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
     unit.post("handoff.requested", {"handoff_id": hid})
-    return unit.record(Handoff, hid, [request, *commands.route(request, "reviewers", unit.now)])
+    people = audiences.people(unit, planned[0].to, takes.repository)
+    return unit.record(Handoff, hid, [request, *routing.route(request, people, unit.now)])
+
+
+def _may_proceed(o: Opening) -> bool:
+    """Whether `auto_proceed` may hold: low risk, reversible for certain, and read in full."""
+    what = o.package.what_will_happen
+    fully_read = what.reversible is True and not what.opaque
+    return o.kind is HandoffKind.APPROVAL and o.risk == Risk.LOW.value and fully_read

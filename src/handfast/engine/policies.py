@@ -19,6 +19,7 @@ from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.publication import ORGANISATION, PolicyText, Publication
 from handfast.core.domain.run import Run
+from handfast.core.policy.directory import Roster
 from handfast.core.policy.judging import Rulebook, digest_of, judge
 from handfast.core.policy.limits import Limits
 from handfast.core.policy.subject import Subject
@@ -41,6 +42,14 @@ class InForce:
     @property
     def digest(self) -> str:
         return digest_of(self.books)
+
+    @property
+    def roster(self) -> Roster:
+        """Who is who. What the organisation defines, a repository's policy does not change."""
+        found = Roster()
+        for book in self.books:
+            found = book.policy.roster.under(found)
+        return found
 
     def judge(self, facts: Facts, subject: Subject) -> Judgement:
         return judge(facts, subject, self.books)
@@ -98,8 +107,8 @@ class Policies:
         Raises UsageError (`policy_invalid`, with line and column of each problem; a repository's policy
         may only tighten), NotPermitted, InvalidTransition.
         """
-        book = _loaded(text)
         check_scope(scope)
+        book = _loaded(text, self._known(scope))
         if scope != ORGANISATION:
             _only_tightens(book)
 
@@ -178,6 +187,15 @@ class Policies:
             return {"digest": policy.digest, "books": books}
 
         return self._kernel.run(SYSTEM, work)
+
+    def _known(self, scope: str) -> Roster:
+        """The teams and rotations that a policy for `scope` may name without defining them."""
+        if scope == ORGANISATION:
+            return Roster()
+        row = self._kernel.store.load(f"policy/{ORGANISATION}")
+        state = load(KINDS[Publication], row.doc) if row else None
+        in_force = state.in_force if isinstance(state, Publication) else None
+        return self._book(in_force).policy.roster if in_force else Roster()
 
     def _book(self, text: PolicyText) -> Rulebook:
         with self._lock:
@@ -259,10 +277,10 @@ def _only_tightens(book: Rulebook) -> None:
             )
 
 
-def _loaded(text: str) -> Rulebook:
+def _loaded(text: str, known: Roster | None = None) -> Rulebook:
     from handfast.policyfile.load import load as load_policy  # noqa: PLC0415 - brings the CEL library
 
-    return load_policy(text)
+    return load_policy(text, known=known)
 
 
 def _shown(state: Publication) -> Result:

@@ -12,6 +12,8 @@ from typing import Any, cast
 from handfast.core.domain import (
     agent,
     handoff,
+    handoff_fold,
+    handoff_votes,
     installation,
     person,
     publication,
@@ -26,6 +28,7 @@ from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events import from_bytes
 from handfast.storage.api import EventRow, StateRow
 
+OVERRIDE_REVIEWS = "override-review"
 RANKS = {r.value: i for i, r in enumerate(reversed(Risk))}
 
 
@@ -40,12 +43,13 @@ class Kind:
 
 
 def _handoff(h: handoff.Handoff) -> dict[str, object]:
+    reviewed = handoff_votes.is_override_review(h)
     return {
         "status": h.status.value,
         "task_id": h.task_id,
         "run_id": h.run_id,
         "agent_id": h.agent_id,
-        "match": f"{h.run_id}|{h.action_digest}",
+        "match": OVERRIDE_REVIEWS if reviewed else f"{h.run_id}|{h.action_digest}",
         "rank": RANKS.get(h.risk, 0),
         "due_at": h.next_due,
     }
@@ -87,7 +91,7 @@ def _publication(p: publication.Publication) -> dict[str, object]:
 
 
 _ALL = (
-    Kind("handoff", handoff.Handoff, handoff.evolve, _handoff),
+    Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
     Kind("run", run.Run, run.evolve, _run),
     Kind("task", task.Task, task.evolve, _task),
     Kind("agent", agent.Agent, agent.evolve, _agent),

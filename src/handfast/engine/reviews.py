@@ -10,6 +10,7 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
 from handfast.core.domain.run import Run, check_epoch, check_not_over
 from handfast.core.domain.task import Task
+from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
@@ -41,8 +42,9 @@ def merge_call(repository: str, target_branch: str, commit: str) -> Call:
 class Reviews:
     """All calls are atomic."""
 
-    def __init__(self, kernel: Kernel, tasks: Tasks) -> None:
-        self._kernel = kernel
+    def __init__(self, audiences: Audiences, tasks: Tasks) -> None:
+        self._audiences = audiences
+        self._kernel: Kernel = audiences.kernel
         self._tasks = tasks
 
     def open(self, actor: Actor, work_done: FinishedWork) -> Result:
@@ -62,6 +64,7 @@ class Reviews:
             brief = self._tasks.brief(task)
             call = merge_call(task.repository, f.work.target_branch, f.work.head_commit)
             handoff = open_handoff(
+                self._audiences,
                 unit,
                 Opening(
                     kind=HandoffKind.REVIEW,
@@ -113,6 +116,7 @@ class Reviews:
                 containment=containment(run),
             )
             handoff: Handoff = open_handoff(
+                self._audiences,
                 unit,
                 Opening(
                     kind=HandoffKind.QUESTION,

@@ -19,6 +19,7 @@ from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId
 from handfast.core.domain.run import Run, RunStatus, check_epoch, check_not_over
 from handfast.core.domain.task import Task
 from handfast.core.domain.track import Track, history
+from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
@@ -80,8 +81,9 @@ class Exit:
 class Runs:
     """All calls are atomic. Those of a runner carry its epoch and raise StaleEpoch when outdated."""
 
-    def __init__(self, kernel: Kernel, briefs: Tasks) -> None:
-        self._kernel = kernel
+    def __init__(self, audiences: Audiences, briefs: Tasks) -> None:
+        self._audiences = audiences
+        self._kernel: Kernel = audiences.kernel
         self._briefs = briefs
 
     def create(self, actor: Actor, new: NewRun) -> Result:
@@ -104,6 +106,7 @@ class Runs:
                 contain=new.contain,
                 history=history(unit.find(Track, new.agent_id)),
                 budget=self._briefs.brief(task).budget,
+                requested_by=actor.person,
             )
             unit.record(Run, run_id, [event])
             unit.post("run.queued", {"run_id": run_id})
@@ -272,7 +275,7 @@ class Runs:
                 h = unit.get(Handoff, row)
                 if commands.starts_unsettled(h):
                     why = "the agent's process ended before a result was recorded"
-                    doubts.append(settle_unknown(self._kernel, unit, h, why).handoff_id)
+                    doubts.append(settle_unknown(self._audiences, unit, h, why).handoff_id)
             return {"doubts": list(doubts)}
 
         return self._kernel.run(actor, work)

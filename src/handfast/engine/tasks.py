@@ -43,6 +43,7 @@ class Tasks:
                 base_commit=new.base_commit,
                 brief=unit.put_json(brief),
                 brief_digest=digest(brief),
+                requested_by=actor.person,
             )
             unit.record(Task, task_id, [event])
             return {"task_id": task_id}

@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import cast
 
-from handfast.core.domain import events_handoff as e
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
@@ -18,7 +17,9 @@ from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
 from handfast.engine.limits import RunLimits
 from handfast.engine.people import People
+from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.saying import said
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Query, StateRow
 
@@ -44,8 +45,16 @@ class Page:
 class Views:
     """Read only. Lists carry what a row needs; `handoff` and `run` carry everything."""
 
-    def __init__(self, kernel: Kernel, people: People, tasks: Tasks, limits: RunLimits) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        people: People,
+        tasks: Tasks,
+        limits: RunLimits,
+        progress: Progress,
+    ) -> None:
         self._limits = limits
+        self._progress = progress
         self._kernel = kernel
         self._people = people
         self._tasks = tasks
@@ -76,12 +85,15 @@ class Views:
         items = [self._summary(h, asks[h.ask.body_id].text) for h in states]
         return Page(items, _next(rows, limit))
 
-    def queue(self, limit: int = 200) -> list[Result]:
+    def queue(self, limit: int = 200, *, person_id: str = "") -> list[Result]:
         """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
-        is offered, what could not be read and what backs it. Without the call's text."""
+        is offered, what could not be read and what backs it. Without the call's text, and without what
+        this person put off."""
         query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=limit)
         rows = self._kernel.store.find(query)
-        return [self._queued(cast("Handoff", load(BY_NAME["handoff"], r.doc))) for r in rows]
+        found = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
+        now = self._kernel.clock.now()
+        return [self._queued(h) for h in found if not h.put_off(person_id, now)]
 
     def _queued(self, h: Handoff) -> Result:
         package = full(open_package(self._kernel, h))
@@ -111,6 +123,8 @@ class Views:
             "due_at": _time(h.due_at),
             "holder": h.holder,
             "holder_name": self._people.name(h.holder) if h.holder else "",
+            "snoozed_until": _time(h.snoozed_until),
+            "frozen": h.frozen_at is not None,
             "outcome": h.outcome,
             "decision": self._decision(h),
             "effect": self._effect(h),
@@ -144,6 +158,9 @@ class Views:
             "brief_digest": h.brief_digest,
             "timeline": self.timeline(f"handoff/{handoff_id}"),
             "action": self._json(h.action),
+            "takes": self._progress.of(h),
+            "edited_call": self._json(h.edit.action) if h.edit else None,
+            "edited_by": self._people.name(h.edit.person_id) if h.edit else "",
         }
         if h.task_id:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
@@ -157,8 +174,11 @@ class Views:
             return None
         return {
             "kind": d.kind.value,
-            "by": d.person_id,
-            "by_name": self._people.name(d.person_id),
+            "by": d.person_id or "policy",
+            "by_name": self._people.name(d.person_id or "policy"),
+            "by_machine": d.by_machine,
+            "overridden": d.overridden,
+            "by_requester": d.person_id in h.requested_by,
             "at": format_time(d.at),
             "auth": d.auth,
             "reason": self.text(d.reason),
@@ -220,26 +240,8 @@ class Views:
             "type": r.type,
             "who": who,
             "who_type": r.actor.type,
-            "text": self._said(r),
+            "text": said(r.event, self.text, self._people.name),
         }
-
-    def _said(self, r: Recorded) -> str:
-        """What happened, in words, with the content that belongs to it."""
-        match r.event:
-            case e.HandoffCommented():
-                return self.text(r.event.text)
-            case e.HandoffDecided():
-                words = self.text(r.event.reason) or r.event.answer
-                return f"{r.event.decision.value}{': ' + words if words else ''}"
-            case e.HandoffRouted():
-                return f"asked {r.event.to}, due {format_time(r.event.due_at)}"
-            case e.GrantRefused():
-                return f"refused: {r.event.reason}"
-            case e.EffectRecorded():
-                code = "" if r.event.exit_code is None else f", exit {r.event.exit_code}"
-                return f"effect {r.event.outcome.value}{code} {r.event.note}".strip()
-            case _:
-                return ""
 
     # -- runs and tasks
     def runs(self, *, task_id: str = "", after: str = "", limit: int = 50) -> Page:

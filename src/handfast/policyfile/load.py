@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handfast.core.domain.errors import UsageError
-from handfast.core.policy import document
+from handfast.core.policy import directory, document
+from handfast.core.policy.directory import Roster
 from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.judging import Match
 from handfast.core.policy.sections import Problem, shown
 from handfast.core.policy.subject import Subject
-from handfast.policyfile import lint
+from handfast.policyfile import lint, zones
 from handfast.policyfile.cel import language
 from handfast.policyfile.conditions import Conditions, Language
 from handfast.policyfile.positions import Parsed, parse
@@ -78,15 +79,24 @@ def text_digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def check(text: str, speaks: Language | None = None) -> list[Located]:
-    """Every problem of a policy's text, in the order of the file. Never raises for what it says."""
-    return _examined(text, speaks or language())[1]
+def check(
+    text: str, speaks: Language | None = None, *, known: Roster | None = None
+) -> list[Located]:
+    """Every problem of a policy's text, in the order of the file. Never raises for what it says.
+
+    A team or rotation that is asked must stand in the file or in `known`: the organisation's.
+    """
+    return _examined(text, speaks or language(), known or Roster())[1]
 
 
-def load(text: str, speaks: Language | None = None) -> Loaded:
-    """Raises UsageError (code `policy_invalid`) with every problem, line and column first."""
+def load(text: str, speaks: Language | None = None, *, known: Roster | None = None) -> Loaded:
+    """Raises UsageError (code `policy_invalid`) with every problem, line and column first.
+
+    Without `known` a team or rotation may be named that nobody defines: what is in force must still load
+    when the file that defined a name no longer does. Nobody is in such a team.
+    """
     spoken = speaks or language()
-    policy, problems = _examined(text, spoken)
+    policy, problems = _examined(text, spoken, known)
     if problems:
         raise UsageError(
             "; ".join(str(p) for p in problems[:5]),
@@ -97,12 +107,14 @@ def load(text: str, speaks: Language | None = None) -> Loaded:
     return Loaded(policy, text, spoken)
 
 
-def _examined(text: str, speaks: Language) -> tuple[Policy, list[Located]]:
+def _examined(text: str, speaks: Language, known: Roster | None) -> tuple[Policy, list[Located]]:
     parsed = parse(text)
     if parsed.problem is not None:
         return Policy(), _located(parsed, [parsed.problem])
     reading = document.read(parsed.data)
-    problems = list(reading.problems)
+    problems = [*reading.problems, *zones.unknown(reading.policy.roster)]
+    if known is not None and not problems:
+        problems += directory.unknown(parsed.data, reading.policy.roster.under(known))
     if not problems:
         problems += _conditions(reading.policy, speaks)
     if not problems:

@@ -18,6 +18,7 @@ from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
 from handfast.core.domain.errors import IntegrityError, UsageError
+from handfast.core.domain.ids import PersonId
 
 TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed
 RunEvent: TypeAlias = (
@@ -45,8 +46,17 @@ HandoffEvent: TypeAlias = (
     | h.LevelTimedOut
     | h.HandoffAcknowledged
     | h.HandoffReleased
+    | h.HandoffRerouted
+    | h.HandoffSnoozed
+    | h.HandoffFrozen
+    | h.HandoffThawed
     | h.HandoffViewed
     | h.HandoffCommented
+    | h.HandoffVoted
+    | h.HandoffUnvoted
+    | h.HandoffEdited
+    | h.HandoffOverridden
+    | h.HandoffAutoProceeded
     | h.HandoffDecided
     | h.GrantMinted
     | h.GrantRedeemed
@@ -117,8 +127,17 @@ WIRE: dict[str, type[Event]] = {
     "handoff.level_timed_out": h.LevelTimedOut,
     "handoff.acknowledged": h.HandoffAcknowledged,
     "handoff.released": h.HandoffReleased,
+    "handoff.rerouted": h.HandoffRerouted,
+    "handoff.snoozed": h.HandoffSnoozed,
+    "handoff.frozen": h.HandoffFrozen,
+    "handoff.thawed": h.HandoffThawed,
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
+    "handoff.voted": h.HandoffVoted,
+    "handoff.unvoted": h.HandoffUnvoted,
+    "handoff.edited": h.HandoffEdited,
+    "handoff.overridden": h.HandoffOverridden,
+    "handoff.auto_proceeded": h.HandoffAutoProceeded,
     "handoff.decided": h.HandoffDecided,
     "grant.minted": h.GrantMinted,
     "grant.redeemed": h.GrantRedeemed,
@@ -168,6 +187,11 @@ class Actor:
     type: str
     id: str = ""
     auth: str = ""
+
+    @property
+    def person(self) -> PersonId:
+        """Their id, '' when no person is behind it."""
+        return PersonId(self.id if self.type == "person" else "")
 
 
 SYSTEM = Actor("system", "handfast", "system")

@@ -54,7 +54,11 @@ class EffectOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandoffRequested:
-    """`levels_s` holds how long each level of people has, in seconds; the last one expires it."""
+    """`levels_s` holds how long each asking lasts, in seconds; the last one expires it.
+
+    `requested_by` names the people who started the run or delegated the task. `may_proceed`: it is low
+    risk, reversible and fully read, so that a policy's `auto_proceed` may hold.
+    """
 
     handoff_id: HandoffId
     kind: HandoffKind
@@ -77,6 +81,8 @@ class HandoffRequested:
     brief_digest: str = ""
     about: HandoffId = HandoffId("")
     requirement: Requirement = Requirement()
+    requested_by: tuple[PersonId, ...] = ()
+    may_proceed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +95,27 @@ class HandoffReturned:
 
 @dataclass(frozen=True, slots=True)
 class HandoffRouted:
+    """People were asked. `ends_at` is the whole deadline where it is later than `due_at`."""
+
     handoff_id: HandoffId
     level: int
     to: str
     due_at: datetime
+    ends_at: datetime | None = None
+    round: int = 0
+    people: tuple[PersonId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRerouted:
+    """A person asked somebody else. Who may decide it stays as it was."""
+
+    handoff_id: HandoffId
+    person_id: PersonId
+    to: str
+    due_at: datetime
+    reason: BodyRef
+    people: tuple[PersonId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +137,30 @@ class HandoffReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffSnoozed:
+    """Hidden from its holder's inbox until then. Deadlines go on."""
+
+    handoff_id: HandoffId
+    person_id: PersonId
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffFrozen:
+    """Nothing of it is due and nothing may be decided or started until it is thawed."""
+
+    handoff_id: HandoffId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffThawed:
+    """Its deadlines move by the time it was frozen."""
+
+    handoff_id: HandoffId
+
+
+@dataclass(frozen=True, slots=True)
 class HandoffViewed:
     handoff_id: HandoffId
     person_id: PersonId
@@ -128,8 +175,60 @@ class HandoffCommented:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffVoted:
+    """One person's approval, when it takes more. `clauses` are the indexes it counts for."""
+
+    handoff_id: HandoffId
+    person_id: PersonId
+    clauses: tuple[int, ...]
+    presented_digest: str
+    auth: str
+    reason: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffUnvoted:
+    handoff_id: HandoffId
+    person_id: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffEdited:
+    """Another form of the action is put to the others. Approvals of the earlier form do not carry over."""
+
+    handoff_id: HandoffId
+    person_id: PersonId
+    edited_action: BodyRef
+    edited_digest: str
+    presented_digest: str
+    auth: str
+    reason: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffOverridden:
+    """One person approved in place of all that it takes. Another one must review that."""
+
+    handoff_id: HandoffId
+    person_id: PersonId
+    presented_digest: str
+    auth: str
+    reason: BodyRef
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAutoProceeded:
+    """Nobody answered, and the policy lets what is low risk and reversible go on. No person decided."""
+
+    handoff_id: HandoffId
+    rules: tuple[str, ...] = ()
+    policy_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HandoffDecided:
-    """Ends the question. `edited_*` is set by approve_with_edits, `answer` by answer."""
+    """Ends the question. `edited_*` is set by approve_with_edits, `answer` by answer. `clauses` are the
+    indexes an approval counts for, where earlier votes were needed."""
 
     handoff_id: HandoffId
     decision: DecisionKind
@@ -141,6 +240,7 @@ class HandoffDecided:
     edited_digest: str = ""
     edited_rules: tuple[str, ...] = ()
     answer: str = ""
+    clauses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,5 +317,8 @@ class HandoffWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class HandoffExpired:
+    """Nobody answered. `outcome` says what that means when it is more than an end."""
+
     handoff_id: HandoffId
     level: int
+    outcome: str = ""

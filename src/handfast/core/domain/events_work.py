@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from handfast.core.domain.brief import Budget
 from handfast.core.domain.containment import Containment
-from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId, TaskId
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, RunnerId, StepId, TaskId
 from handfast.core.domain.limit_facts import History
 
 
@@ -54,6 +54,7 @@ class TaskCreated:
     base_commit: str
     brief: BodyRef
     brief_digest: str
+    requested_by: PersonId = PersonId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class RunCreated:
     contain: Containment | None = None  # None: ordered before there was a choice, so not contained
     history: History = field(default_factory=History)
     budget: Budget = field(default_factory=Budget)
+    requested_by: PersonId = PersonId("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from handfast.core.domain import events_org as e
 from handfast.core.domain.events import InstallationEvent
 from handfast.core.domain.events_work import Mode
 
+INSTALLATION_ID = "1"
+"""There is one, so its stream has this id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:

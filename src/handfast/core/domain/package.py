@@ -111,8 +111,8 @@ class Package:
     containment: str = ""
 
 
-def missing(kind: HandoffKind, p: Package) -> tuple[str, ...]:
-    """Names of required parts that are empty, in a fixed order."""
+def missing(kind: HandoffKind, p: Package, *, of_override: bool = False) -> tuple[str, ...]:
+    """Names of required parts that are empty, in a fixed order. A review of an override merges nothing."""
     required = {
         "ask": p.ask,
         "what_will_happen": p.what_will_happen.text,
@@ -120,7 +120,7 @@ def missing(kind: HandoffKind, p: Package) -> tuple[str, ...]:
         "open_question": p.open_question,
         "state": p.state,
     }
-    if kind is HandoffKind.REVIEW:
+    if kind is HandoffKind.REVIEW and not of_override:
         r = p.review
         required |= {
             "commit": r.head_commit if r else "",

@@ -21,7 +21,7 @@ from handfast.core.domain.errors import InvalidTransition, StaleEpoch
 from handfast.core.domain.events import RunEvent
 from handfast.core.domain.events_limits import UsageReported
 from handfast.core.domain.events_work import BodyRef, Mode, RunCreated, RunOutcome
-from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, TaskId
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, RunnerId, TaskId
 from handfast.core.domain.limit_facts import History
 from handfast.core.domain.usage import LimitEvent, LimitState, Usage
 
@@ -108,6 +108,7 @@ class Run:
     budget: Budget = field(default_factory=Budget)
     usage: Usage = field(default_factory=Usage)
     limits: LimitState = field(default_factory=LimitState)
+    requested_by: PersonId = PersonId("")
 
     @property
     def over(self) -> bool:
@@ -151,6 +152,7 @@ def _created(event: RunCreated, at: datetime) -> Run:
         history=event.history,
         budget=event.budget,
         usage=Usage() if event.command else usage.started(Usage(), at),
+        requested_by=event.requested_by,
     )
 
 

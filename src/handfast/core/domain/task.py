@@ -5,7 +5,7 @@ from datetime import datetime
 
 from handfast.core.domain.events import TaskEvent
 from handfast.core.domain.events_work import BodyRef, TaskClosed, TaskCreated, TaskOutcome
-from handfast.core.domain.ids import TaskId
+from handfast.core.domain.ids import PersonId, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Task:
     brief_digest: str
     created_at: datetime
     outcome: TaskOutcome | None = None
+    requested_by: PersonId = PersonId("")
 
 
 def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
@@ -31,6 +32,7 @@ def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
             brief=event.brief,
             brief_digest=event.brief_digest,
             created_at=at,
+            requested_by=event.requested_by,
         )
     if state is None:
         raise ValueError("a task's first event must be task.created")

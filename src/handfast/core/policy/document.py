@@ -6,6 +6,8 @@
       - {id: …, when: …, require: {…}}      or   {id: …, when: …, deny: reason}
     limits:
       cost_usd: {warn: 2x_median, hand_over: 3x_median, stop: 5.00}
+    routes: [{risk: [critical], levels: [{to: …, ack_within: 10m}, …]}]
+    teams, rotations, owners, hours: see `directory`
 
 `read` turns decoded YAML into it and collects every problem, not only the first.
 """
@@ -15,11 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handfast.core.domain.action import Risk, Verdict
-from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence, is_audience
-from handfast.core.policy import sections
+from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence
+from handfast.core.policy import directory, routes, sections
 from handfast.core.policy.builtin import RULES
+from handfast.core.policy.directory import Roster
 from handfast.core.policy.limit_section import read_limits
 from handfast.core.policy.limits import Limits
+from handfast.core.policy.routes import Route
 from handfast.core.policy.sections import Path, Problem, Wrong
 
 VERSION = 1
@@ -27,7 +31,7 @@ MAX_CONDITION = 4_000
 # What no policy may switch off.
 ALWAYS_ON = frozenset({"control-plane"})
 _GATE = ("id", "when", "tools", "require", "deny", "risk", "why", "remedy")
-_REQUIRE = ("approvals", "from", "within", "silence")
+_REQUIRE = ("approvals", "from", "within", "silence", "separate", "levels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Policy:
     gates: tuple[Gate, ...] = ()
     off: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    roster: Roster = field(default_factory=Roster)
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(slots=True)
@@ -110,6 +116,14 @@ def _builtin(reading: Reading, value: object) -> None:
     reading.policy = replace(reading.policy, off=tuple(sorted(set(off))))
 
 
+def _of_roster(name: str) -> Section:
+    def section(reading: Reading, value: object) -> None:
+        roster = directory.READERS[name](reading.policy.roster, value, reading.problems)
+        reading.policy = replace(reading.policy, roster=roster)
+
+    return section
+
+
 def _gates(reading: Reading, value: object) -> None:
     seen: dict[str, int] = {}
     for i, item in enumerate(sections.entries(value, ("gates",))):
@@ -154,16 +168,12 @@ def _optional(found: Mapping[str, object], key: str, path: Path) -> str:
 
 
 def requirement(value: object, path: Path, risk: Risk) -> Requirement:
-    """`{approvals: 2, from: team:dba, within: 4h, silence: reject}`; every part has a default."""
+    """`{approvals: 2, from: team:dba, within: 4h, silence: reject}`; every part has a default.
+
+    `separate` is true unless one approval of any reviewer is enough.
+    """
     found = sections.mapping(value, path, _REQUIRE)
-    audience = sections.texts(found.get("from", REVIEWERS), (*path, "from"))
-    for i, each in enumerate(audience):
-        if not is_audience(each):
-            raise Wrong(
-                (*path, "from") if isinstance(found.get("from"), str) else (*path, "from", i),
-                f"`{each}` is nobody who can be asked",
-                "Write reviewers, owners, team:NAME, role:NAME, person:LOGIN or oncall:NAME.",
-            )
+    audience = routes.audience(found.get("from", REVIEWERS), (*path, "from"))
     silence = Silence(
         sections.one_of(
             found.get("silence", "expire"), (*path, "silence"), [s.value for s in Silence]
@@ -177,11 +187,25 @@ def requirement(value: object, path: Path, risk: Risk) -> Requirement:
         )
     approvals = sections.whole(found.get("approvals", 1), (*path, "approvals"), 1, 20)
     within = sections.seconds(found["within"], (*path, "within")) if "within" in found else 0
-    return Requirement((Clause(approvals, tuple(sorted(set(audience)))),), within, silence)
+    separate = sections.switch(
+        found.get("separate", approvals > 1 or "from" in found), (*path, "separate")
+    )
+    levels = routes.levels(found["levels"], (*path, "levels")) if "levels" in found else ()
+    return Requirement((Clause(approvals, audience, separate),), within, silence, levels)
 
 
 def _limits(reading: Reading, value: object) -> None:
     reading.policy = replace(reading.policy, limits=read_limits(value))
 
 
-_SECTIONS: Mapping[str, Section] = {"builtin": _builtin, "gates": _gates, "limits": _limits}
+def _routes(reading: Reading, value: object) -> None:
+    reading.policy = replace(reading.policy, routes=routes.read(value, reading.problems))
+
+
+_SECTIONS: Mapping[str, Section] = {
+    "builtin": _builtin,
+    "gates": _gates,
+    "limits": _limits,
+    "routes": _routes,
+    **{name: _of_roster(name) for name in directory.READERS},
+}

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from handfast.core.domain.action import Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.canonical import digest
-from handfast.core.domain.requirement import Requirement, merged
+from handfast.core.domain.requirement import Requirement, Silence, merged
 from handfast.core.policy import builtin
 from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.subject import Subject
@@ -60,17 +60,25 @@ def judge(facts: Facts, subject: Subject, books: Sequence[Rulebook]) -> Judgemen
     rules = {r.id: r for r in judged.rules if r.verdict is not Verdict.ALLOW}
     for match in found:
         _add(rules, _matched(match))
-    taken = [m.gate.require for m in found if not m.gate.deny]
-    if any(r.verdict is Verdict.GATE for r in judged.rules):
-        taken.append(Requirement())
+    gated = merged(tuple(m.gate.require for m in found if not m.gate.deny))
+    by_builtin = any(r.verdict is Verdict.GATE for r in judged.rules)
     ordered = tuple(sorted(rules.values(), key=builtin.strictest_first))
     return Judgement(
         verdict=max((r.verdict for r in ordered), key=_VERDICTS.index),
         risk=max([judged.risk, *(m.gate.risk for m in found)], key=_RISKS.index),
         rules=ordered,
         policy_digest=digest_of(books),
-        requirement=merged(tuple(taken)),
+        requirement=_both(gated, by_builtin=by_builtin),
     )
+
+
+def _both(gated: Requirement, *, by_builtin: bool) -> Requirement:
+    """What the gates take; the built-in policy adds its one reviewer, and that a machine never goes on."""
+    if not by_builtin:
+        return gated
+    machine = gated.silence is Silence.AUTO_PROCEED
+    one = Requirement(silence=Silence.EXPIRE if machine else gated.silence)
+    return merged((gated, one))
 
 
 def _matched(match: Match) -> MatchedRule:

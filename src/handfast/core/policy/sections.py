@@ -106,6 +106,12 @@ def whole(value: object, path: Path, least: int = 0, most: int = 1_000_000_000) 
     return value
 
 
+def switch(value: object, path: Path) -> bool:
+    if not isinstance(value, bool):
+        raise Wrong(path, f"`{shown(path)}` is {value!r}", "true or false.")
+    return value
+
+
 def seconds(value: object, path: Path) -> int:
     """`45s`, `15m`, `4h`, `2d` or `1w`."""
     match = re.fullmatch(r"([1-9][0-9]{0,6})([smhdw])", value) if isinstance(value, str) else None

@@ -1,6 +1,7 @@
 """Handoffs and decisions: listed, read, waited for, decided."""
 
 import time
+from datetime import timedelta
 from typing import Annotated
 
 from anyio import to_thread
@@ -8,7 +9,10 @@ from fastapi import APIRouter, Query, Request
 
 from handfast.core.domain.errors import AlreadyDecided, UsageError
 from handfast.engine.handoffs import Decision
+from handfast.engine.overrides import Emergency
 from handfast.server.api import schema_handoff as schema
+from handfast.server.api import schema_routing as routed
+from handfast.server.api.schema_proof import Proof
 from handfast.server.api.tasks import After, Key, Limit
 from handfast.server.identity import Caller, CallerDep
 from handfast.server.waiting import hub_of, until_settled
@@ -67,7 +71,10 @@ def _shown(caller: Caller, handoff_id: str) -> schema.HandoffOut:
 def decide_handoff(
     caller: CallerDep, handoff_id: str, asked: schema.DecisionIn, idempotency_key: Key = ""
 ) -> schema.HandoffOut:
-    """A person's decision. The first one wins; a later one gets 409 with who decided and when."""
+    """A person's decision, or their approval towards what it takes: then `decision` stays empty.
+
+    The first decision wins; a later one gets 409 with who decided and when.
+    """
     decision = Decision(
         handoff_id=handoff_id,
         kind=asked.kind,
@@ -87,22 +94,58 @@ def decide_handoff(
 
 @router.post("/{handoff_id}/acknowledge")
 def acknowledge_handoff(
-    caller: CallerDep, handoff_id: str, asked: schema.Proof | None = None
+    caller: CallerDep, handoff_id: str, asked: Proof | None = None
 ) -> schema.Holding:
     """'I have it': shown to the others. It does not keep them from deciding. Idempotent."""
-    proof = asked or schema.Proof()
+    proof = asked or Proof()
     person = caller.person(proof.person, proof.pin)
     return schema.Holding.model_validate(caller.engine.handoffs.acknowledge(person, handoff_id))
 
 
 @router.post("/{handoff_id}/release")
 def release_handoff(
-    caller: CallerDep, handoff_id: str, asked: schema.Proof | None = None
+    caller: CallerDep, handoff_id: str, asked: Proof | None = None
 ) -> schema.Holding:
     """Give back what was acknowledged."""
-    proof = asked or schema.Proof()
+    proof = asked or Proof()
     person = caller.person(proof.person, proof.pin)
     return schema.Holding.model_validate(caller.engine.handoffs.release(person, handoff_id))
+
+
+@router.post("/{handoff_id}/unvote")
+def withdraw_vote(caller: CallerDep, handoff_id: str, asked: Proof | None = None) -> schema.Noted:
+    """Take back one's approval, while it has decided nothing."""
+    proof = asked or Proof()
+    person = caller.person(proof.person, proof.pin)
+    return schema.Noted.model_validate(caller.engine.handoffs.unvote(person, handoff_id))
+
+
+@router.post("/{handoff_id}/route")
+def route_handoff(caller: CallerDep, handoff_id: str, asked: routed.RouteIn) -> routed.Routed:
+    """Ask somebody else instead. Who may decide, and the whole deadline, stay as they are."""
+    person = caller.person(asked.person, asked.pin)
+    done = caller.engine.handoffs.re_route(person, handoff_id, asked.to, asked.reason)
+    return routed.Routed.model_validate(done)
+
+
+@router.post("/{handoff_id}/snooze")
+def snooze_handoff(caller: CallerDep, handoff_id: str, asked: routed.SnoozeIn) -> routed.Snoozed:
+    """Hide it from its holder's inbox for so many seconds. Deadlines go on."""
+    person = caller.person(asked.person, asked.pin)
+    until = caller.engine.kernel.clock.now() + timedelta(seconds=asked.for_s)
+    done = caller.engine.handoffs.snooze(person, handoff_id, until)
+    return routed.Snoozed.model_validate(done)
+
+
+@router.post("/{handoff_id}/override", status_code=201)
+def override_handoff(
+    caller: CallerDep, handoff_id: str, asked: routed.OverrideIn, idempotency_key: Key = ""
+) -> routed.Overridden:
+    """An emergency: an admin or operator approves in place of all that it takes. Another must review it."""
+    key = caller.key(asked.idempotency_key or idempotency_key)
+    person = caller.person(asked.person, asked.pin)
+    given = Emergency(handoff_id, asked.presented_digest, asked.reason, key)
+    return routed.Overridden.model_validate(caller.engine.overrides.override(person, given))
 
 
 @router.post("/{handoff_id}/comments", status_code=201)

@@ -6,6 +6,8 @@ from pydantic import Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
 from handfast.server.api.schema_gate import CallIn
+from handfast.server.api.schema_proof import Proof, Words
+from handfast.server.api.schema_routing import TakesOut
 from handfast.server.api.schema_work import (
     Asked,
     AttemptIn,
@@ -20,7 +22,6 @@ from handfast.server.api.schema_work import (
     RunSummary,
 )
 
-Words = Annotated[str, Field(max_length=20_000)]
 Files = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=20_000)]
 StatusGroup = Literal["waiting", "decided", "closed", "all"]
 
@@ -81,13 +82,6 @@ class QuestionIn(Asked):
     question: Words
 
 
-class Proof(Asked):
-    """A person beside a token: who, and their PIN. Not needed in a signed-in browser."""
-
-    person: Annotated[str, Field(max_length=100)] = ""
-    pin: Annotated[str, Field(max_length=100)] = ""
-
-
 class DecisionIn(Proof):
     """`presented_digest` is the one of the handoff as it was shown.
 
@@ -137,6 +131,9 @@ class DecisionOut(Reply):
     presented_digest: str
     edited_digest: str
     edited_call: JsonValue = None
+    by_machine: bool = False
+    overridden: bool = False
+    by_requester: bool = False
 
 
 class EffectOut(Reply):
@@ -169,6 +166,8 @@ class HandoffSummary(Reply):
     holder: str
     holder_name: str
     outcome: str
+    snoozed_until: str = ""
+    frozen: bool = False
     decision: DecisionOut | None
     effect: EffectOut | None
 
@@ -293,6 +292,9 @@ class HandoffOut(HandoffSummary):
     brief_digest: str
     timeline: list[TimelineOut]
     action: JsonValue = None
+    takes: TakesOut | None = None
+    edited_call: JsonValue = None
+    edited_by: str = ""
     brief: BriefOut | None = None
     run: RunSummary | None = None
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, JsonValue
 
 from handfast.core.domain.events_work import Mode
-from handfast.server.api.schema_handoff import Proof
+from handfast.server.api.schema_proof import Proof
 from handfast.server.api.schema_work import Asked, Id, Line, Reply
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from handfast.core.domain.publication import ORGANISATION
-from handfast.server.api.schema_handoff import Proof
+from handfast.server.api.schema_proof import Proof
 from handfast.server.api.schema_work import Digest, Reply
 
 ScopeName = Annotated[str, Field(max_length=4096)]

@@ -6,7 +6,7 @@ The form and its check are one table: what a page asks for, the server demands.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from handfast.core.domain.handoff_commands import (
+from handfast.core.domain.handoff_votes import (
     DOUBT_ANSWERS,
     MUST_GIVE_REASON,
     REASON_FOR_RISK,

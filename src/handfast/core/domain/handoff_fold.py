@@ -1,0 +1,254 @@
+"""Folds recorded events into the state of a handoff."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from handfast.core.domain import events_handoff as e
+from handfast.core.domain.events import HandoffEvent
+from handfast.core.domain.events_handoff import DecisionKind, HandoffRequested
+from handfast.core.domain.handoff import (
+    NOBODY,
+    Decision,
+    Edit,
+    EffectRecord,
+    Grant,
+    GrantStatus,
+    Handoff,
+    Status,
+    Vote,
+)
+from handfast.core.domain.ids import PersonId
+
+
+def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
+    """Fold one recorded event. `at` is the envelope's time."""
+    if isinstance(event, HandoffRequested):
+        return _opened(event, at)
+    if state is None:
+        raise ValueError("a handoff's first event must be handoff.requested")
+    match event:
+        case e.HandoffDecided() | e.HandoffOverridden() | e.HandoffAutoProceeded():
+            return _decided(state, event, at)
+        case e.HandoffVoted() | e.HandoffUnvoted() | e.HandoffEdited():
+            return _voted(state, event, at)
+        case e.GrantMinted() | e.GrantRedeemed() | e.GrantExpired() | e.EffectRecorded():
+            return _executed(state, event, at)
+        case e.HandoffRouted() | e.HandoffRerouted():
+            return _asked(state, event)
+        case e.HandoffAcknowledged() | e.HandoffReleased() | e.HandoffSnoozed():
+            return _held(state, event, at)
+        case e.HandoffFrozen() | e.HandoffThawed():
+            return _frozen(state, event, at)
+        case e.HandoffViewed() | e.HandoffCommented() | e.LevelTimedOut() | e.GrantRefused():
+            first = isinstance(event, e.HandoffViewed) and not state.first_viewed_at
+            return replace(state, first_viewed_at=at) if first else state
+        case _:
+            return _ended(state, event)
+
+
+_Ending = (
+    e.HandoffReturned
+    | e.HandoffClosed
+    | e.HandoffSuperseded
+    | e.HandoffWithdrawn
+    | e.HandoffExpired
+)
+
+
+def _asked(state: Handoff, event: e.HandoffRouted | e.HandoffRerouted) -> Handoff:
+    """Whoever was asked before does not hold it any more."""
+    asked = replace(
+        state,
+        status=Status.ROUTED,
+        due_at=event.due_at,
+        holder=PersonId(""),
+        snoozed_until=None,
+        asked=event.to,
+        asked_people=event.people,
+    )
+    if isinstance(event, e.HandoffRerouted):
+        return asked
+    return replace(asked, level=event.level, round=event.round, ends_at=event.ends_at)
+
+
+def _held(
+    state: Handoff,
+    event: e.HandoffAcknowledged | e.HandoffReleased | e.HandoffSnoozed,
+    at: datetime,
+) -> Handoff:
+    """While somebody holds it no further level is asked; given back, its level has its time again."""
+    match event:
+        case e.HandoffAcknowledged():
+            held = replace(state, status=Status.ACKNOWLEDGED, holder=event.person_id)
+            return replace(held, due_at=state.deadline)
+        case e.HandoffReleased():
+            free = replace(state, status=Status.ROUTED, holder=PersonId(""), snoozed_until=None)
+            if state.ends_at is None:
+                return free
+            again = at + timedelta(seconds=state.levels_s[state.level])
+            return replace(free, due_at=min(again, state.ends_at))
+        case e.HandoffSnoozed():
+            return replace(state, snoozed_until=event.until)
+        case _:
+            assert_never(event)
+
+
+def _voted(
+    state: Handoff, event: e.HandoffVoted | e.HandoffUnvoted | e.HandoffEdited, at: datetime
+) -> Handoff:
+    if isinstance(event, e.HandoffEdited):
+        return replace(
+            state,
+            votes=(),
+            edit=Edit(event.person_id, event.edited_action, event.edited_digest),
+            editors=tuple(dict.fromkeys((*state.editors, event.person_id))),
+            presented_digest=event.presented_digest,
+        )
+    others = tuple(v for v in state.votes if v.person_id != event.person_id)
+    if isinstance(event, e.HandoffUnvoted):
+        return replace(state, votes=others)
+    vote = Vote(
+        event.person_id, event.clauses, at, event.presented_digest, event.auth, event.reason
+    )
+    return replace(state, votes=(*others, vote))
+
+
+def _frozen(state: Handoff, event: e.HandoffFrozen | e.HandoffThawed, at: datetime) -> Handoff:
+    """Thawed, every deadline moves by the time that nothing could be done."""
+    if isinstance(event, e.HandoffFrozen):
+        return replace(state, frozen_at=at)
+    if state.frozen_at is None:
+        return state
+    still = at - state.frozen_at
+    grant = state.grant
+    if grant is not None and grant.status is GrantStatus.MINTED:
+        grant = replace(grant, expires_at=grant.expires_at + still)
+    due_at = state.due_at + still if state.due_at else None
+    ends_at = state.ends_at + still if state.ends_at else None
+    return replace(state, frozen_at=None, due_at=due_at, ends_at=ends_at, grant=grant)
+
+
+def _ended(state: Handoff, event: _Ending) -> Handoff:
+    """Approvals given so far end with a question nobody decided; the log keeps them."""
+    if isinstance(event, e.HandoffClosed):
+        return replace(state, status=Status.CLOSED, outcome=event.outcome)
+    state = replace(state, votes=(), ends_at=None, snoozed_until=None)
+    match event:
+        case e.HandoffReturned():
+            return replace(state, status=Status.INCOMPLETE, missing=event.missing, due_at=None)
+        case e.HandoffSuperseded():
+            return replace(state, status=Status.SUPERSEDED, outcome="superseded", due_at=None)
+        case e.HandoffWithdrawn():
+            return replace(state, status=Status.WITHDRAWN, outcome=event.reason, due_at=None)
+        case e.HandoffExpired():
+            outcome = event.outcome or NOBODY
+            return replace(state, status=Status.EXPIRED, outcome=outcome, due_at=None)
+        case _:
+            assert_never(event)
+
+
+def _opened(event: HandoffRequested, at: datetime) -> Handoff:
+    return Handoff(
+        handoff_id=event.handoff_id,
+        kind=event.kind,
+        status=Status.REQUESTED,
+        risk=event.risk,
+        agent_id=event.agent_id,
+        action_digest=event.action_digest,
+        presented_digest=event.presented_digest,
+        package=event.package,
+        ask=event.ask,
+        offered=event.offered,
+        levels_s=event.levels_s,
+        requested_at=at,
+        run_id=event.run_id,
+        task_id=event.task_id,
+        step_id=event.step_id,
+        action=event.action,
+        executor=event.executor,
+        blocking=event.blocking,
+        rules=event.rules,
+        policy_digest=event.policy_digest,
+        brief_digest=event.brief_digest,
+        about=event.about,
+        requirement=event.requirement,
+        requested_by=event.requested_by,
+        may_proceed=event.may_proceed,
+    )
+
+
+def _decided(
+    state: Handoff,
+    event: e.HandoffDecided | e.HandoffOverridden | e.HandoffAutoProceeded,
+    at: datetime,
+) -> Handoff:
+    match event:
+        case e.HandoffDecided():
+            decision = Decision(
+                kind=event.decision,
+                person_id=event.person_id,
+                at=at,
+                presented_digest=event.presented_digest,
+                auth=event.auth,
+                reason=event.reason,
+                edited_action=event.edited_action,
+                edited_digest=event.edited_digest,
+                answer=event.answer,
+            )
+        case e.HandoffOverridden():
+            edit = state.edit
+            decision = Decision(
+                kind=DecisionKind.APPROVE_WITH_EDITS if edit else DecisionKind.APPROVE,
+                person_id=event.person_id,
+                at=at,
+                presented_digest=event.presented_digest,
+                auth=event.auth,
+                reason=event.reason,
+                edited_action=edit.action if edit else None,
+                edited_digest=edit.digest if edit else "",
+                overridden=True,
+            )
+        case e.HandoffAutoProceeded():
+            machine, seen = PersonId(""), state.presented_digest
+            decision = Decision(DecisionKind.APPROVE, machine, at, seen, "policy", by_machine=True)
+        case _:
+            assert_never(event)
+    decided = replace(state, status=Status.DECIDED, decision=decision)
+    return replace(decided, due_at=None, ends_at=None, snoozed_until=None)
+
+
+def _executed(
+    state: Handoff,
+    event: e.GrantMinted | e.GrantRedeemed | e.GrantExpired | e.EffectRecorded,
+    at: datetime,
+) -> Handoff:
+    if isinstance(event, e.GrantMinted):
+        grant = Grant(
+            event.grant_id,
+            event.action_digest,
+            event.agent_id,
+            event.run_id,
+            event.executor,
+            event.expires_at,
+        )
+        return replace(state, grant=grant)
+    if isinstance(event, e.EffectRecorded):
+        effect = EffectRecord(
+            event.outcome, at, event.exit_code, event.output, event.executed_digest, event.note
+        )
+        settled = replace(state.grant, status=GrantStatus.SETTLED) if state.grant else None
+        return replace(state, effect=effect, grant=settled)
+    if state.grant is None:
+        raise ValueError("a grant was used that was never minted")
+    if isinstance(event, e.GrantExpired):
+        return replace(state, grant=replace(state.grant, status=GrantStatus.EXPIRED))
+    used = replace(
+        state.grant,
+        status=GrantStatus.REDEEMED,
+        start_id=event.start_id,
+        redeemed_at=at,
+        settle_by=event.settle_by,
+        epoch=event.epoch,
+    )
+    return replace(state, grant=used, status=Status.RESUMED)

@@ -1,0 +1,66 @@
+"""What happened to a handoff, in words, with the content that belongs to it."""
+
+from collections.abc import Callable, Mapping
+
+from handfast.core.domain import events_handoff as e
+from handfast.core.domain.codec import format_time
+from handfast.core.domain.events import Event
+from handfast.core.domain.events_work import BodyRef
+
+_WORDS: Mapping[type, str] = {
+    e.HandoffVoted: "approved; it takes more",
+    e.HandoffEdited: "edited it; others must approve the new form",
+    e.HandoffOverridden: "overridden in an emergency",
+}
+
+
+def said(event: Event, text: Callable[[BodyRef | None], str], name: Callable[[str], str]) -> str:
+    """'' where the type of the event says it all. `text` opens a body, `name` names a person."""
+    match event:
+        case e.HandoffCommented():
+            return text(event.text)
+        case e.HandoffDecided():
+            return _with(event.decision.value, text(event.reason) or event.answer)
+        case e.HandoffVoted() | e.HandoffEdited() | e.HandoffOverridden():
+            return _with(_WORDS[type(event)], text(event.reason))
+        case e.HandoffAutoProceeded():
+            return (
+                f"a machine let it go on, as rule {', '.join(event.rules)} says; no person decided"
+            )
+        case e.HandoffRouted() | e.HandoffRerouted():
+            return _asked(event, text, name)
+        case e.HandoffSnoozed():
+            return f"put off until {format_time(event.until)}; its deadline stays"
+        case _:
+            return _ran(event)
+
+
+def _ran(event: Event) -> str:
+    match event:
+        case e.GrantRefused():
+            return f"refused: {event.reason}"
+        case e.EffectRecorded():
+            code = "" if event.exit_code is None else f", exit {event.exit_code}"
+            return f"effect {event.outcome.value}{code} {event.note}".strip()
+        case _:
+            return ""
+
+
+def _asked(
+    event: e.HandoffRouted | e.HandoffRerouted,
+    text: Callable[[BodyRef | None], str],
+    name: Callable[[str], str],
+) -> str:
+    few = [name(p) for p in event.people[:5]]
+    more = f" and {len(event.people) - 5} more" if len(event.people) > 5 else ""
+    who = f" ({', '.join(few)}{more})" if few else ""
+    words = f"asked {event.to}{who}, due {format_time(event.due_at)}"
+    return (
+        words
+        if isinstance(event, e.HandoffRouted)
+        else _with(f"re-routed: {words}", text(event.reason))
+    )
+
+
+def _with(what: str, words: str) -> str:
+    return f"{what}: {words}" if words else what

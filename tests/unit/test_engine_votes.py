@@ -1,0 +1,295 @@
+"""Quorum and separation of duties: who counts, who does not, and what an approval takes."""
+
+from typing import cast
+
+import pytest
+
+from handfast.core.domain.action import Call, Effect, Facts
+from handfast.core.domain.brief import Brief
+from handfast.core.domain.errors import (
+    AlreadyDecided,
+    InvalidTransition,
+    NotPermitted,
+    StaleDecision,
+    UsageError,
+)
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.handoff import Status
+from handfast.core.domain.ids import PersonId
+from handfast.core.domain.requirement import Clause, Requirement, covers, with_owners
+from handfast.engine.gating import owners_of
+from handfast.engine.runs import NewRun
+from handfast.engine.tasks import NewTask
+from tests.engine_room import Room, parallel
+
+EDIT = DecisionKind.APPROVE_WITH_EDITS
+
+
+def policy(room: Room, text: str) -> None:
+    """Put it in force while there is one person who may publish."""
+    room.engine.policies.propose(room.me, "organisation", "version: 1\n" + text)
+
+
+def needing(room: Room, require: str) -> None:
+    policy(room, f"gates: [{{id: g, when: 'true', require: {require}}}]\n")
+
+
+def asked(room: Room, command: str = "git push", run_id: str = "") -> str:
+    proposed = room.propose(command, command, run_id=run_id or room.run_id)
+    return cast("str", proposed["handoff_id"])
+
+
+def test_two_approvals_take_two_people_and_the_last_one_decides(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    ben, cy = room.another("ben"), room.another("cy")
+    case = asked(room)
+    room.decide(case, actor=ben)
+    assert room.handoff(case).waiting
+    assert room.propose("again", "git push")["verdict"] == "wait"
+    room.decide(case, actor=cy)
+    h = room.handoff(case)
+    assert h.decision is not None
+    assert h.grant is not None
+    assert (h.status, h.decision.person_id) == (Status.DECIDED, cy.id)
+    assert [v.person_id for v in h.votes] == [ben.id]
+    types = room.types(f"handoff/{case}")
+    assert types[-3:] == ["handoff.voted", "handoff.decided", "grant.minted"]
+    room.check()
+
+
+def test_one_approval_adds_no_event(room: Room) -> None:
+    case = asked(room)
+    room.decide(case)
+    expected = ["handoff.requested", "handoff.routed", "handoff.decided", "grant.minted"]
+    assert room.types(f"handoff/{case}") == expected
+
+
+def test_the_same_person_counts_once(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    ben = room.another("ben")
+    case = asked(room)
+    for reason in ("first", "second", "third"):
+        room.decide(case, actor=ben, reason=reason)
+    assert room.handoff(case).waiting
+    assert room.types().count("handoff.voted") == 1
+
+
+def test_votes_at_once_all_count(rooms: Room) -> None:
+    needing(rooms, "{approvals: 3}")
+    people = [rooms.another(f"p{n}") for n in range(3)]
+    case = asked(rooms)
+    parallel(lambda n: rooms.decide(case, actor=people[n]), threads=3)
+    h = rooms.handoff(case)
+    assert h.decision is not None
+    decided = {h.decision.person_id, *(v.person_id for v in h.votes)}
+    assert decided == {p.id for p in people}
+    assert rooms.types().count("grant.minted") == 1
+
+
+def test_a_refusal_of_one_decides_at_once(room: Room) -> None:
+    """R2: nobody outvotes a refusal."""
+    needing(room, "{approvals: 3}")
+    ben, cy = room.another("ben"), room.another("cy")
+    case = asked(room)
+    room.decide(case, actor=ben)
+    room.decide(case, DecisionKind.REJECT, actor=cy)
+    with pytest.raises(AlreadyDecided):
+        room.decide(case)
+    assert room.propose("again", "git push")["verdict"] == "deny"
+
+
+def test_a_vote_can_be_taken_back_until_it_decided(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    ben, cy = room.another("ben"), room.another("cy")
+    case = asked(room)
+    room.decide(case, actor=ben)
+    room.engine.handoffs.unvote(ben, case)
+    with pytest.raises(InvalidTransition, match="no approval of yours"):
+        room.engine.handoffs.unvote(ben, case)
+    room.decide(case, actor=cy)
+    assert room.handoff(case).waiting
+    room.decide(case, actor=ben)
+    with pytest.raises(AlreadyDecided):
+        room.engine.handoffs.unvote(cy, case)
+
+
+def test_a_vote_on_something_else_than_is_shown_is_refused(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    with pytest.raises(StaleDecision):
+        room.decide(asked(room), presented_digest="sha256:" + "0" * 64)
+
+
+def test_votes_do_not_carry_over_to_a_changed_action(room: Room) -> None:
+    """R3."""
+    needing(room, "{approvals: 2}")
+    ben, cy = room.another("ben"), room.another("cy")
+    first = cast("str", room.propose("t1", "git push a")["handoff_id"])
+    room.decide(first, actor=ben)
+    second = cast("str", room.propose("t1", "git push b")["handoff_id"])
+    assert room.handoff(first).status is Status.SUPERSEDED
+    assert room.handoff(first).votes == ()
+    room.decide(second, actor=cy)
+    assert room.handoff(second).waiting
+
+
+def test_only_those_of_the_audience_count_and_the_others_are_told_who(room: Room) -> None:
+    policy(
+        room,
+        "teams: {dba: [ben]}\ngates: [{id: g, when: 'true', require: {from: team:dba}}]\n",
+    )
+    ben = room.another("ben")
+    case = asked(room)
+    for kind in (DecisionKind.APPROVE, DecisionKind.REJECT, EDIT):
+        with pytest.raises(NotPermitted, match="does not count") as refused:
+            room.decide(case, kind, edited="git push --dry-run")
+        assert "1 approval of team:dba" in refused.value.hint
+    assert room.handoff(case).asked == "team:dba"
+    assert room.handoff(case).asked_people == (ben.id,)
+    room.decide(case, actor=ben)
+
+
+def test_every_clause_is_met_by_its_own_people(room: Room) -> None:
+    """The built-in policy's reviewer, and a database person: one person may be both."""
+    policy(
+        room,
+        """teams: {dba: [ben, cy]}
+gates:
+  - {id: one, when: 'true', require: {from: team:dba}}
+  - {id: two, when: 'true', require: {approvals: 2}}
+""",
+    )
+    ben, dee = room.another("ben"), room.another("dee")
+    case = asked(room)
+    room.decide(case, actor=dee)
+    takes = cast("dict[str, object]", room.engine.views.handoff(case)["takes"])
+    missing = [c["missing"] for c in cast("list[dict[str, object]]", takes["clauses"])]
+    assert sorted(cast("list[int]", missing)) == [1, 1]
+    room.decide(case, actor=ben)
+    assert room.handoff(case).decision is not None
+
+
+def _run_of(room: Room, person: Actor) -> str:
+    """A run of a task that this person delegated."""
+    new = NewTask(Brief("Fix the build"), "/repo", "main", "0" * 40)
+    task = room.engine.tasks.create(person, new)
+    run = NewRun(cast("str", task["task_id"]), room.agent_id, "none", ("agent", "go"))
+    return cast("str", room.engine.runs.create(person, run)["run_id"])
+
+
+def test_who_asked_for_the_work_does_not_count_where_duties_are_separated(room: Room) -> None:
+    needing(room, "{approvals: 1, separate: true}")
+    ben = room.another("ben")
+    case = asked(room, run_id=_run_of(room, room.me))
+    assert room.handoff(case).requested_by == (room.me.id,)
+    with pytest.raises(NotPermitted, match="you asked for this work"):
+        room.decide(case)
+    room.decide(case, actor=ben)
+
+
+def test_who_asked_may_refuse_all_the_same(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    case = asked(room, run_id=_run_of(room, room.me))
+    room.decide(case, DecisionKind.REJECT)
+    assert room.handoff(case).decision is not None
+
+
+def test_a_lone_person_decides_their_own_work_and_the_record_says_so(room: Room) -> None:
+    case = asked(room, run_id=_run_of(room, room.me))
+    room.decide(case)
+    decision = cast("dict[str, object]", room.engine.views.handoff(case)["decision"])
+    assert decision["by_requester"] is True
+    assert decision["by_machine"] is False
+
+
+def test_an_edit_is_put_to_the_others_and_its_editor_does_not_count(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    ben, cy, dee = (room.another(name) for name in ("ben", "cy", "dee"))
+    case = asked(room)
+    room.decide(case, actor=ben)
+    shown = room.handoff(case).presented_digest
+    room.decide(case, EDIT, actor=cy, edited="git push --dry-run")
+    h = room.handoff(case)
+    assert h.waiting
+    assert h.votes == ()
+    assert h.presented_digest != shown
+    with pytest.raises(StaleDecision):
+        room.decide(case, actor=ben, presented_digest=shown)
+    with pytest.raises(NotPermitted, match="the edit is yours"):
+        room.decide(case, actor=cy)
+    room.decide(case, actor=ben)
+    room.decide(case, actor=dee)
+    h = room.handoff(case)
+    assert h.decision is not None
+    assert h.grant is not None
+    assert h.decision.kind is EDIT
+    assert h.grant.action_digest == Call("Bash", {"command": "git push --dry-run"}).digest
+    assert room.propose("t2", "git push")["verdict"] == "deny"
+    room.check()
+
+
+def test_an_edit_that_takes_more_people_is_refused(room: Room) -> None:
+    policy(
+        room,
+        """teams: {dba: [ana]}
+gates: [{id: g, when: 'call.command.contains("--force")', require: {from: team:dba}}]
+""",
+    )
+    case = asked(room)
+    with pytest.raises(UsageError, match="takes more") as refused:
+        room.decide(case, EDIT, edited="git push --force")
+    assert refused.value.code == "edit_needs_more"
+    room.decide(case, EDIT, edited="git push --dry-run")
+
+
+def test_owners_become_a_clause_for_each_set_of_them() -> None:
+    needed = Requirement((Clause(1, ("owners",), separate=True),))
+    changed: list[tuple[str, ...]] = [("@ann", "@org/web"), ("@org/web", "@ann"), (), ("@ben",)]
+    assert with_owners(needed, changed).clauses == (
+        Clause(1, ("owner:@ann", "owner:@org/web"), separate=True),
+        Clause(1, ("owner:@ben",), separate=True),
+    )
+    assert with_owners(needed, [(), ()]).clauses == (Clause(1, ("reviewers",), separate=True),)
+
+
+def test_without_known_owners_any_reviewer_counts_and_the_package_says_so(room: Room) -> None:
+    needing(room, "{from: owners}")
+    case = asked(room)
+    assert room.handoff(case).requirement.clauses[0].audience == ("reviewers",)
+    package = cast("dict[str, list[str]]", room.engine.views.handoff(case)["package"])
+    assert package["not_seen"] == ["No owner of the changed files is known: any reviewer counts."]
+
+
+def test_owners_of_facts_that_know_none() -> None:
+    assert owners_of(Facts(Effect.WRITE, "writes")) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "enough"),
+    [
+        (Clause(), Clause(), True),
+        (Clause(1, ("team:dba",)), Clause(), True),
+        (Clause(), Clause(1, ("team:dba",)), False),
+        (Clause(), Clause(2), False),
+        (Clause(2), Clause(), True),
+        (Clause(), Clause(separate=True), False),
+        (Clause(1, ("team:a",)), Clause(1, ("team:a", "team:b")), True),
+    ],
+)
+def test_what_an_edit_may_not_loosen(given: Clause, wanted: Clause, enough: bool) -> None:
+    assert covers(Requirement((given,)), Requirement((wanted,))) is enough
+
+
+def test_the_page_says_who_approved_and_who_still_can(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    ben = room.another("ben")
+    case = asked(room, run_id=_run_of(room, room.me))
+    room.decide(case, actor=ben)
+    takes = cast("dict[str, object]", room.engine.views.handoff(case)["takes"])
+    (clause,) = cast("list[dict[str, object]]", takes["clauses"])
+    assert clause["approved_by"] == ["Ben"]
+    assert clause["could"] == []  # Ana asked for the work
+    assert clause["missing"] == 1
+    assert takes["requested_by"] == ["Ana"]
+    assert takes["in_words"] == "2 approvals of reviewers"
+    assert PersonId(ben.id) in room.handoff(case).asked_people
