@@ -164,7 +164,7 @@ def test_a_gate_says_what_it_takes() -> None:
     )
     judged = judge(QUIET, subject(), [load(text)])
     assert (judged.verdict, judged.risk) == (Verdict.GATE, Risk.HIGH)
-    assert judged.requirement.clauses == (Clause(2, ("owners", "team:dba")),)
+    assert judged.requirement.clauses == (Clause(2, ("owners", "team:dba"), separate=True),)
     assert (judged.requirement.within_s, judged.requirement.silence) == (14_400, Silence.REJECT)
 
 

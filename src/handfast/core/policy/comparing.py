@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from handfast.core.domain.action import Risk, Verdict
-from handfast.core.domain.requirement import Requirement, Silence
+from handfast.core.domain.requirement import Requirement, Silence, covers
 from handfast.core.policy.document import Gate, Policy
 
-_VERDICTS, _RISKS, _SILENCES = tuple(Verdict), tuple(Risk), tuple(Silence)
+_VERDICTS, _RISKS = tuple(Verdict), tuple(Risk)
+# Asking again and ending are alike in what they let through: nothing.
+_SILENCES = {Silence.AUTO_PROCEED: 0, Silence.ESCALATE: 1, Silence.EXPIRE: 1, Silence.REJECT: 2}
 
 
 class Direction(StrEnum):
@@ -95,9 +97,4 @@ def at_least(new: Requirement, old: Requirement) -> bool:
     """Whether meeting `new` always meets `old`: no fewer people, of no wider an audience, in no more time."""
     if old.within_s and not 0 < new.within_s <= old.within_s:
         return False
-    if _SILENCES.index(new.silence) < _SILENCES.index(old.silence):
-        return False
-    return all(
-        any(n.approvals >= o.approvals and set(n.audience) <= set(o.audience) for n in new.clauses)
-        for o in old.clauses
-    )
+    return _SILENCES[new.silence] >= _SILENCES[old.silence] and covers(new, old)
