@@ -8,8 +8,7 @@ from pathlib import Path
 from handfast.core.domain.errors import NotPermitted, StorageError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import AccessRefused
-from handfast.core.domain.installation import Installation
-from handfast.engine.actions import INSTALLATION_ID
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.ids import hash_secret, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.storage.api import Credential

@@ -20,15 +20,16 @@ from handfast.core.domain.events_work import BodyRef, Mode, StepFinished, StepJu
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import HandoffId, StepId
-from handfast.core.domain.installation import Installation
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.run import OpenStep, Run, check_epoch, check_not_over
 from handfast.engine.gating import Gating, Proposal, Stopped
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import RULE, KillSwitch
 from handfast.engine.policies import Policies
 
-INSTALLATION_ID = "1"
 MAX_KEY = 200
+_STOPPED = "Stop here; a person lets agents go on. Reading is still possible."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Actions:
         self._kernel = kernel
         self._policies = policies
         self._gating = Gating(kernel)
+        self._switch = KillSwitch(kernel)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
         """Judge a call. Result: verdict allow|wait|deny, step_id, handoff_id, grant_id, reason, would.
@@ -110,6 +112,12 @@ class Actions:
         if agent is None or agent.suspended:
             why = "This agent is suspended" if agent else "This agent is not registered"
             rule = MatchedRule("agent-not-active", Verdict.DENY, why, "Ask an operator.")
+            return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
+        stopped = (
+            "" if p.facts.effect is Effect.READ else self._switch.blocked(unit, agent.agent_id)
+        )
+        if stopped:
+            rule = MatchedRule(RULE, Verdict.DENY, f"Nothing runs now: {stopped}", _STOPPED)
             return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
         return judged
 

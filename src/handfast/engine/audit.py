@@ -13,8 +13,7 @@ from handfast.core.domain.errors import IntegrityError, NotFound, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_org import BodyErased, BundleExported
 from handfast.core.domain.ids import BodyId
-from handfast.core.domain.installation import Installation
-from handfast.engine.actions import INSTALLATION_ID
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.bundle_file import BundleContent, ExportedBody, write_bundle
 from handfast.engine.heads import Heads
 from handfast.engine.kernel import Kernel, Result, Unit

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
-from handfast.core.domain.installation import Installation
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.access import Access
-from handfast.engine.actions import INSTALLATION_ID, Actions
+from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audit import Audit
 from handfast.engine.deadlines import sweep
@@ -18,6 +18,7 @@ from handfast.engine.heads import Heads
 from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
+from handfast.engine.killing import KillSwitch
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.reading import reader
@@ -45,6 +46,7 @@ class Engine:
     hooks: Hooks
     policies: Policies
     directory: Directory
+    switch: KillSwitch
     heads: Heads
     audit: Audit
     views: Views
@@ -84,6 +86,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         hooks=Hooks(kernel),
         policies=policies,
         directory=Directory(kernel, policies),
+        switch=KillSwitch(kernel),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks),

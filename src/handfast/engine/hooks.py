@@ -8,8 +8,7 @@ from handfast.core.domain.events import Actor
 from handfast.core.domain.events_org import HookInstalled, HookModeSet, HookPaused, HookResumed
 from handfast.core.domain.events_work import Mode
 from handfast.core.domain.ids import AgentId
-from handfast.core.domain.installation import Installation
-from handfast.engine.actions import INSTALLATION_ID
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.kernel import Kernel, Result, Unit
 
 MAX_PAUSE_MINUTES = 8 * 60

@@ -19,9 +19,8 @@ from handfast.core.domain.events_org import (
     SignedOut,
 )
 from handfast.core.domain.ids import PersonId
-from handfast.core.domain.installation import Installation
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.person import ROLES, Person
-from handfast.engine.actions import INSTALLATION_ID
 from handfast.engine.ids import hash_secret, new_id, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.passwords import hash_password, matches, never

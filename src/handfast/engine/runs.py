@@ -11,7 +11,7 @@ from handfast.core.domain import run as runs
 from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted, UsageError
-from handfast.core.domain.events import Actor, RunEvent
+from handfast.core.domain.events import SYSTEM, Actor, RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
 from handfast.core.domain.handoff import WAITING, Handoff, Status
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId
@@ -20,6 +20,7 @@ from handfast.core.domain.task import Task
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import KillSwitch
 from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Lease, Query
 
@@ -77,6 +78,7 @@ class Runs:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._switch = KillSwitch(kernel)
 
     def create(self, actor: Actor, new: NewRun) -> Result:
         """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted."""
@@ -165,6 +167,8 @@ class Runs:
             run = unit.get(Run, run_id)
             if run.command is None:
                 raise InvalidTransition(f"run `{run_id}` is a person's own session")
+            if why := self._switch.blocked(unit, run.agent_id):
+                raise InvalidTransition(why)
             expired = self._expired(stream, unit.now)  # after the run: another take-over renews it
             unit.record(Run, run_id, runs.lease(run, RunnerId(runner_id), host, expired=expired))
             until = unit.now + timedelta(seconds=self._kernel.settings.lease_s)
@@ -181,6 +185,11 @@ class Runs:
         """Keep the lease. False when it was taken over: the runner must let go."""
         until = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.lease_s)
         return self._kernel.store.renew_lease(f"run/{run_id}", epoch, until)
+
+    def killed(self, run_id: str) -> bool:
+        """Whether the agent of this run is stopped: its runner must end it and let go."""
+        unit = Unit(self._kernel, SYSTEM, "")
+        return bool(self._switch.blocked(unit, unit.get(Run, run_id).agent_id))
 
     def started(self, actor: Actor, event: e.AgentStarted) -> Result:
         return self._record(actor, event.run_id, event.epoch, [event])
