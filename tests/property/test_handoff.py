@@ -9,12 +9,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import RejectedError, UsageError
 from handfast.core.domain.events import SYSTEM, HandoffEvent, Recorded, from_bytes, to_bytes
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.handoff import FINAL, Decision, Handoff, Status, evolve
+from handfast.core.domain.handoff import FINAL, Decision, Handoff, Status
+from handfast.core.domain.handoff_fold import evolve
 from handfast.core.domain.ids import AgentId, GrantId, HandoffId, PersonId, RunId, StartId
 from handfast.testing.clock import START
 
@@ -71,7 +73,7 @@ class HandoffMachine(RuleBasedStateMachine):
         first = Recorded("ev_0", "handoff/ho_1", 1, self.now, SYSTEM, request)
         self.log.append(to_bytes(first))
         self.state = evolve(None, request, self.now)
-        self._write(commands.route(request, "reviewers", self.now))
+        self._write(routing.route(request, "reviewers", self.now))
 
     def _write(self, events: list[HandoffEvent]) -> None:
         for event in events:
@@ -92,6 +94,7 @@ class HandoffMachine(RuleBasedStateMachine):
         assert event.action_digest == before.grant.action_digest
         assert event.action_digest == (before.decision.edited_digest or before.action_digest)
         assert self.now < before.grant.expires_at
+        assert before.frozen_at is None
         assert before.status is Status.DECIDED
 
     @rule(seconds=st.integers(0, 400))
@@ -137,6 +140,7 @@ class HandoffMachine(RuleBasedStateMachine):
         except (RejectedError, UsageError):
             return
         assert was.waiting
+        assert was.frozen_at is None
         assert kind in was.offered
         assert presented == was.presented_digest
         self._write(events)
@@ -172,10 +176,18 @@ class HandoffMachine(RuleBasedStateMachine):
     @rule(person=PEOPLE, take=st.booleans())
     def hold(self, person: PersonId, take: bool) -> None:
         try:
-            act = commands.acknowledge if take else commands.release
+            act = routing.acknowledge if take else routing.release
             self._write(act(self.state, person))
         except RejectedError:
             return
+
+    @rule()
+    def freeze_or_thaw(self) -> None:
+        was = self.state
+        act = routing.freeze(was, "kill switch") if was.frozen_at is None else routing.thaw(was)
+        self._write(act)
+        if was.frozen_at is not None and act and was.due_at is not None:
+            assert self.state.due_at == was.due_at + (self.now - was.frozen_at)
 
     @rule(person=PEOPLE)
     def look(self, person: PersonId) -> None:
@@ -201,7 +213,7 @@ class HandoffMachine(RuleBasedStateMachine):
             unknown = commands.Settle(self.state.grant.start_id, EffectOutcome.UNKNOWN)
             self._write(commands.settle(self.state, unknown))
         else:
-            self._write(commands.sweep(self.state, self.now, "reviewers"))
+            self._write(routing.sweep(self.state, self.now, "reviewers"))
 
     @precondition(lambda self: len(self.log) > 6)
     @rule(which=st.sampled_from(["withdraw", "overtake"]))
@@ -254,6 +266,9 @@ class HandoffMachine(RuleBasedStateMachine):
         if not hasattr(self, "state"):
             return
         starts = self.starts
+        if self.state.frozen_at is not None:
+            assert self.state.next_due is None
+            self._write(routing.thaw(self.state))
         for _ in range(len(self.state.levels_s) + 2):
             due: datetime | None = self.state.next_due
             if due is None:

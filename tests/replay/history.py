@@ -22,6 +22,7 @@ import handfast
 from handfast.core.audit.tree import Frontier
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_org as o
+from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.errors import GateClosed
 from handfast.core.domain.events import SYSTEM, WIRE, Actor
 from handfast.core.domain.events_handoff import DecisionKind, Executor
@@ -157,6 +158,8 @@ def _audit(room: Room) -> None:
     package = cast("dict[str, dict[str, str]]", json.loads(row.data)["data"])["package"]
     room.engine.audit.erase(room.me, package["body_id"], "asked for")
     room.engine.audit.export(room.me, room.home / "out.hfbundle", bodies=False)
+    run_id = room.queued_run()
+    asked = cast("str", room.propose("frozen", "git push frozen", run_id=run_id)["handoff_id"])
 
     def work(unit: Unit) -> Result:
         published = o.TreeHeadPublished("file", 1, "00" * 32)
@@ -175,6 +178,9 @@ def _audit(room: Room) -> None:
             (60, 60),
         )
         unit.record(Handoff, hid, [request, h.HandoffReturned(hid, ("why_now",))])
+        frozen = unit.get(Handoff, asked)
+        unit.record(Handoff, asked, routing.freeze(frozen, "kill switch"))
+        unit.record(Handoff, asked, routing.thaw(unit.get(Handoff, asked)))
         return {}
 
     room.engine.kernel.run(SYSTEM, work)

@@ -1,9 +1,11 @@
 """Decisions: who may, what wins, what is refused, and what time does by itself."""
 
+from datetime import timedelta
 from typing import cast
 
 import pytest
 
+from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.errors import (
     AlreadyDecided,
     InvalidTransition,
@@ -13,12 +15,13 @@ from handfast.core.domain.errors import (
     UsageError,
 )
 from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import DecisionKind
-from handfast.core.domain.handoff import Status
+from handfast.core.domain.events_handoff import DecisionKind, Executor
+from handfast.core.domain.handoff import Handoff, Status
+from handfast.engine.grants import Redemption
 from handfast.engine.handoffs import Decision
-from handfast.engine.kernel import Result
+from handfast.engine.kernel import Result, Unit
 from handfast.storage.api import Query
-from tests.engine_room import RUNNER, Room, parallel
+from tests.engine_room import OPERATOR, RUNNER, Room, parallel
 
 
 def _asked(room: Room, command: str = "git push") -> str:
@@ -221,3 +224,50 @@ def test_a_decision_on_nothing_is_not_found(room: Room) -> None:
         room.engine.handoffs.decide(
             room.me, Decision("ho_none", DecisionKind.APPROVE, "sha256:x", "why")
         )
+
+
+def test_a_frozen_case_waits_with_its_time_kept(room: Room) -> None:
+    asked = _asked(room)
+    due = room.handoff(asked).due_at
+    assert due is not None
+
+    def freeze(unit: Unit) -> Result:
+        unit.record(Handoff, asked, routing.freeze(unit.get(Handoff, asked), "kill switch"))
+        return {}
+
+    def thaw(unit: Unit) -> Result:
+        unit.record(Handoff, asked, routing.thaw(unit.get(Handoff, asked)))
+        return {}
+
+    room.engine.kernel.run(OPERATOR, freeze)
+    with pytest.raises(InvalidTransition, match="frozen since") as refused:
+        room.decide(asked)
+    assert refused.value.code == "frozen"
+    with pytest.raises(InvalidTransition):
+        room.engine.handoffs.acknowledge(room.me, asked)
+    room.clock.move(10 * 86_400)
+    room.engine.sweep()
+    assert room.handoff(asked).waiting
+    room.engine.kernel.run(OPERATOR, thaw)
+    assert room.handoff(asked).due_at == due + timedelta(days=10)
+    room.decide(asked)
+
+
+def test_an_unused_grant_cannot_start_while_it_is_frozen(room: Room) -> None:
+    asked = _asked(room)
+    room.decide(asked)
+    grant = room.handoff(asked).grant
+    assert grant is not None
+
+    def freeze(unit: Unit) -> Result:
+        unit.record(Handoff, asked, routing.freeze(unit.get(Handoff, asked)))
+        return {}
+
+    room.engine.kernel.run(OPERATOR, freeze)
+    used = Redemption(asked, grant.grant_id, grant.action_digest, Executor.HOOKED)
+    with pytest.raises(InvalidTransition, match="frozen"):
+        room.engine.grants.redeem(RUNNER, used)
+    assert room.handoff(asked).next_due is None
+    again = room.propose("t2", "git push")
+    assert (again["verdict"], again["handoff_id"]) == ("deny", asked)
+    assert "frozen" in str(again["reason"])

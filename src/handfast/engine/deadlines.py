@@ -1,6 +1,7 @@
 """What becomes due by itself. Any number of servers may sweep: appends are compare-and-set."""
 
 from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import run as runs
 from handfast.core.domain.errors import HandfastError
 from handfast.core.domain.events import SYSTEM
@@ -37,7 +38,7 @@ def _one(kernel: Kernel, handoff_id: str) -> None:
         if commands.starts_unsettled(h):
             settle_unknown(kernel, unit, h, "no result came in time")
         else:
-            unit.record(Handoff, handoff_id, commands.sweep(h, unit.now, "reviewers"))
+            unit.record(Handoff, handoff_id, routing.sweep(h, unit.now, "reviewers"))
         after = unit.get(Handoff, handoff_id)
         if not after.waiting and after.run_id and (run := unit.find(Run, after.run_id)):
             unit.rely_on(Run, run.run_id)  # a pause at this moment must not miss the end

@@ -22,6 +22,7 @@ from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Query
 
+_FROZEN = "approved, but frozen by the kill switch. Ask again when it ended."
 _GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
 
 
@@ -69,6 +70,8 @@ class Gating:
             return Stopped("wait", earlier.handoff_id)
         if _only_edited(earlier, p.call.digest):
             return Stopped("deny", earlier.handoff_id, reason=self._refused_before(earlier))
+        if earlier.frozen_at is not None:
+            return Stopped("deny", earlier.handoff_id, reason=_FROZEN)
         if earlier.status is Status.DECIDED:
             used = self._use_grant(unit, run, p, earlier)
             return used or self._hand_over(unit, run, p, judgement, step_id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import run as runs
 from handfast.core.domain.action import Call, Judgement, Verdict
 from handfast.core.domain.codec import decode
@@ -152,7 +153,7 @@ class Handoffs:
         def work(unit: Unit) -> Result:
             person = self._decider(unit, actor)
             state = unit.get(Handoff, handoff_id)
-            unit.record(Handoff, handoff_id, commands.acknowledge(state, person.person_id))
+            unit.record(Handoff, handoff_id, routing.acknowledge(state, person.person_id))
             return {"handoff_id": handoff_id, "holder": person.person_id}
 
         return self._kernel.run(actor, work)
@@ -161,7 +162,7 @@ class Handoffs:
         def work(unit: Unit) -> Result:
             person = self._decider(unit, actor)
             state = unit.get(Handoff, handoff_id)
-            unit.record(Handoff, handoff_id, commands.release(state, person.person_id))
+            unit.record(Handoff, handoff_id, routing.release(state, person.person_id))
             return {"handoff_id": handoff_id, "holder": ""}
 
         return self._kernel.run(actor, work)

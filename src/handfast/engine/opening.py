@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
 from handfast.core.domain.events_handoff import (
@@ -73,4 +73,4 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
     if lacking:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
     unit.post("handoff.requested", {"handoff_id": hid})
-    return unit.record(Handoff, hid, [request, *commands.route(request, "reviewers", unit.now)])
+    return unit.record(Handoff, hid, [request, *routing.route(request, "reviewers", unit.now)])

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from handfast.core.domain import agent, handoff, installation, person, publication, run, task
+from handfast.core.domain import (
+    agent,
+    handoff,
+    handoff_fold,
+    installation,
+    person,
+    publication,
+    run,
+    task,
+)
 from handfast.core.domain.action import Risk
 from handfast.core.domain.canonical import compact_json
 from handfast.core.domain.codec import decode, encode
@@ -74,7 +83,7 @@ def _publication(p: publication.Publication) -> dict[str, object]:
 
 
 _ALL = (
-    Kind("handoff", handoff.Handoff, handoff.evolve, _handoff),
+    Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
     Kind("run", run.Run, run.evolve, _run),
     Kind("task", task.Task, task.evolve, _task),
     Kind("agent", agent.Agent, agent.evolve, _agent),

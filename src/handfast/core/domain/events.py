@@ -40,6 +40,8 @@ HandoffEvent: TypeAlias = (
     | h.LevelTimedOut
     | h.HandoffAcknowledged
     | h.HandoffReleased
+    | h.HandoffFrozen
+    | h.HandoffThawed
     | h.HandoffViewed
     | h.HandoffCommented
     | h.HandoffDecided
@@ -110,6 +112,8 @@ WIRE: dict[str, type[Event]] = {
     "handoff.level_timed_out": h.LevelTimedOut,
     "handoff.acknowledged": h.HandoffAcknowledged,
     "handoff.released": h.HandoffReleased,
+    "handoff.frozen": h.HandoffFrozen,
+    "handoff.thawed": h.HandoffThawed,
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
     "handoff.decided": h.HandoffDecided,

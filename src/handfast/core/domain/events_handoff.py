@@ -114,6 +114,21 @@ class HandoffReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffFrozen:
+    """Nothing of it is due and nothing may be decided or started until it is thawed."""
+
+    handoff_id: HandoffId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffThawed:
+    """Its deadlines move by the time it was frozen."""
+
+    handoff_id: HandoffId
+
+
+@dataclass(frozen=True, slots=True)
 class HandoffViewed:
     handoff_id: HandoffId
     person_id: PersonId

@@ -1,4 +1,4 @@
-"""What may be done to a handoff, and when it is refused.
+"""What may be done to a handoff besides routing it, and when it is refused.
 
 Every function is pure: state and command in, events out, or an error of the RejectedError branch.
 """
@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import (
-    AlreadyDecided,
     GateClosed,
     InvalidTransition,
     StaleDecision,
@@ -19,7 +18,8 @@ from handfast.core.domain.errors import (
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.handoff import GrantStatus, Handoff, Status, due_after
+from handfast.core.domain.handoff import GrantStatus, Handoff, Status
+from handfast.core.domain.handoff_routing import check_not_frozen, check_open
 from handfast.core.domain.ids import GrantId, HandoffId, PersonId, StartId
 
 MUST_GIVE_REASON = frozenset({DecisionKind.REJECT, DecisionKind.REQUEST_CHANGES})
@@ -45,17 +45,9 @@ class Decide:
     answer: str = ""
 
 
-def route(request: e.HandoffRequested, to: str, now: datetime) -> list[HandoffEvent]:
-    """The first level. A handoff without levels is a mistake of the caller."""
-    if not request.levels_s:
-        raise UsageError("`levels_s` is empty: a handoff needs at least one level of people")
-    due = due_after(request.levels_s, 0, now)
-    return [e.HandoffRouted(request.handoff_id, 0, to, due)]
-
-
 def decide(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
     """Events of a decision. Raises AlreadyDecided, InvalidTransition, StaleDecision, UsageError."""
-    _open_for_decision(state)
+    check_open(state)
     if cmd.kind not in state.offered:
         offered = ", ".join(k.value for k in state.offered)
         raise InvalidTransition(
@@ -82,23 +74,6 @@ def decide(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
         answer=cmd.answer,
     )
     return [decided, *_consequence(state, cmd, now)]
-
-
-def _open_for_decision(state: Handoff) -> None:
-    if state.decision is not None:
-        raise AlreadyDecided(
-            f"handoff `{state.handoff_id}` was decided already: {state.decision.kind.value}",
-            hint="Look at the case to see who decided and what happened.",
-            details={
-                "decided_by": state.decision.person_id,
-                "decided_at": format_time(state.decision.at),
-                "decision": state.decision.kind.value,
-            },
-        )
-    if not state.waiting:
-        raise InvalidTransition(
-            f"handoff `{state.handoff_id}` is {state.status.value}; it waits for nobody"
-        )
 
 
 def _check_words(state: Handoff, cmd: Decide) -> None:
@@ -136,26 +111,6 @@ def _consequence(state: Handoff, cmd: Decide, now: datetime) -> Sequence[Handoff
     return [e.HandoffClosed(state.handoff_id, cmd.kind.value)]
 
 
-def acknowledge(state: Handoff, person_id: PersonId) -> list[HandoffEvent]:
-    """Idempotent for the holder; refused while somebody else holds it."""
-    _open_for_decision(state)
-    if state.holder == person_id:
-        return []
-    if state.holder:
-        raise InvalidTransition(
-            f"handoff `{state.handoff_id}` is held by `{state.holder}`",
-            hint="Ask them to release it, or decide it directly: the first decision wins.",
-        )
-    return [e.HandoffAcknowledged(state.handoff_id, person_id)]
-
-
-def release(state: Handoff, person_id: PersonId) -> list[HandoffEvent]:
-    _open_for_decision(state)
-    if state.holder != person_id:
-        raise InvalidTransition(f"handoff `{state.handoff_id}` is not held by you")
-    return [e.HandoffReleased(state.handoff_id, person_id)]
-
-
 @dataclass(frozen=True, slots=True)
 class Redeem:
     grant_id: GrantId
@@ -167,10 +122,12 @@ class Redeem:
 
 
 def redeem(state: Handoff, cmd: Redeem, now: datetime) -> list[HandoffEvent]:
-    """The one start of a grant. Raises GateClosed (used, expired) or StaleDecision (changed)."""
+    """The one start of a grant. Raises GateClosed (used, expired), StaleDecision (changed),
+    InvalidTransition (frozen)."""
     grant = state.grant
     if grant is None or grant.grant_id != cmd.grant_id:
         raise GateClosed(f"handoff `{state.handoff_id}` has no grant `{cmd.grant_id}`")
+    check_not_frozen(state)
     if grant.status is not GrantStatus.MINTED:
         raise GateClosed(
             f"grant `{grant.grant_id}` is {grant.status.value}: a grant starts one execution",
@@ -242,31 +199,6 @@ def settle(state: Handoff, cmd: Settle) -> list[HandoffEvent]:
         note=cmd.note,
     )
     return [effect, e.HandoffClosed(state.handoff_id, f"effect_{cmd.outcome.value}")]
-
-
-def sweep(state: Handoff, now: datetime, to: str) -> list[HandoffEvent]:
-    """What is due by itself: the next level, the end of the last one, or an unused grant's expiry.
-
-    Silence never approves. A start without an effect is not handled here, because it opens a
-    second handoff: see `engine.effects`.
-    """
-    due = state.next_due
-    if due is None or now < due:
-        return []
-    if state.waiting:
-        timed_out = e.LevelTimedOut(state.handoff_id, state.level)
-        following = state.level + 1
-        if following < len(state.levels_s):
-            at = due_after(state.levels_s, following, now)
-            return [timed_out, e.HandoffRouted(state.handoff_id, following, to, at)]
-        return [timed_out, e.HandoffExpired(state.handoff_id, state.level)]
-    grant = state.grant
-    if grant is not None and grant.status is GrantStatus.MINTED:
-        return [
-            e.GrantExpired(state.handoff_id, grant.grant_id),
-            e.HandoffClosed(state.handoff_id, "grant_expired"),
-        ]
-    return []
 
 
 def withdraw(state: Handoff, reason: str) -> list[HandoffEvent]:
