@@ -1,6 +1,7 @@
 """The kill switch: nothing of what is stopped starts, also not at that very moment; let go in stages."""
 
 import threading
+from datetime import timedelta
 from typing import cast
 
 import pytest
@@ -209,3 +210,56 @@ def test_a_session_of_a_stopped_agent_may_still_read(room: Room) -> None:
     read = Facts(Effect.READ, "reads", ())
     asked = room.propose("1", "cat x", facts=read, run_id=run_id, call=Call("Read", {}))
     assert asked["verdict"] == "allow"
+
+
+def test_what_waits_is_frozen_and_goes_on_with_the_time_it_had(room: Room) -> None:
+    waiting = [cast("str", room.propose(str(n), f"git push {n}")["handoff_id"]) for n in range(5)]
+    granted = _approved(room, "9", "git push granted")
+    due = {h: room.handoff(h).next_due for h in (*waiting, granted)}
+    room.engine.switch.kill(room.me, "all", "stop")
+    assert room.engine.freezing.sweep(limit=4) == 4
+    assert room.engine.freezing.sweep(limit=4) == 2
+    assert room.engine.freezing.sweep(limit=4) == 0
+    room.clock.move(7 * 86_400)
+    room.engine.sweep()
+    assert all(room.handoff(h).next_due is None for h in due)
+    with pytest.raises(InvalidTransition, match="frozen"):
+        room.decide(waiting[0])
+    room.engine.switch.release(room.me, "all", "review", "people decide again")
+    assert room.engine.freezing.sweep(limit=4) == 4
+    assert room.engine.freezing.sweep(limit=4) == 2
+    room.engine.sweep()
+    moved = {h: room.handoff(h).next_due for h in due}
+    assert moved == {h: at and at + timedelta(days=7) for h, at in due.items()}
+    room.decide(waiting[0])
+    with pytest.raises(GateClosed):
+        _redeem(room, granted)
+
+
+def test_a_handoff_that_opens_while_its_agent_is_stopped_is_born_frozen(room: Room) -> None:
+    start = _approved(room)
+    _redeem(room, start)
+    room.engine.switch.kill(room.me, f"agent:{room.agent_id}", "stop")
+    doubt = cast("list[str]", room.engine.runs.settle(RUNNER, room.run_id, None)["doubts"])[0]
+    assert room.handoff(doubt).frozen_at is not None
+    room.engine.switch.release(room.me, f"agent:{room.agent_id}", "all", "go on")
+    room.engine.sweep()
+    assert room.handoff(doubt).frozen_at is None
+
+
+def test_only_what_is_stopped_is_frozen(room: Room) -> None:
+    mine = cast("str", room.propose("1", "git push")["handoff_id"])
+    other = cast("str", room.engine.agents.add(OPERATOR, "other", "x", "ops")["agent_id"])
+    session = Session(other, "x", "s2", "/repo", Mode.ENFORCE)
+    run_id = room.engine.runs.session(RUNNER, session)["run_id"]
+    theirs = cast("str", room.propose("1", "git push", run_id=run_id)["handoff_id"])
+    room.engine.switch.kill(room.me, "team:ops", "stop")
+    room.engine.sweep()
+    assert room.handoff(mine).frozen_at is None
+    assert room.handoff(theirs).frozen_at is not None
+    room.engine.switch.kill(room.me, "all", "all of it")
+    room.engine.sweep()
+    room.engine.switch.release(room.me, "all", "review", "only ops")
+    room.engine.sweep()
+    assert room.handoff(mine).frozen_at is None
+    assert room.handoff(theirs).frozen_at is not None

@@ -12,6 +12,7 @@ from handfast.engine.agents import Agents
 from handfast.engine.audit import Audit
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
+from handfast.engine.freezing import Freezing
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
 from handfast.engine.heads import Heads
@@ -47,13 +48,14 @@ class Engine:
     policies: Policies
     directory: Directory
     switch: KillSwitch
+    freezing: Freezing
     heads: Heads
     audit: Audit
     views: Views
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
-        return sweep(self.kernel)
+        return self.freezing.sweep() + sweep(self.kernel)
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:
@@ -87,6 +89,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         policies=policies,
         directory=Directory(kernel, policies),
         switch=KillSwitch(kernel),
+        freezing=Freezing(kernel),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks),

@@ -42,7 +42,7 @@ class KillSwitch:
         agent = unit.find(Agent, agent_id)
         if agent is not None and agent.suspended:
             return f"agent `{agent.name}` is suspended: {agent.suspended_why or 'no reason given'}"
-        stop = self.holding(unit, agent_id)
+        stop = holding(unit, agent_id)
         return self._words(stop) if stop else ""
 
     def check(self, unit: Unit, agent_id: str) -> None:
@@ -51,20 +51,6 @@ class KillSwitch:
             raise GateClosed(
                 why, code="kill_switch", hint="See `handfast kill status`. Nothing was started."
             )
-
-    def holding(self, unit: Unit, agent_id: str) -> Stop | None:
-        """The stop that keeps this agent from acting, apart from a suspension of its own."""
-        installation = unit.find(Installation, INSTALLATION_ID)
-        if installation is None or not installation.stops:
-            return None
-        agent = unit.find(Agent, agent_id)
-        return control.holding(installation.stops, agent_id, agent.team if agent else "")
-
-    def freezes(self, unit: Unit, agent_id: str) -> bool:
-        """Whether what waits about this agent is frozen: its deadlines stand still."""
-        agent = unit.find(Agent, agent_id)
-        stop = self.holding(unit, agent_id)
-        return bool((agent and agent.suspended) or (stop and stop.freezes))
 
     # -- commands
 
@@ -162,6 +148,22 @@ class KillSwitch:
             "reason": self._kernel.vault.open(stop.reason.body_id).text,
             "agents": list(stop.agents),
         }
+
+
+def holding(unit: Unit, agent_id: str) -> Stop | None:
+    """The stop that keeps this agent from acting, apart from a suspension of its own."""
+    installation = unit.find(Installation, INSTALLATION_ID)
+    if installation is None or not installation.stops:
+        return None
+    agent = unit.find(Agent, agent_id)
+    return control.holding(installation.stops, agent_id, agent.team if agent else "")
+
+
+def freezes(unit: Unit, agent_id: str) -> bool:
+    """Whether what waits about this agent is frozen: its deadlines stand still."""
+    agent = unit.find(Agent, agent_id)
+    stop = holding(unit, agent_id)
+    return bool((agent and agent.suspended) or (stop and stop.freezes))
 
 
 def _suspended(agent: Agent) -> Result:

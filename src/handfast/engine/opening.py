@@ -16,6 +16,7 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, StepId, TaskId
 from handfast.core.domain.package import Package, missing
 from handfast.core.domain.requirement import Requirement
+from handfast.engine.freezing import frozen_at_birth
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Unit
 from handfast.engine.packages import OFFERED, presented_digest
@@ -73,4 +74,5 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
     if lacking:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
     unit.post("handoff.requested", {"handoff_id": hid})
-    return unit.record(Handoff, hid, [request, *routing.route(request, "reviewers", unit.now)])
+    made = unit.record(Handoff, hid, [request, *routing.route(request, "reviewers", unit.now)])
+    return frozen_at_birth(unit, made)
