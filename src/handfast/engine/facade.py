@@ -10,6 +10,7 @@ from handfast.engine.access import Access
 from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audit import Audit
+from handfast.engine.calendars import Calendars
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.freezing import Freezing
@@ -25,6 +26,7 @@ from handfast.engine.policies import Policies
 from handfast.engine.reading import reader
 from handfast.engine.reviews import Reviews
 from handfast.engine.runs import Runs
+from handfast.engine.staff import Staff
 from handfast.engine.tasks import Tasks
 from handfast.engine.views import Views
 
@@ -47,6 +49,8 @@ class Engine:
     hooks: Hooks
     policies: Policies
     directory: Directory
+    calendars: Calendars
+    staff: Staff
     switch: KillSwitch
     freezing: Freezing
     heads: Heads
@@ -71,7 +75,8 @@ class Engine:
 def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     """Wire the engine and make sure the installation is in its own log."""
     tasks, people = Tasks(kernel), People(kernel)
-    policies = Policies(kernel)
+    policies, calendars = Policies(kernel), Calendars(home)
+    directory = Directory(kernel, policies, calendars)
     heads = Heads(kernel.store, key, home / "heads")
     engine = Engine(
         home=home,
@@ -87,7 +92,9 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         access=Access(kernel),
         hooks=Hooks(kernel),
         policies=policies,
-        directory=Directory(kernel, policies),
+        directory=directory,
+        staff=Staff(kernel, people, policies, directory, calendars),
+        calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
         heads=heads,

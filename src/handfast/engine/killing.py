@@ -9,14 +9,13 @@ from handfast.core.domain import control
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.control import Stage, Stop
-from handfast.core.domain.errors import GateClosed, NotFound, NotPermitted, UsageError
+from handfast.core.domain.errors import GateClosed, NotFound, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_control import ControlKilled, ControlReleased
-from handfast.core.domain.ids import AgentId, PersonId
+from handfast.core.domain.ids import AgentId
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
-from handfast.core.domain.person import Person
 from handfast.engine.kernel import Kernel, Result, Unit
-from handfast.engine.people import People
+from handfast.engine.people import People, signed_in
 from handfast.engine.projections import KINDS, load
 from handfast.storage.api import Query
 
@@ -67,7 +66,7 @@ class KillSwitch:
             )
 
         def work(unit: Unit) -> Result:
-            person_id = _person(unit, actor, control.MAY_KILL)
+            person_id = signed_in(unit, actor, control.MAY_KILL).person_id
             if scope.startswith(AGENT):
                 agent = unit.get(Agent, scope.removeprefix(AGENT))
                 unit.record(Agent, agent.agent_id, agents.suspend(agent, why[:500]))
@@ -93,7 +92,7 @@ class KillSwitch:
             raise UsageError(f"`stage` is `{stage[:40]}`", hint="One of: review, agents, all.")
 
         def work(unit: Unit) -> Result:
-            person_id = _person(unit, actor, control.MAY_RELEASE)
+            person_id = signed_in(unit, actor, control.MAY_RELEASE).person_id
             if scope.startswith(AGENT):
                 if stage != Stage.ALL.value:
                     raise UsageError(
@@ -182,19 +181,3 @@ def _reason(reason: str) -> str:
     if not reason.strip():
         raise UsageError("`reason` is empty", hint="Say why: it is what everybody will read.")
     return reason.strip()[:MAX_REASON]
-
-
-def _person(unit: Unit, actor: Actor, roles: frozenset[str]) -> PersonId:
-    """The person behind it. Their roles are part of what it rests on."""
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a person uses the kill switch; a token cannot",
-            hint="Run it in a terminal of your own: it asks for your PIN.",
-        )
-    unit.rely_on(Person, actor.id)
-    person = unit.get(Person, actor.id)
-    if not roles & set(person.roles):
-        raise NotPermitted(
-            "your roles do not include this", hint=f"It takes one of: {', '.join(sorted(roles))}."
-        )
-    return person.person_id
