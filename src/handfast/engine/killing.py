@@ -113,7 +113,7 @@ class KillSwitch:
     # -- reads
 
     def status(self) -> list[Result]:
-        """What is stopped: scope, stage, by, by_name, at, reason, agents. Everybody first."""
+        """What is stopped: scope, stage, by, by_name, at, reason, agents, says. Everybody first."""
         installation = self._kernel.state(Installation, INSTALLATION_ID)
         stops = sorted(installation.stops.values(), key=lambda s: (s.scope != control.ALL, s.scope))
         suspended = self._kernel.store.find(Query("agent", statuses=("suspended",), limit=_SHOWN))
@@ -146,6 +146,7 @@ class KillSwitch:
             "at": format_time(stop.at),
             "reason": self._kernel.vault.open(stop.reason.body_id).text,
             "agents": list(stop.agents),
+            "says": self._words(stop),
         }
 
 
@@ -174,6 +175,7 @@ def _suspended(agent: Agent) -> Result:
         "at": "",
         "reason": agent.suspended_why,
         "agents": [agent.agent_id],
+        "says": f"agent `{agent.name}` is stopped: {agent.suspended_why or 'no reason given'}",
     }
 
 

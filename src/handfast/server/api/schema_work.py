@@ -215,6 +215,7 @@ class HeartbeatIn(Asked):
 
 class Held(Reply):
     held: bool
+    killed: bool = False
 
 
 class StartedIn(Asked):
