@@ -55,6 +55,14 @@ class Fetcher:
 
     def _once(self, url: str, until: float) -> bytes | str:
         """What is there, or where it redirects to."""
+        try:
+            return self._asked(url, until)
+        except OSError:  # with its own words: some of these are ValueErrors, too
+            raise
+        except (http.client.HTTPException, ValueError) as e:
+            raise UsageError(f"`{url[:200]}` gave no usable answer: {type(e).__name__}") from None
+
+    def _asked(self, url: str, until: float) -> bytes | str:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 443
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -67,8 +75,6 @@ class Fetcher:
             if answer.status != 200:
                 raise UsageError(f"`{host}` answered with {answer.status}")
             return _bounded(connection, answer, until)
-        except (http.client.HTTPException, ValueError) as e:
-            raise UsageError(f"`{host}` gave no usable answer: {type(e).__name__}") from None
         finally:
             connection.close()
 
