@@ -5,12 +5,14 @@ leads into the server's own network. The address is resolved once, checked, and 
 connected to; redirects stay on the host. No proxy is used.
 """
 
+import contextlib
 import http.client
 import ipaddress
 import logging
 import os
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,6 +69,10 @@ class Fetcher:
         host, port = parts.hostname or "", parts.port or 443
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection = _Pinned(host, port, self._address(host, port), self._tls, _left(until))
+        # A socket's time-out begins anew with every byte; this one does not.
+        cut = threading.Timer(_left(until), connection.cut)
+        cut.daemon = True
+        cut.start()
         try:
             connection.request("GET", path, headers={"Accept": "text/calendar"})
             answer = connection.getresponse()
@@ -76,6 +82,7 @@ class Fetcher:
                 raise UsageError(f"`{host}` answered with {answer.status}")
             return _bounded(connection, answer, until)
         finally:
+            cut.cancel()
             connection.close()
 
     def _address(self, host: str, port: int) -> str:
@@ -108,6 +115,12 @@ class _Pinned(http.client.HTTPSConnection):
         except BaseException:
             plain.close()
             raise
+
+    def cut(self) -> None:
+        """From another thread: whoever reads gets an error now."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _bounded(
