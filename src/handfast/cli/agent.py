@@ -10,7 +10,9 @@ from handfast.cli.registry import Registry, registry
 from handfast.core.domain.errors import NotFound
 
 
-def add(name: str, /, *, harness: str = "claude-code", as_json: Json = False) -> None:
+def add(
+    name: str, /, *, harness: str = "claude-code", team: str = "", as_json: Json = False
+) -> None:
     """Register an agent under a name of its own.
 
     Parameters
@@ -19,9 +21,11 @@ def add(name: str, /, *, harness: str = "claude-code", as_json: Json = False) ->
         What people will see: `claude on laptop`.
     harness
         The program that runs it: `claude-code`, or `none` for any other command line.
+    team
+        Whom it works for: `handfast kill team` stops a team together.
     """
     with registry() as agents:
-        done = agents.add(name, harness)
+        done = agents.add(name, harness, team)
     if as_json:
         say_json(done)
         return
@@ -41,12 +45,15 @@ def list_agents(*, as_json: Json = False) -> None:
             a["agent_id"],
             a["name"],
             a["harness"],
+            a.get("team", ""),
             "suspended" if a.get("suspended") else "active",
             len(tokens) if isinstance(tokens := a.get("tokens"), list | dict) else 0,
         )
         for a in items
     ]
-    show_table(["id", "name", "harness", "status", "tokens"], rows, "No agent is registered yet.")
+    show_table(
+        ["id", "name", "harness", "team", "status", "tokens"], rows, "No agent is registered yet."
+    )
 
 
 def token(

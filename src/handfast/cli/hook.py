@@ -130,6 +130,8 @@ def status(*, folder: Path | None = None, as_json: Json = False) -> None:
         return
     if found["mode"]:
         say(_sentence(found))
+    for line in found["killed"]:
+        say(f"STOPPED: {line}")
     covered = "is seen by the hook" if found["covered"] else "is NOT covered"
     say(f"A session in {found['project']} {covered}.")
     for line in found["why_not"]:

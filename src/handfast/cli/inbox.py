@@ -35,9 +35,12 @@ def inbox(
             _watch(source, limit, as_json=as_json)
             return
         items = source.handoffs("waiting", limit=limit)
+        stopped = source.stopped()
     if as_json:
-        say_json({"items": items})
+        say_json({"items": items, "stopped": stopped})
         return
+    for stop in stopped:
+        note(f"STOPPED: {stop['says']}")
     show_table(HEADS, [row(h) for h in items], "Nothing waits.")
     if items and sys.stdout.isatty():
         note("Decide: handfast handoff approve ID (or reject, request-changes, answer)")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from handfast.cli.control import Control, Json, running
 from handfast.cli.local import existing_engine
-from handfast.client import calls
+from handfast.client import calls, staff
 from handfast.core.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ class Reads(Protocol):
     def handoffs(
         self, status: str, *, run_id: str = "", task_id: str = "", limit: int = 50
     ) -> list[Json]: ...
+
+    def stopped(self) -> list[Json]:
+        """What the kill switch stops."""
+        ...
 
     def handoff(self, handoff_id: str) -> Json: ...
 
@@ -61,6 +65,9 @@ class RemoteReads:
         asked = calls.handoffs(status, run_id=run_id, task_id=task_id, limit=limit)
         return _items(self._control.send(asked))
 
+    def stopped(self) -> list[Json]:
+        return self._control.send(staff.control())
+
     def handoff(self, handoff_id: str) -> Json:
         return self._control.send(calls.handoff(handoff_id))
 
@@ -82,12 +89,15 @@ class RemoteReads:
 
 class LocalReads:
     def __init__(self, engine: "Engine") -> None:
-        self._views = engine.views
+        self._engine, self._views = engine, engine.views
 
     def handoffs(
         self, status: str, *, run_id: str = "", task_id: str = "", limit: int = 50
     ) -> list[Json]:
         return self._views.handoffs(status, run_id=run_id, task_id=task_id, limit=limit).items
+
+    def stopped(self) -> list[Json]:
+        return self._engine.switch.status()
 
     def handoff(self, handoff_id: str) -> Json:
         return self._views.handoff(handoff_id)

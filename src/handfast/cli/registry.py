@@ -17,7 +17,7 @@ class Registry(Protocol):
 
     def all(self) -> list[Json]: ...
 
-    def add(self, name: str, harness: str) -> Json: ...
+    def add(self, name: str, harness: str, team: str = "") -> Json: ...
 
     def issue(self, agent_id: str, scopes: Sequence[str], ttl_s: int) -> Json: ...
 
@@ -45,8 +45,8 @@ class RemoteRegistry:
     def all(self) -> list[Json]:
         return self._control.send(calls.agents())
 
-    def add(self, name: str, harness: str) -> Json:
-        return self._control.send(calls.add_agent(name, harness))
+    def add(self, name: str, harness: str, team: str = "") -> Json:
+        return self._control.send(calls.add_agent(name, harness, team))
 
     def issue(self, agent_id: str, scopes: Sequence[str], ttl_s: int) -> Json:
         return self._control.send(calls.issue_token(agent_id, scopes, ttl_s))
@@ -69,8 +69,8 @@ class LocalRegistry:
     def all(self) -> list[Json]:
         return self._engine.views.agents()
 
-    def add(self, name: str, harness: str) -> Json:
-        return self._engine.agents.add(operator(), name, harness)
+    def add(self, name: str, harness: str, team: str = "") -> Json:
+        return self._engine.agents.add(operator(), name, harness, team)
 
     def issue(self, agent_id: str, scopes: Sequence[str], ttl_s: int) -> Json:
         from handfast.core.domain.codec import format_time

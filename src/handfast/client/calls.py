@@ -331,9 +331,10 @@ def agents() -> Request[list[Json]]:
     return _get("/v1/agents", read_items)
 
 
-def add_agent(name: str, harness: str) -> Request[Json]:
+def add_agent(name: str, harness: str, team: str = "") -> Request[Json]:
     """Register an agent. An equal name is refused."""
-    return _post("/v1/agents", {"name": name, "harness": harness}, new_key())
+    body = {"name": name, "harness": harness, "team": team or None}
+    return _post("/v1/agents", body, new_key())
 
 
 def issue_token(agent_id: str, scopes: Sequence[str] = (), expires_in_s: int = 0) -> Request[Json]:

@@ -28,10 +28,12 @@ from handfast.engine.escalations import gist
 from handfast.engine.gating import Gating, Proposal, Stopped
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import RULE, KillSwitch
 from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
 
 MAX_KEY = 200
+_STOPPED = "Stop here; a person lets agents go on. Reading is still possible."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Actions:
         self._policies = policies
         self._limits = limits
         self._gating = Gating(audiences)
+        self._switch = KillSwitch(audiences.kernel)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
         """Judge a call. Result: verdict allow|wait|deny, step_id, handoff_id, grant_id, reason, would.
@@ -119,6 +122,12 @@ class Actions:
         if agent is None or agent.suspended:
             why = "This agent is suspended" if agent else "This agent is not registered"
             rule = MatchedRule("agent-not-active", Verdict.DENY, why, "Ask an operator.")
+            return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
+        stopped = (
+            "" if p.facts.effect is Effect.READ else self._switch.blocked(unit, agent.agent_id)
+        )
+        if stopped:
+            rule = MatchedRule(RULE, Verdict.DENY, f"Nothing runs now: {stopped}", _STOPPED)
             return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
         return judged
 

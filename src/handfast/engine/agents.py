@@ -1,5 +1,6 @@
 """The registry of agents and their tokens."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,20 +31,27 @@ class Agents:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
-    def add(self, actor: Actor, name: str, harness: str) -> Result:
-        """Register an agent. Names are unique: an equal one raises InvalidTransition."""
+    def add(self, actor: Actor, name: str, harness: str, team: str = "") -> Result:
+        """Register an agent. Names are unique: an equal one raises InvalidTransition.
+
+        `team` is whom it works for: what the kill switch can stop together.
+        """
         name = name.strip()
         if not name or len(name) > 100 or not name.isprintable():
             raise UsageError("`name` must be 1 to 100 printable characters")
+        if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?", team):
+            raise UsageError(f"`team` is {team[:64]!r}", hint="Letters, digits, dots and hyphens.")
         if self.named(name):
             raise InvalidTransition(f"there is an agent named `{name}` already")
 
         def work(unit: Unit) -> Result:
             agent_id = AgentId(new_id("ag"))
-            unit.record(Agent, agent_id, [AgentRegistered(agent_id, name, harness)])
+            unit.record(Agent, agent_id, [AgentRegistered(agent_id, name, harness, team)])
             return {"agent_id": agent_id}
 
-        return self._kernel.run(actor, work, key=f"agent:{name}", command=[name, harness])
+        return self._kernel.run(
+            actor, work, key=f"agent:{name}", command=[name, harness, *([team] if team else [])]
+        )
 
     def named(self, name: str) -> str:
         """The id of the agent with this name, or ''."""

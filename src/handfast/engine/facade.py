@@ -11,14 +11,17 @@ from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
+from handfast.engine.calendars import Calendars
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
+from handfast.engine.freezing import Freezing
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
 from handfast.engine.heads import Heads
 from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
+from handfast.engine.killing import KillSwitch
 from handfast.engine.limits import RunLimits
 from handfast.engine.overrides import Overrides
 from handfast.engine.people import People
@@ -27,6 +30,7 @@ from handfast.engine.progress import Progress
 from handfast.engine.reading import reader
 from handfast.engine.reviews import Reviews
 from handfast.engine.runs import Runs
+from handfast.engine.staff import Staff
 from handfast.engine.tasks import Tasks
 from handfast.engine.views import Views
 
@@ -52,13 +56,17 @@ class Engine:
     directory: Directory
     audiences: Audiences
     overrides: Overrides
+    calendars: Calendars
+    staff: Staff
+    switch: KillSwitch
+    freezing: Freezing
     heads: Heads
     audit: Audit
     views: Views
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
-        return sweep(self.audiences)
+        return self.freezing.sweep() + sweep(self.audiences)
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:
@@ -74,8 +82,8 @@ class Engine:
 def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     """Wire the engine and make sure the installation is in its own log."""
     tasks, people = Tasks(kernel), People(kernel)
-    policies = Policies(kernel)
-    directory = Directory(kernel, policies)
+    policies, calendars = Policies(kernel), Calendars(home)
+    directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
     limits = RunLimits(audiences, policies)
     heads = Heads(kernel.store, key, home / "heads")
@@ -97,6 +105,10 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         directory=directory,
         audiences=audiences,
         overrides=Overrides(audiences),
+        staff=Staff(kernel, people, policies, directory, calendars),
+        calendars=calendars,
+        switch=KillSwitch(kernel),
+        freezing=Freezing(kernel),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),

@@ -18,6 +18,7 @@ from handfast.core.domain.ids import GrantId, StartId
 from handfast.core.domain.run import Run, check_epoch
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import KillSwitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,12 @@ class Grants:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._switch = KillSwitch(kernel)
 
     def redeem(self, actor: Actor, r: Redemption) -> Result:
         """Take the one start. Result: start_id, handoff_id. A refusal is recorded in the audit trail.
 
-        Raises GateClosed (used or expired), StaleDecision (not what was approved), NotPermitted
+        Raises GateClosed (used, expired, or stopped by the kill switch), StaleDecision (not what was approved), NotPermitted
         (another agent's grant), StaleEpoch. Idempotent only for an equal `request_key`.
         """
         fault_point("grant.before_redeem")
@@ -79,6 +81,7 @@ class Grants:
                 raise NotPermitted(
                     f"agent `{handoff.agent_id}` is suspended", hint="Ask an operator."
                 )
+        self._switch.check(unit, handoff.agent_id)
         run = unit.find(Run, handoff.run_id) if handoff.run_id else None
         if run is not None and r.epoch is not None:
             check_epoch(run, r.epoch)

@@ -10,6 +10,7 @@ from handfast.core.domain.events_work import Mode
 from handfast.core.domain.ids import AgentId
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import KillSwitch
 
 MAX_PAUSE_MINUTES = 8 * 60
 
@@ -21,11 +22,12 @@ class Hooks:
         self._kernel = kernel
 
     def status(self) -> Result:
-        """mode, paused_until ('' when not paused)."""
+        """mode, paused_until ('' when not paused), killed (what the kill switch stops, in words)."""
         state = self._kernel.state(Installation, INSTALLATION_ID)
         now = self._kernel.clock.now()
         until = format_time(state.paused_until) if state.paused(now) and state.paused_until else ""
-        return {"mode": state.hook_mode.value, "paused_until": until}
+        stopped = [stop["says"] for stop in KillSwitch(self._kernel).status()]
+        return {"mode": state.hook_mode.value, "paused_until": until, "killed": stopped}
 
     def installed(
         self, actor: Actor, harness: str, scope: str, agent_id: str, mode: Mode

@@ -18,6 +18,7 @@ from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, StepId
 from handfast.core.domain.package import Package, missing
 from handfast.core.domain.requirement import Requirement, askings
 from handfast.engine.audiences import About, Audiences
+from handfast.engine.freezing import frozen_at_birth
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Unit
 from handfast.engine.packages import OFFERED, presented_digest
@@ -90,7 +91,8 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
     unit.post("handoff.requested", {"handoff_id": hid})
     people = audiences.people(unit, planned[0].to, takes.repository)
-    return unit.record(Handoff, hid, [request, *routing.route(request, people, unit.now)])
+    made = unit.record(Handoff, hid, [request, *routing.route(request, people, unit.now)])
+    return frozen_at_birth(unit, made)
 
 
 def _may_proceed(o: Opening) -> bool:

@@ -90,12 +90,7 @@ class People:
         secret = new_secret()
 
         def work(unit: Unit) -> Result:
-            if actor.type != "person" or actor.auth not in ("browser", "pin"):
-                raise NotPermitted("only a signed-in admin can invite people")
-            if "admin" not in unit.get(Person, actor.id).roles:
-                raise NotPermitted(
-                    "your roles do not include inviting people", hint="Ask an admin."
-                )
+            signed_in(unit, actor, frozenset({"admin"}))
             invited = PersonInvited(PersonId(actor.id), tuple(sorted(set(roles))))
             unit.record(Installation, INSTALLATION_ID, [invited])
             unit.put_credential(
@@ -272,6 +267,22 @@ class People:
             return {}
 
         self._kernel.run(Actor("anonymous"), work)
+
+
+def signed_in(unit: Unit, actor: Actor, roles: frozenset[str]) -> Person:
+    """The signed-in person behind a command, part of what it rests on. Raises NotPermitted."""
+    if actor.type != "person" or actor.auth not in ("browser", "pin"):
+        raise NotPermitted(
+            "only a signed-in person can do this; a token cannot",
+            hint="Use a terminal with your PIN, or the browser.",
+        )
+    unit.rely_on(Person, actor.id)
+    person = unit.get(Person, actor.id)
+    if not roles & set(person.roles):
+        raise NotPermitted(
+            "your roles do not include this", hint=f"It takes one of: {', '.join(sorted(roles))}."
+        )
+    return person
 
 
 def check_new(new: NewPerson) -> None:

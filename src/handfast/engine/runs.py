@@ -12,7 +12,7 @@ from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.containment import Containment
 from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted, UsageError
-from handfast.core.domain.events import Actor, RunEvent
+from handfast.core.domain.events import SYSTEM, Actor, RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
 from handfast.core.domain.handoff import WAITING, Handoff, Status
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId
@@ -23,6 +23,7 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import KillSwitch
 from handfast.engine.limits import keep_measure
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.tasks import Tasks
@@ -85,6 +86,7 @@ class Runs:
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
         self._briefs = briefs
+        self._switch = KillSwitch(audiences.kernel)
 
     def create(self, actor: Actor, new: NewRun) -> Result:
         """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted."""
@@ -178,6 +180,8 @@ class Runs:
             run = unit.get(Run, run_id)
             if run.command is None:
                 raise InvalidTransition(f"run `{run_id}` is a person's own session")
+            if why := self._switch.blocked(unit, run.agent_id):
+                raise InvalidTransition(why)
             expired = self._expired(stream, unit.now)  # after the run: another take-over renews it
             unit.record(Run, run_id, runs.lease(run, RunnerId(runner_id), host, expired=expired))
             until = unit.now + timedelta(seconds=self._kernel.settings.lease_s)
@@ -194,6 +198,11 @@ class Runs:
         """Keep the lease. False when it was taken over: the runner must let go."""
         until = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.lease_s)
         return self._kernel.store.renew_lease(f"run/{run_id}", epoch, until)
+
+    def killed(self, run_id: str) -> bool:
+        """Whether the agent of this run is stopped: its runner must end it and let go."""
+        unit = Unit(self._kernel, SYSTEM, "")
+        return bool(self._switch.blocked(unit, unit.get(Run, run_id).agent_id))
 
     def started(self, actor: Actor, event: e.AgentStarted) -> Result:
         return self._record(actor, event.run_id, event.epoch, [event])

@@ -120,6 +120,7 @@ def status(home: Path, project: Path, client: Client | None) -> Json:
         "server": server,
         "mode": server.get("mode", ""),
         "paused_until": server.get("paused_until", ""),
+        "killed": list(server.get("killed") or []),
     }
 
 

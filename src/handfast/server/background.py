@@ -1,4 +1,4 @@
-"""What a server does by itself: due handoffs, signed heads, deliveries. Threads that stop when told."""
+"""What a server does by itself: due handoffs, signed heads, calendars, deliveries. Threads that stop when told."""
 
 import logging
 import threading
@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from handfast.core.domain.errors import HandfastError
 from handfast.engine.facade import Engine
 from handfast.engine.relay.inprocess import Relay, Sink
+from handfast.server.calendars import CalendarKeeper
 
 EVERY_S = 1.0
+CALENDARS_EVERY_S = 5.0
 log = logging.getLogger("handfast.server")
 
 
@@ -22,6 +24,7 @@ class Background:
         self._threads = [
             self._loop("sweep", engine.sweep),
             self._loop("heads", self._heads.sign),
+            self._loop("calendars", CalendarKeeper(engine).renew, CALENDARS_EVERY_S),
             threading.Thread(target=self._relay.run, name="handfast-relay", daemon=True),
         ]
 
@@ -39,14 +42,16 @@ class Background:
         except HandfastError as e:
             log.warning("the last head was not signed: %s", e.message)
 
-    def _loop(self, name: str, work: Callable[[], object]) -> threading.Thread:
+    def _loop(
+        self, name: str, work: Callable[[], object], every_s: float = EVERY_S
+    ) -> threading.Thread:
         def run() -> None:
-            while not self._stop.wait(EVERY_S):
+            while not self._stop.wait(every_s):
                 try:
                     work()
                 except Exception:
                     # The edge: one failed round (a full disk, a locked database) must not end the loop.
-                    log.exception("%s failed; it is tried again in %s s", name, EVERY_S)
+                    log.exception("%s failed; it is tried again in %s s", name, every_s)
 
         return threading.Thread(target=run, name=f"handfast-{name}", daemon=True)
 

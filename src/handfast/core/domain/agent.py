@@ -21,12 +21,13 @@ class Agent:
     suspended: bool = False
     suspended_why: str = ""
     tokens: tuple[TokenId, ...] = ()
+    team: str = ""
 
 
 def evolve(state: Agent | None, event: AgentEvent, at: datetime) -> Agent:
     """Fold one recorded event. `at` is the envelope's time."""
     if isinstance(event, e.AgentRegistered):
-        return Agent(event.agent_id, event.name, event.harness, at)
+        return Agent(event.agent_id, event.name, event.harness, at, team=event.team)
     if state is None:
         raise ValueError("an agent's first event must be agent.registered")
     match event:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, cast
 
+from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_org as o
@@ -76,7 +77,15 @@ AgentEvent: TypeAlias = (
     | o.AgentReinstated
 )
 TrackEvent: TypeAlias = m.RunMeasured
-PersonEvent: TypeAlias = o.PersonAdded | o.CredentialSet | o.SignedIn | o.SignedOut
+PersonEvent: TypeAlias = (
+    o.PersonAdded
+    | o.CredentialSet
+    | o.SignedIn
+    | o.SignedOut
+    | c.RolesSet
+    | c.AwaySet
+    | c.AwayEnded
+)
 InstallationEvent: TypeAlias = (
     o.InstallationCreated
     | o.ServerStarted
@@ -89,6 +98,9 @@ InstallationEvent: TypeAlias = (
     | o.BodyErased
     | o.TreeHeadPublished
     | o.BundleExported
+    | c.ControlKilled
+    | c.ControlReleased
+    | c.RotationCovered
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 Event: TypeAlias = (
@@ -159,6 +171,12 @@ WIRE: dict[str, type[Event]] = {
     "person.credential_set": o.CredentialSet,
     "person.signed_in": o.SignedIn,
     "person.signed_out": o.SignedOut,
+    "person.roles_set": c.RolesSet,
+    "person.away_set": c.AwaySet,
+    "person.away_ended": c.AwayEnded,
+    "control.killed": c.ControlKilled,
+    "control.released": c.ControlReleased,
+    "rotation.covered": c.RotationCovered,
     "installation.created": o.InstallationCreated,
     "server.started": o.ServerStarted,
     "hook.installed": o.HookInstalled,

@@ -12,6 +12,7 @@ class AgentRegistered:
     agent_id: AgentId
     name: str
     harness: str
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
+from handfast.core.domain import events_control as c
 from handfast.core.domain import events_org as e
 from handfast.core.domain.events import PersonEvent
 from handfast.core.domain.events_work import BodyRef
@@ -14,6 +15,15 @@ MAY_DECIDE = frozenset({"reviewer", "admin"})
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """Out of office from `starts` until `ends`. `delegate` is asked instead; '' is nobody."""
+
+    starts: datetime
+    ends: datetime
+    delegate: PersonId = PersonId("")
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     person_id: PersonId
     name: BodyRef
@@ -21,10 +31,15 @@ class Person:
     roles: tuple[str, ...]
     added_at: datetime
     has_pin: bool = False
+    absences: tuple[Away, ...] = ()
 
     @property
     def may_decide(self) -> bool:
         return bool(MAY_DECIDE & set(self.roles))
+
+    def away(self, at: datetime) -> Away | None:
+        """The absence that holds at `at`; it ends by itself."""
+        return next((a for a in self.absences if a.starts <= at < a.ends), None)
 
 
 def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
@@ -36,6 +51,13 @@ def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
     match event:
         case e.CredentialSet():
             return replace(state, has_pin=state.has_pin or event.credential == "pin")
+        case c.RolesSet():
+            return replace(state, roles=event.roles)
+        case c.AwaySet():
+            kept = tuple(a for a in state.absences if a.ends > at)
+            return replace(state, absences=(*kept, Away(event.starts, event.ends, event.delegate)))
+        case c.AwayEnded():
+            return replace(state, absences=())
         case e.SignedIn() | e.SignedOut():
             return state
         case _:

@@ -6,6 +6,7 @@
       nights: {calendar: https://calendar.example/nights.ics, refresh: 1h}
     owners: {"@acme/dba": team:dba}
     hours: {ann: {zone: Europe/Berlin, days: mon-fri, from: "09:00", to: "17:30"}}
+    delegates: false
 
 People are named by their login, in lower case. Nothing here says that such a person exists or may decide.
 """
@@ -13,7 +14,7 @@ People are named by their login, in lower case. Nothing here says that such a pe
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import TypeVar
 
 from handfast.core.domain.requirement import OWNERS, is_audience
@@ -70,6 +71,7 @@ class Roster:
     rotations: Mapping[str, Weekly | Calendar] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
     hours: Mapping[str, Hours] = field(default_factory=dict)
+    delegates: bool = True
 
     def under(self, stronger: "Roster") -> "Roster":
         """Both together. A name that both define means what `stronger` says: a repository's policy adds
@@ -79,6 +81,7 @@ class Roster:
             {**self.rotations, **stronger.rotations},
             {**self.owners, **stronger.owners},
             {**self.hours, **stronger.hours},
+            self.delegates and stronger.delegates,
         )
 
     def owner(self, name: str) -> str:
@@ -117,12 +120,19 @@ def _with_hours(roster: Roster, value: object, problems: list[Problem]) -> Roste
     return replace(roster, hours={login.lower(): each for login, each in found.items()})
 
 
+def _with_delegates(roster: Roster, value: object, _: list[Problem]) -> Roster:
+    if not isinstance(value, bool):
+        raise Wrong(("delegates",), f"`delegates` is {value!r}", "true or false.")
+    return replace(roster, delegates=value)
+
+
 # The sections of a policy that say who is who.
 READERS: Mapping[str, Callable[[Roster, object, list[Problem]], Roster]] = {
     "teams": _with_teams,
     "rotations": _with_rotations,
     "owners": _with_owners,
     "hours": _with_hours,
+    "delegates": _with_delegates,
 }
 
 
@@ -310,26 +320,3 @@ def _clock(value: object, path: Path) -> int:
         raise Wrong(path, f"`{sections.shown(path)}` is {value!r}", 'A time of day: "09:00".')
     whole, minutes = value.split(":")
     return int(whole) * 60 + int(minutes)
-
-
-def turn(rotation: Weekly, at: datetime, to_utc: Callable[[datetime], datetime]) -> str | None:
-    """Whose turn it is at `at`, or None before the first hand-over.
-
-    `to_utc` turns wall-clock time of the rotation's zone into an instant. A hand-over that falls into an
-    hour that is left out happens as if the clock had not been moved yet; one that falls into an hour that
-    comes twice happens at the first of the two. So each happens once, in order.
-    """
-    step = timedelta(days=rotation.days)
-
-    def begins(n: int) -> datetime:
-        return to_utc(rotation.starts + n * step)
-
-    first = begins(0)
-    if at < first:
-        return None
-    n = (at - first) // step
-    while begins(n + 1) <= at:
-        n += 1
-    while begins(n) > at:
-        n -= 1
-    return rotation.people[n % len(rotation.people)]

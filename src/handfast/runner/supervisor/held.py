@@ -58,7 +58,10 @@ class Held:
         while not self._done.wait(self.settings.heartbeat_s):
             request = calls.about_run(self.run_id, "heartbeat", beat)
             try:
-                held = self._client.send(replace(request, timeout_s=_HEARTBEAT_TIMEOUT_S))["held"]
+                told = self._client.send(replace(request, timeout_s=_HEARTBEAT_TIMEOUT_S))
+                # A person stopped the agent: it ends as if the lease were lost, and goes on when
+                # the run is leased again.
+                held = told["held"] and not told.get("killed")
                 heard_at = time.monotonic()
             except (StaleEpoch, NotFound):
                 held = False

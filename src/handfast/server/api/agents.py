@@ -19,7 +19,7 @@ def list_agents(caller: CallerDep) -> schema.AgentList:
 @router.post("/agents", status_code=201)
 def create_agent(caller: CallerDep, asked: schema.AgentIn) -> Created:
     """Names are unique."""
-    result = caller.engine.agents.add(caller.actor, asked.name, asked.harness)
+    result = caller.engine.agents.add(caller.actor, asked.name, asked.harness, asked.team)
     return Created.model_validate(result)
 
 

@@ -11,12 +11,13 @@ from handfast.server.api import (
     log,
     policies,
     runs,
+    staff,
     tasks,
 )
 from handfast.server.identity import SCHEMES
 
 # In the order of how often they are called: routes are matched one after the other.
-_AREAS = (actions, handoffs, runs, grants, log, tasks, agents, policies)
+_AREAS = (actions, handoffs, runs, grants, log, tasks, agents, policies, staff)
 
 
 def add_api(app: FastAPI) -> None:

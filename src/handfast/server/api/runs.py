@@ -122,8 +122,11 @@ def lease_run(caller: CallerDep, asked: schema.LeaseIn) -> schema.RunOut | Respo
 
 @router.post("/runs/{run_id}/heartbeat")
 def heartbeat_run(caller: CallerDep, run_id: str, asked: schema.HeartbeatIn) -> schema.Held:
-    """Keep the lease. `held` false: it was taken over, so stop the agent and let go."""
-    return schema.Held(held=caller.engine.runs.heartbeat(run_id, asked.epoch))
+    """Keep the lease. `held` false: it was taken over, so stop the agent and let go. `killed` true:
+    a person stopped the agent, so end it and let go, too."""
+    runs = caller.engine.runs
+    held = runs.heartbeat(run_id, asked.epoch)
+    return schema.Held(held=held, killed=held and runs.killed(run_id))
 
 
 @router.post("/runs/{run_id}/started")

@@ -35,6 +35,7 @@ class Health(Reply):
 class AgentIn(Asked):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     harness: Line = "claude-code"
+    team: Line = ""
 
 
 class AgentOut(Reply):
@@ -45,6 +46,7 @@ class AgentOut(Reply):
     suspended: bool
     suspended_why: str
     tokens: list[str]
+    team: str = ""
 
 
 class AgentList(Reply):
@@ -78,8 +80,11 @@ class Suspension(Reply):
 
 
 class HookStatus(Reply):
+    """`killed` says in words what the kill switch stops."""
+
     mode: str
     paused_until: str
+    killed: tuple[str, ...] = ()
 
 
 class HookModeIn(Proof):

@@ -268,6 +268,7 @@ class HeartbeatIn(Asked):
 
 class Held(Reply):
     held: bool
+    killed: bool = False
 
 
 class StartedIn(Asked):

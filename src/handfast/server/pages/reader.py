@@ -46,6 +46,7 @@ class Reader:
             has_js=has_script(),
             waiting=store.count("handoff", [s.value for s in WAITING]),
             hooks_pause=hooks_pause(self.engine),
+            stopped=tuple(str(s["says"]) for s in self.engine.switch.status()[:5]),
             notice=notice,
         )
 

@@ -22,13 +22,15 @@ STEPS_PER_PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What surrounds every page. `hooks_pause` is `{until, by_name, reason}` while hooks are paused."""
+    """What surrounds every page. `hooks_pause` is `{until, by_name, reason}` while hooks are paused;
+    `stopped` says what the kill switch stops."""
 
     person_name: str = ""
     csrf_token: str = ""
     has_js: bool = False
     waiting: int = 0
     hooks_pause: Record | None = None
+    stopped: tuple[str, ...] = ()
     notice: str = ""
 
 

@@ -1,0 +1,105 @@
+"""Freezes what waits about stopped agents, and thaws it when they are let go: in batches, by the sweep."""
+
+from datetime import UTC, datetime
+
+from handfast.core.domain import handoff_routing as routing
+from handfast.core.domain.agent import Agent
+from handfast.core.domain.control import ALL, TEAM
+from handfast.core.domain.events import SYSTEM
+from handfast.core.domain.handoff import WAITING, Handoff, Status
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import KillSwitch, freezes
+from handfast.engine.projections import KINDS, load
+from handfast.storage.api import Query
+
+BATCH = 200
+WHY = "kill switch"
+_UNSTARTED = (*sorted(s.value for s in WAITING), Status.DECIDED.value)
+_ANY_TIME = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+class Freezing:
+    """Safe to run at any time and on any number of servers: what is written rests on what stops it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._switch = KillSwitch(kernel)
+        self._thawed: object = None  # the stops for which nothing was left to thaw
+
+    def sweep(self, limit: int = BATCH) -> int:
+        """Freeze or thaw at most `limit` handoffs each. Gives how many were."""
+        stopped = self._stopped()
+        done = sum(self._freeze(agent_id, limit) for agent_id in stopped)
+        if self._thawed != stopped:
+            thawed, whole = self._thaw(limit)
+            done += thawed
+            self._thawed = stopped if whole and not thawed else None
+        return done
+
+    def _stopped(self) -> tuple[str, ...]:
+        """Ids of the agents whose handoffs are frozen; '' for everybody's."""
+        row = self._kernel.store.load(f"installation/{INSTALLATION_ID}")
+        state = load(KINDS[Installation], row.doc) if row else None
+        if not isinstance(state, Installation):
+            return ()
+        frozen = [stop.scope for stop in state.stops.values() if stop.freezes]
+        if ALL in frozen:
+            return ("",)
+        teams = [scope.removeprefix(TEAM) for scope in frozen]
+        found = {a.agent_id for team in teams for a in self._switch.of_team(team)}
+        rows = self._kernel.store.find(Query("agent", statuses=("suspended",), limit=1000))
+        suspended = (load(KINDS[Agent], r.doc) for r in rows)
+        return tuple(sorted(found | {a.agent_id for a in suspended if isinstance(a, Agent)}))
+
+    def _freeze(self, agent_id: str, limit: int) -> int:
+        """What is frozen is due no more, so each batch finds the next ones."""
+        query = Query(
+            "handoff",
+            statuses=_UNSTARTED,
+            agent_id=agent_id,
+            due_before=_ANY_TIME,
+            limit=limit,
+        )
+        return sum(self._one(row.stream) for row in self._kernel.store.find(query))
+
+    def _thaw(self, limit: int) -> tuple[int, bool]:
+        """How many were thawed, and whether all that wait were looked at."""
+        done, after = 0, None
+        while True:
+            rows = self._kernel.store.find(
+                Query("handoff", statuses=_UNSTARTED, after=after, limit=500)
+            )
+            for row in rows:
+                state = load(KINDS[Handoff], row.doc)
+                if isinstance(state, Handoff) and state.frozen_at is not None:
+                    done += self._one(row.stream)
+                    if done >= limit:
+                        return done, False
+            if len(rows) < 500:
+                return done, True
+            after = (rows[-1].rank, rows[-1].opened)
+
+    def _one(self, stream: str) -> int:
+        """Bring one handoff into line with what is stopped. 1 when that changed it."""
+        handoff_id = stream.partition("/")[2]
+
+        def work(unit: Unit) -> Result:
+            h = unit.get(Handoff, handoff_id)
+            unit.rely_on(Installation, INSTALLATION_ID)
+            unit.rely_on(Agent, h.agent_id)
+            frozen = freezes(unit, h.agent_id)
+            events = routing.freeze(h, WHY) if frozen else routing.thaw(h)
+            unit.record(Handoff, handoff_id, events)
+            return {"changed": len(events)}
+
+        return 1 if self._kernel.run(SYSTEM, work)["changed"] else 0
+
+
+def frozen_at_birth(unit: Unit, handoff: Handoff) -> Handoff:
+    """A handoff opened while its agent is stopped begins frozen."""
+    if not freezes(unit, handoff.agent_id):
+        return handoff
+    unit.rely_on(Installation, INSTALLATION_ID)  # a release at this moment must not miss it
+    unit.rely_on(Agent, handoff.agent_id)
+    return unit.record(Handoff, handoff.handoff_id, routing.freeze(handoff, WHY))
