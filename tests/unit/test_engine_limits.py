@@ -179,18 +179,18 @@ def test_the_package_says_figure_limit_history_and_what_was_tried(room: Room) ->
     fail(room, "2", "pytest -q", "E  assert 3 == 4\n1 failed in 0.31s")
     use(room, cost_usd="0.40")
     found = package(room, go(room, "3")["handoff_id"])
-    sentence = "The same failing call with the same result 2 of 2 (the default)."
+    sentence = "Identical failures of one call 2 of 2 (the default)."
     assert sentence in cast("str", found["why_now"])
     assert found["attempts"] == [
         {"tried": "runs pytest -q", "outcome": "exit code 2, 2 times", "why": "1 failed in 0.31s"}
     ]
     evidence = cast("list[dict[str, str]]", found["evidence"])
-    assert evidence[0]["claim"] == sentence
+    assert evidence[0]["claim"] == "identical failures of one call 2 of 2"
     assert evidence[0]["step_id"]
     unseen = cast("list[str]", found["not_seen"])
     assert any("time the model took" in line for line in unseen)
-    what = cast("dict[str, list[str]]", found["what_will_happen"])
-    assert "becomes: the same failing call with the same result 4 (2 more)" in what["details"][0]
+    what = cast("dict[str, str]", found["what_will_happen"])
+    assert "becomes: identical failures of one call 4 (2 more)" in what["text"]
     assert cast("dict[str, str]", found["cost"])["cost_usd"] == "0.40"
 
 
