@@ -12,6 +12,7 @@ from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_work import CoverageGap, Mode
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import RunId
+from handfast.core.domain.publication import ORGANISATION
 from handfast.core.domain.run import Run
 from handfast.engine.actions import StepResult
 from handfast.engine.facade import Engine
@@ -45,7 +46,10 @@ def open_bench(folder: Path, url: str = "") -> Bench:
     agent_id = str(engine.agents.add(OPERATOR, "bench", "claude-code")["agent_id"])
     invitation = engine.people.invite()
     engine.people.set_up(invitation, NewPerson("Bench", "bench", PASSWORD, PIN))
-    return Bench(engine, agent_id, engine.people.with_pin("bench", PIN))
+    person = engine.people.with_pin("bench", PIN)
+    # Thousands of calls in one run would be handed over. The check itself still runs.
+    engine.policies.propose(person, ORGANISATION, "version: 1\nlimits: {tool_calls: off}\n")
+    return Bench(engine, agent_id, person)
 
 
 def commands(bench: Bench, threads: int, seconds: float) -> float:

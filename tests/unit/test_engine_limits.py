@@ -6,18 +6,21 @@ from typing import cast
 
 import pytest
 
+from handfast.app import open_engine
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.brief import Brief, Budget
+from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_limits import RunMeasured
 from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
 from handfast.core.domain.handoff import Status
 from handfast.core.domain.ids import AgentId, RunId
 from handfast.core.domain.limit_facts import History, Reported
-from handfast.core.domain.publication import ORGANISATION
+from handfast.core.domain.publication import ORGANISATION, Publication
 from handfast.core.domain.run import Run
 from handfast.core.domain.track import evolve, history
 from handfast.engine.actions import Read, StepResult
+from handfast.engine.gating import Proposal
 from handfast.engine.kernel import Result
 from handfast.engine.runs import Exit, NewRun, Session
 from handfast.engine.tasks import NewTask
@@ -179,18 +182,18 @@ def test_the_package_says_figure_limit_history_and_what_was_tried(room: Room) ->
     fail(room, "2", "pytest -q", "E  assert 3 == 4\n1 failed in 0.31s")
     use(room, cost_usd="0.40")
     found = package(room, go(room, "3")["handoff_id"])
-    sentence = "The same failing call with the same result 2 of 2 (the default)."
+    sentence = "Identical failures of one call 2 of 2 (the default)."
     assert sentence in cast("str", found["why_now"])
     assert found["attempts"] == [
         {"tried": "runs pytest -q", "outcome": "exit code 2, 2 times", "why": "1 failed in 0.31s"}
     ]
     evidence = cast("list[dict[str, str]]", found["evidence"])
-    assert evidence[0]["claim"] == sentence
+    assert evidence[0]["claim"] == "identical failures of one call 2 of 2"
     assert evidence[0]["step_id"]
     unseen = cast("list[str]", found["not_seen"])
     assert any("time the model took" in line for line in unseen)
-    what = cast("dict[str, list[str]]", found["what_will_happen"])
-    assert "becomes: the same failing call with the same result 4 (2 more)" in what["details"][0]
+    what = cast("dict[str, str]", found["what_will_happen"])
+    assert "becomes: identical failures of one call 4 (2 more)" in what["text"]
     assert cast("dict[str, str]", found["cost"])["cost_usd"] == "0.40"
 
 
@@ -411,3 +414,35 @@ def test_only_the_newest_fifty_runs_count(room: Room) -> None:
         measured = RunMeasured(AgentId("a"), RunId(f"r{n}"), {"cost_usd": cost})
         track = evolve(track, measured, room.clock.now())
     assert history(track) == History({"cost_usd": "1"}, {"cost_usd": 50})
+
+
+def test_conditions_see_the_reported_cost_and_the_stated_confidence(room: Room) -> None:
+    text = (
+        "version: 1\ngates:\n  - id: unsure\n"
+        "    when: has(run.confidence) && run.confidence < 0.5 && run.cost_usd > 1.0\n"
+        "    deny: the agent is not sure\n"
+    )
+    room.engine.policies.propose(room.me, ORGANISATION, text)
+    use(room, cost_usd="1.50")
+    assert go(room, "1")["verdict"] == "allow"
+    use(room, confidence="0.4")
+    assert go(room, "2")["verdict"] == "deny"
+
+
+def test_results_are_recorded_when_the_policy_cannot_be_read(room: Room) -> None:
+    publish(room, "cost_usd: {warn: 1}")
+    go(room, "1")
+    state_of = room.engine.kernel.state(Publication, ORGANISATION)
+    assert state_of.in_force is not None
+    room.engine.audit.erase(room.me, state_of.in_force.text.body_id, "a test")
+    fresh = open_engine("", room.home, room.clock)  # nothing compiled is kept in it
+    try:
+        fresh.actions.record_result(RUNNER, StepResult(room.run_id, "1", 0))
+        limits = cast("dict[str, list[str]]", fresh.views.run(room.run_id)["limits"])
+        assert "cannot be used" in limits["warnings"][0] or "not what was" in limits["warnings"][0]
+        with pytest.raises(IntegrityError):
+            fresh.actions.propose(
+                RUNNER, Proposal(room.run_id, "2", Call("Bash", {}), Facts(Effect.EXEC, "x"))
+            )
+    finally:
+        fresh.close()

@@ -334,9 +334,8 @@ def test_a_review_points_at_what_needs_a_look_first() -> None:
 
 def test_the_queue_is_grouped_by_need_and_sorted_without_chance() -> None:
     expected = [
-        ("judge", ["C1", "H1", "D1", "R1", "Q1"]),
+        ("judge", ["C1", "H1", "D1", "E1", "R1", "Q1"]),
         ("stamp", ["L1"]),
-        ("route", ["E1"]),
     ]
     for queue in (fx.waiting(), fx.waiting()[::-1]):
         groups = grouped(queue, fx.NOW)

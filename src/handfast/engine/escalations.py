@@ -31,21 +31,19 @@ def escalation(
     agent_says: str,
 ) -> Package:
     """Everything in it is a figure or a recorded step, but for `agent_says`."""
-    figures = " and ".join(limit_words.figure(c) for c in crossed)
+    figures = "; ".join(limit_words.figure(c) for c in crossed)
+    met = "a limit" if len(crossed) == 1 else f"{len(crossed)} limits"
     stop = any(c.level is Level.STOP for c in crossed)
     said = [limit_words.sentence(c) for c in crossed]
     tried = attempts(kernel, run)
     details = (
-        limit_words.going_on(crossed),
         f"The call it was about to make: {facts.summary}",
         "Deciding here does not approve that call: it is judged by policy when the run goes on.",
     )
     return Package(
-        ask=inert(
-            f"The run has met a limit: {figures}. Should it go on?", _MAX_LINE, multiline=False
-        ),
+        ask=inert(f"The run has met {met}: {figures}", _MAX_LINE, multiline=False),
         what_will_happen=WhatWillHappen(
-            ShowKind.TEXT, "\n".join(said), tuple(details), reversible=True
+            ShowKind.TEXT, limit_words.going_on(crossed), details, reversible=True
         ),
         why_now=" ".join(said),
         open_question="Should the agent go on with this, and if so, with what in mind?",
@@ -81,7 +79,7 @@ def _evidence(run: Run, crossed: Sequence[Crossed]) -> list[Evidence]:
     about_failing = ("failing_call_repeats", "consecutive_errors")
     return [
         Evidence(
-            limit_words.sentence(c), "recorded", step_id=step if c.metric in about_failing else ""
+            limit_words.figure(c), "recorded", step_id=step if c.metric in about_failing else ""
         )
         for c in crossed
     ]

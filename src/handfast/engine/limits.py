@@ -13,7 +13,7 @@ from typing import cast
 from handfast.core.domain.action import Risk
 from handfast.core.domain.canonical import digest
 from handfast.core.domain.codec import encode
-from handfast.core.domain.errors import NotFound
+from handfast.core.domain.errors import IntegrityError, NotFound
 from handfast.core.domain.events import Actor, RunEvent
 from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
 from handfast.core.domain.events_limits import (
@@ -131,7 +131,11 @@ class RunLimits:
     def noticed(self, unit: Unit, run_id: str) -> None:
         """Results or figures came in: warn where a limit is met. Handing over waits for the next call."""
         run = unit.get(Run, run_id)
-        self._warn(unit, run, self._crossed(unit, run))
+        try:
+            crossed = self._crossed(unit, run)
+        except IntegrityError:
+            return  # what happened is recorded all the same; the next call cannot be judged, and is not run
+        self._warn(unit, run, crossed)
 
     def _warn(self, unit: Unit, run: Run, crossed: Sequence[Crossed]) -> None:
         new = [c for c in crossed if c.level is Level.WARN and _key(c) not in run.limits.met]
@@ -191,7 +195,10 @@ class RunLimits:
         run = unit.find(Run, run_id)
         if run is None:
             raise NotFound(f"there is no run `{run_id}`")
-        return self._standing(run, self.of(unit, run), unit.now)
+        try:
+            return self._standing(run, self.of(unit, run), unit.now)
+        except IntegrityError as error:
+            return {"usage": [], "not_watched": list(METRICS), "warnings": [error.message]}
 
     def _standing(self, run: Run, held: Limits, now: datetime) -> Result:
         known = measured(run, now)

@@ -23,6 +23,7 @@ def subject_of(
     unit: Unit, run: Run, call: Call, facts: Facts, *, executor: str = "", subagent: str = ""
 ) -> Subject:
     """Reads the agent and the task in the unit of work that asks."""
+    told = run.usage.reported
     agent = unit.find(Agent, run.agent_id)
     task = unit.find(Task, run.task_id) if run.task_id else None
     return Subject(
@@ -34,11 +35,12 @@ def subject_of(
             id=run.run_id,
             repository=run.repository or run.cwd,
             branch=run.branch,
-            cost_usd=float(Decimal(run.cost_usd)),
+            cost_usd=float(max(Decimal(run.cost_usd), Decimal(told.cost_usd or "0"))),
             tool_calls=run.counts.steps,
             failed_calls=run.counts.failed,
             stopped_calls=run.counts.stopped,
             contained=run.containment.startswith(CONTAINED),
+            confidence=float(told.confidence) if told.confidence else None,
         ),
         task=TaskFacts(task.task_id, task.target_branch) if task else TaskFacts(),
     )

@@ -10,7 +10,7 @@ from handfast.core.policy.limits import ENOUGH_RUNS, METRICS, Limits, bound_at, 
 LABELS = {
     "cost_usd": "cost",
     "tool_calls": "tool calls",
-    "failing_call_repeats": "the same failing call with the same result",
+    "failing_call_repeats": "identical failures of one call",
     "consecutive_errors": "errors in a row",
     "retries": "repeats of calls that had failed",
     "reasoning_s": "time the model took",
@@ -95,7 +95,7 @@ def going_on(crossed: Iterable[Crossed]) -> str:
     for c in crossed:
         raised = raise_of(c, Decimal(c.figure))
         parts.append(f"{LABELS[c.metric]} {_next(c, raised)}")
-    return f"If it goes on, the limit of this run becomes: {'; '.join(parts)}."
+    return f"The limit of this run becomes: {'; '.join(parts)}."
 
 
 def _next(c: Crossed, raised: Raised) -> str:
@@ -107,14 +107,31 @@ def _next(c: Crossed, raised: Raised) -> str:
 def beside(
     metric: str, held: Limits, history: History, raised: Raised | None, known: Decimal | None
 ) -> str:
-    """One line of a run's page: `cost $1.20; warns at $1.20 (2x …), hands over at $1.80`."""
+    """What stands beside a figure: `warns at $1.20, hands over at $1.80 (2x, 3x its median of $0.60)`."""
     threshold = held.of(metric)
     if threshold is None:
         return ""
-    at = []
+    at, why = [], []
     for level in Level:
         found = bound_at(METRICS[metric], level, threshold, history, raised, known or Decimal(0))
         if found is not None:
-            why = because(found)
-            at.append(f"{_LEADS_TO[level]} at {amount(metric, found.limit)} ({why})")
-    return ", ".join(at)
+            at.append(f"{_LEADS_TO[level]} at {amount(metric, found.limit)}")
+            why.append(found)
+    reasons = _reasons(why)
+    return ", ".join(at) + (f" ({reasons})" if reasons else "")
+
+
+def _reasons(bounds: list[Crossed]) -> str:
+    """Where the bounds come from, shortly, each reason once."""
+    multiples = [c for c in bounds if c.times]
+    found = []
+    if multiples:
+        times = ", ".join(f"{c.times}x" for c in multiples)
+        middle = amount(multiples[0].metric, multiples[0].median)
+        found.append(f"{times} its median of {middle} over {multiples[0].runs} runs")
+    if any(c.source == "first_runs" for c in bounds):
+        runs = next(c.runs for c in bounds if c.source == "first_runs")
+        found.append(f"fixed: {runs} of the {ENOUGH_RUNS} earlier runs a median needs")
+    words = {"brief": "the brief's budget", "policy": "policy", "raised": "raised by a person"}
+    sources = dict.fromkeys(c.source for c in bounds if not c.times)
+    return "; ".join([*found, *(words[s] for s in sources if s in words)])

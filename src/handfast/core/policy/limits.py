@@ -196,6 +196,9 @@ def _met(
     metric: Metric, figure: Decimal, threshold: Threshold, history: History, raised: Raised | None
 ) -> Crossed | None:
     for level in reversed(_LEVELS):
+        bounds = threshold.at(level)
+        if not any(_reaches(metric, figure, _value(metric, level, b, history)) for b in bounds):
+            continue  # most calls end here; raising a bound only moves it away
         limit = bound_at(metric, level, threshold, history, raised, figure)
         if limit is not None and _reaches(metric, figure, Decimal(limit.limit)):
             return limit
@@ -227,12 +230,27 @@ def _resolved(
         runs = history.runs.get(metric.name, 0)
         return Crossed(metric.name, level, plain(figure), text, text, source, times, median, runs)
 
+    value = _value(metric, level, bound, history)
     if not bound.of_median:
-        return crossed(bound.value, bound.source)
-    median = Decimal(history.medians.get(metric.name, "0"))
-    if history.runs.get(metric.name, 0) < ENOUGH_RUNS or median <= 0:
-        return crossed(FIRST_RUNS[metric.name][level], "first_runs")
-    return crossed(bound.value * median, bound.source, plain(bound.value), plain(median))
+        return crossed(value, bound.source)
+    if not _known(metric, history):
+        return crossed(value, "first_runs")
+    median = Decimal(history.medians[metric.name])
+    return crossed(value, bound.source, plain(bound.value), plain(median))
+
+
+def _value(metric: Metric, level: Level, bound: Bound, history: History) -> Decimal:
+    if not bound.of_median:
+        return bound.value
+    if not _known(metric, history):
+        return FIRST_RUNS[metric.name][level]
+    return bound.value * Decimal(history.medians[metric.name])
+
+
+def _known(metric: Metric, history: History) -> bool:
+    """Whether the agent has enough earlier runs for a median that says something."""
+    enough = history.runs.get(metric.name, 0) >= ENOUGH_RUNS
+    return enough and Decimal(history.medians.get(metric.name, "0")) > 0
 
 
 def _lifted(metric: Metric, c: Crossed, raised: Raised | None) -> Crossed:
@@ -258,5 +276,5 @@ def _reaches(metric: Metric, figure: Decimal, limit: Decimal) -> bool:
 
 def plain(value: Decimal) -> str:
     """Without an exponent and without zeros at the end."""
-    text = f"{value:.6f}".rstrip("0").rstrip(".")
+    text = f"{value:.12f}".rstrip("0").rstrip(".")
     return text if text not in ("", "-0") else "0"

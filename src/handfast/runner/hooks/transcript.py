@@ -9,6 +9,7 @@ import json
 import os
 import re
 import stat
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,7 @@ class Tally:
     tokens_out: int = 0
     reasoning_ms: int = 0
     compactions: int = 0
+    heard: int = 0
     context: int = 0
     window: int = 0
     seen: bool = False
@@ -86,12 +88,12 @@ class Tally:
     def figures(self) -> Json:
         """As the API takes it."""
         if not self.seen:
-            return {"compactions": 1} if self.compacting else {}
+            return {"compactions": self.heard} if self.heard else {}
         found: Json = {
             "tokens_in": self.tokens_in,
             "tokens_out": self.tokens_out,
             "reasoning_ms": self.reasoning_ms,
-            "compactions": self.compactions + int(self.compacting),
+            "compactions": max(self.compactions + int(self.compacting), self.heard),
         }
         if self.window and self.context:
             found["context_fill"] = f"{self.context / self.window:.3f}"
@@ -106,24 +108,26 @@ def window_of(model: str, context: int) -> int:
 
 
 class Transcripts:
-    """Reads each transcript on from where it was left. May be used from several threads for different
-    sessions; a session's events come one after the other."""
+    """Reads each transcript on from where it was left. Thread-safe: results of one turn come at once."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._known: OrderedDict[str, Tally] = OrderedDict()
 
     def news(self, session_id: str, path: str, *, compacting: bool = False) -> Json:
         """Totals, where something worth telling changed since they were told last; else empty."""
-        tally = self._known.setdefault(session_id, Tally())
-        while len(self._known) > _SESSIONS:
-            self._known.popitem(last=False)
-        tally.compacting = tally.compacting or compacting
-        read_on(tally, session_id, path)
-        figures = tally.figures()
-        if not _worth_telling(tally.said, figures):
-            return {}
-        tally.said = figures
-        return dict(figures)
+        with self._lock:
+            tally = self._known.setdefault(session_id, Tally())
+            while len(self._known) > _SESSIONS:
+                self._known.popitem(last=False)
+            read_on(tally, session_id, path)
+            if compacting:
+                tally.heard, tally.compacting = tally.heard + 1, True
+            figures = tally.figures()
+            if not _worth_telling(tally.said, figures):
+                return {}
+            tally.said = figures
+            return dict(figures)
 
 
 def read_on(tally: Tally, session_id: str, path: str) -> None:

@@ -205,9 +205,10 @@ def record_gap(caller: CallerDep, run_id: str, asked: schema.GapIn) -> schema.Ru
 @router.post("/runs/{run_id}/usage")
 def report_usage(caller: CallerDep, run_id: str, asked: schema.UsageReportIn) -> schema.RunMoved:
     """What the run has used so far, in totals. Idempotent. Limits that are met warn at once, and hand the
-    run over at its next call with an effect."""
+    run over at its next call with an effect. Whether the agent's turn is over is believed of a runner only:
+    no agent stops its own clock."""
     caller.run(run_id)
-    told, over = asked.reported(), asked.turn_over
+    told, over = asked.reported(), asked.turn_over and not caller.is_agent
     limits = caller.engine.limits
     return _moved(limits.report(caller.actor, run_id, told, turn_over=over))
 

@@ -183,7 +183,7 @@ class Case:
         if self.kind == "doubt":
             return "What may have run"
         if self.kind == "escalation":
-            return "Where the run stands"
+            return "What going on means"
         return "What was asked" if self.receipt else "What will happen"
 
 

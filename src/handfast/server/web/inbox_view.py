@@ -90,7 +90,7 @@ def need_of(handoff: Record) -> tuple[str, str]:
     risk, kind = text(handoff, "risk"), text(handoff, "kind")
     if not texts(handoff, "offered") or flag(handoff, "frozen"):
         return "blocked", "nothing is offered to decide"
-    if kind in ("escalation", "takeover", "delegation"):
+    if kind in ("takeover", "delegation"):
         return "route", f"{kind_word(kind).lower()}: someone must take it"
     if kind != "approval":
         return "judge", f"{kind_word(kind).lower()}"
