@@ -29,6 +29,12 @@ from handfast.engine.policies import Policies
 
 INSTALLATION_ID = "1"
 MAX_KEY = 200
+_ALWAYS = MatchedRule(
+    "always-required",
+    Verdict.GATE,
+    "The program declares that this call is approved by a person every time.",
+    "Wait for the decision.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class Actions:
         if judgement.verdict is Verdict.DENY:
             self._tampering(unit, p)
             return Stopped("deny")
-        if self._mode(unit, run) is Mode.OBSERVE:
+        if self._mode(unit, run) is Mode.OBSERVE and not p.require_approval:
             return Stopped("observed")
         return self._gating.stopped(unit, run, p, judgement, step_id)
 
@@ -111,7 +117,7 @@ class Actions:
             why = "This agent is suspended" if agent else "This agent is not registered"
             rule = MatchedRule("agent-not-active", Verdict.DENY, why, "Ask an operator.")
             return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
-        return judged
+        return _required(judged) if p.require_approval else judged
 
     def _mode(self, unit: Unit, run: Run) -> Mode:
         """A pause by a person turns enforcing into observing until it ends."""
@@ -220,6 +226,15 @@ class Actions:
         )
         unit.record(Handoff, h.handoff_id, commands.settle(h, settle))
         return True
+
+
+def _required(judged: Judgement) -> Judgement:
+    """The caller's own code asks for a person. Only ever stricter than what policy says."""
+    if judged.verdict is Verdict.DENY:
+        return judged
+    rules = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
+    risk = Risk.MEDIUM if judged.risk is Risk.LOW else judged.risk
+    return replace(judged, verdict=Verdict.GATE, risk=risk, rules=(_ALWAYS, *rules))
 
 
 def check_key(key: str) -> None:

@@ -16,6 +16,7 @@ from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import GrantId, StartId
 from handfast.core.domain.run import Run, check_epoch
+from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 
@@ -39,6 +40,7 @@ class EffectReport:
     exit_code: int | None = None
     output: str = ""
     note: str = ""
+    doubt: bool = False
 
 
 class Grants:
@@ -104,7 +106,8 @@ class Grants:
         self._kernel.run(actor, work)
 
     def effect(self, actor: Actor, r: EffectReport) -> Result:
-        """Record what a start led to. A second report of the same start changes nothing."""
+        """Record what a start led to. A second report of the same start changes nothing; `outcome` of the
+        answer is the recorded one. `doubt` opens a doubt handoff about a start of unknown outcome."""
 
         def work(unit: Unit) -> Result:
             handoff = unit.get(Handoff, r.handoff_id)
@@ -118,8 +121,13 @@ class Grants:
                 output=unit.put(r.output) if r.output else None,
                 note=r.note[:500],
             )
-            unit.record(Handoff, r.handoff_id, commands.settle(handoff, settle))
-            return {"handoff_id": r.handoff_id, "outcome": r.outcome.value}
+            events = commands.settle(handoff, settle)
+            if events and r.doubt and r.outcome is EffectOutcome.UNKNOWN:
+                settle_unknown(self._kernel, unit, handoff, settle.note)
+            else:
+                unit.record(Handoff, r.handoff_id, events)
+            recorded = unit.get(Handoff, r.handoff_id).effect or settle
+            return {"handoff_id": r.handoff_id, "outcome": recorded.outcome.value}
 
         result = self._kernel.run(
             actor, work, before_commit=lambda: fault_point("effect.before_commit")
