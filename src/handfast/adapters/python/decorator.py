@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast, get_type_hints
 
 from handfast.adapters.python import doubts, drive, session
 from handfast.adapters.python.arguments import Signature
@@ -31,7 +31,6 @@ class Gated(Protocol[P, R_co]):
     """
 
     __name__: str
-    __wrapped__: Callable[..., Any]
     gated: Callable[..., Any]
     reconcile: Callable[[], Any]
 
@@ -91,9 +90,23 @@ def _dressed(
     gated: Callable[..., Any],
     reconcile: Callable[[], object],
 ) -> Callable[..., Any]:
-    functools.update_wrapper(wrapper, function)
-    vars(wrapper).update(gated=functools.update_wrapper(gated, function), reconcile=reconcile)
+    _look_like(wrapper, function)
+    _look_like(gated, function)
+    vars(wrapper).update(gated=gated, reconcile=reconcile)
     return wrapper
+
+
+def _look_like(wrapper: Callable[..., Any], function: Callable[..., Any]) -> None:
+    """Name, docstring, signature and annotations, but not `__wrapped__`: what unwraps functions to call
+    them would walk around the gate."""
+    functools.update_wrapper(wrapper, function)
+    del wrapper.__wrapped__  # type: ignore[attr-defined]  # `update_wrapper` set it
+    try:
+        wrapper.__annotations__ = get_type_hints(function, include_extras=True)
+        signature = inspect.signature(function, eval_str=True)
+    except (NameError, TypeError, SyntaxError, AttributeError):  # names known to a checker only
+        signature = inspect.signature(function)
+    vars(wrapper)["__signature__"] = signature
 
 
 @dataclass(slots=True)

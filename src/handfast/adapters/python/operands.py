@@ -29,12 +29,15 @@ def hashed(found: Operands) -> tuple[Operand, ...]:
 
 
 def code_of(function: Callable[..., object]) -> Operand:
-    """The function's own text: an approval is for this body, not for one that replaced it."""
+    """The function's own text: an approval is for this body, not for one that replaced it. One that has no
+    text is named only."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
         text = inspect.getsource(function).encode()
     except (OSError, TypeError):
-        text = marshal.dumps(function.__code__)
-    return Operand(f"code:{function.__qualname__}", sha256(text))
+        code = getattr(function, "__code__", None)
+        text = marshal.dumps(code) if code is not None else b""
+    return Operand(f"code:{name}", sha256(text))
 
 
 def _value(value: object) -> str:

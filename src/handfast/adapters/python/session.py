@@ -40,4 +40,5 @@ def session() -> Json:
     cwd = str(Path.cwd())
     named = os.environ.get(SESSION_VARIABLE, "")
     own = digest([socket.gethostname(), cwd, sys.argv[0] if sys.argv else ""])
-    return {"session_id": named or f"python-{own[7:31]}", "cwd": cwd, "harness": HARNESS}
+    session_id = named or f"python-{own[7:31]}"
+    return {"session_id": session_id, "cwd": cwd, "harness": HARNESS, "mode": "enforce"}
