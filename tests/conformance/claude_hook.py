@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -174,21 +173,7 @@ class ClaudeHook:
             "a sub-agent": by("bash -c {}", agent_id="a1", agent_type="general-purpose"),
             "another session": by("bash -c {}", session_id="s2"),
             "a retry": self.attempt,
-            "the Write tool": self.writes,
         }
-
-    def writes(self, action: Action) -> Attempt:
-        content = f"{action.marker}\n"
-        about = {
-            "tool_name": "Write",
-            "tool_input": {"file_path": self.harness.effects, "content": content},
-            "tool_use_id": self.next_id(),
-        }
-        said = self.harness.post("PreToolUse", **about)["hookSpecificOutput"]
-        if said["permissionDecision"] == "allow":
-            Path(self.harness.effects).write_text(content)
-            return Attempt(Outcome.RAN)
-        return Attempt(Outcome.DENIED, detail=str(said["permissionDecisionReason"]))
 
 
 def main() -> None:
