@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from handfast.adapters.python import Waiting, gate
     from handfast.core.domain.errors import (
         AdapterError,
         HandfastError,
@@ -33,10 +34,13 @@ __all__ = [
     "RejectedError",
     "StorageError",
     "UsageError",
+    "Waiting",
     "__version__",
+    "gate",
 ]
 
 _ERRORS = "handfast.core.domain.errors"
+_PYTHON = "handfast.adapters.python"
 _HOME_OF = {
     "AdapterError": _ERRORS,
     "HandfastError": _ERRORS,
@@ -44,6 +48,8 @@ _HOME_OF = {
     "RejectedError": _ERRORS,
     "StorageError": _ERRORS,
     "UsageError": _ERRORS,
+    "Waiting": _PYTHON,
+    "gate": _PYTHON,
 }
 
 

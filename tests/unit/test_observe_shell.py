@@ -198,6 +198,8 @@ STOPS: list[tuple[str, str, str]] = [
     ("fs.delete-tracked", "", "nohup timeout -s KILL 5 nice -n 3 rm -rf src &"),
     ("fs.delete-tracked", "", "env -i A=b rm -rf src"),
     ("fs.delete-tracked", "", "env -S 'rm -rf src'"),
+    ("git.push", "", "env -S 'bash -c' 'git push origin main'"),
+    ("git.push", "", "env -S'bash -c' 'git push origin main'"),
     ("fs.delete-tracked", "", "find . -name '*.py' -delete"),
     ("fs.delete-tracked", "", "find src -exec rm {} \\;"),
     ("fs.delete-tracked", "", "find src -type f | xargs rm -f"),

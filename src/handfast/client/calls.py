@@ -124,7 +124,8 @@ def review(run_id: str, fields: Mapping[str, object]) -> Request[Json]:
 @dataclass(frozen=True, slots=True)
 class Proposed:
     """A call about to be made. `subagent` and `agent_says` are the agent's words; `shown` is how a person
-    should read the call (`{kind, text}`) where its arguments are not the best way."""
+    should read the call (`{kind, text}`) where its arguments are not the best way. `require_approval` asks
+    a person whatever policy says; `preview` and `undo` are shown as the caller's words."""
 
     call: Call
     facts: Facts
@@ -133,6 +134,9 @@ class Proposed:
     subagent: str = ""
     agent_says: str = ""
     shown: Mapping[str, str] | None = None
+    require_approval: bool = False
+    preview: str = ""
+    undo: str = ""
 
 
 def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
@@ -150,6 +154,9 @@ def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
         "subagent": proposed.subagent or None,
         "agent_says": proposed.agent_says or None,
         "shown": dict(proposed.shown) if proposed.shown else None,
+        "require_approval": proposed.require_approval or None,
+        "preview": proposed.preview or None,
+        "undo": proposed.undo or None,
     }
     return _post(f"/v1/runs/{_id(run_id)}/actions", body, new_key())
 
@@ -263,8 +270,10 @@ def effect(
     exit_code: int | None = None,
     output: str = "",
     note: str = "",
+    doubt: bool = False,
 ) -> Request[Json]:
-    """What a start led to. A second report of one start changes nothing."""
+    """What a start led to. A second report of one start changes nothing: the answer's `outcome` is the
+    recorded one. `doubt` asks a person what became of a start whose outcome is `unknown`."""
     body = {
         "start_id": start_id,
         "outcome": outcome,
@@ -272,6 +281,7 @@ def effect(
         "exit_code": exit_code,
         "output": output or None,
         "note": note or None,
+        "doubt": doubt or None,
     }
     return _post(f"/v1/grants/{_id(grant_id)}/effect", body, new_key())
 

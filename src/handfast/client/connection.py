@@ -58,6 +58,8 @@ class Client:
         self._tries = tries
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._transport, self._async_transport = transport, async_transport
+        # Loading certificates takes longer than a call: only where there is something to verify.
+        self._tls = not self.url.startswith("http:")
         self._sync: httpx.Client | None = None
         self._async: httpx.AsyncClient | None = None
 
@@ -113,7 +115,11 @@ class Client:
     def _once(self, request: Request[T]) -> "Answer | HandfastError | Stop":
         if self._sync is None:
             self._sync = httpx.Client(
-                base_url=self.url, headers=self._headers, transport=self._transport, trust_env=False
+                base_url=self.url,
+                headers=self._headers,
+                transport=self._transport,
+                trust_env=False,
+                verify=self._tls,
             )
         try:
             return self._judge(request, _answer(self._sync.send(self._build(self._sync, request))))
@@ -167,6 +173,7 @@ class Client:
                 headers=self._headers,
                 transport=self._async_transport,
                 trust_env=False,
+                verify=self._tls,
                 # Hundreds of calls may wait for a decision at once.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             )

@@ -34,6 +34,12 @@ from handfast.engine.policies import Policies
 
 MAX_KEY = 200
 _STOPPED = "Stop here; a person lets agents go on. Reading is still possible."
+_ALWAYS = MatchedRule(
+    "always-required",
+    Verdict.GATE,
+    "The program declares that this call is approved by a person every time.",
+    "Wait for the decision.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ class Actions:
             return limited
         if judgement.verdict is Verdict.ALLOW:
             return self._gating.refused(unit, run, p) or Stopped("allow")
-        if mode is Mode.OBSERVE:
+        if mode is Mode.OBSERVE and not p.require_approval:
             return Stopped("observed")
         return self._gating.stopped(unit, run, p, judgement, step_id)
 
@@ -129,7 +135,7 @@ class Actions:
         if stopped:
             rule = MatchedRule(RULE, Verdict.DENY, f"Nothing runs now: {stopped}", _STOPPED)
             return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
-        return judged
+        return _required(judged) if p.require_approval else judged
 
     def _mode(self, unit: Unit, run: Run) -> Mode:
         """A pause by a person turns enforcing into observing until it ends."""
@@ -274,6 +280,15 @@ _SEEN = frozenset({"paths", "changes", "reversible", "branches"})
 def seen_facts(facts: Facts) -> dict[str, object]:
     """What conditions see of a call beside what its event holds; empty for most calls."""
     return {k: v for k, v in encode(facts).items() if k in _SEEN}
+
+
+def _required(judged: Judgement) -> Judgement:
+    """The caller's own code asks for a person. Only ever stricter than what policy says."""
+    if judged.verdict is Verdict.DENY:
+        return judged
+    rules = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
+    risk = Risk.MEDIUM if judged.risk is Risk.LOW else judged.risk
+    return replace(judged, verdict=Verdict.GATE, risk=risk, rules=(_ALWAYS, *rules))
 
 
 def check_key(key: str) -> None:

@@ -95,7 +95,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         actions=Actions(policies, limits, audiences),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, reader(home)),
-        grants=Grants(kernel),
+        grants=Grants(audiences),
         reviews=Reviews(audiences, tasks),
         agents=Agents(kernel),
         people=people,

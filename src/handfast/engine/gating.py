@@ -4,7 +4,7 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
@@ -19,7 +19,7 @@ from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, open_handoff
-from handfast.engine.packages import Shown, approval, shown_call
+from handfast.engine.packages import Shown, approval, said_by_caller, shown_call
 from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Query
 
@@ -29,7 +29,11 @@ _GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A call about to be made. `key` is the harness's own id of the call."""
+    """A call about to be made. `key` is the harness's own id of the call.
+
+    `require_approval` asks a person whatever policy and mode say: a caller may tighten, never loosen.
+    `preview` and `undo` are the caller's words on a dry run and on how to take the call back.
+    """
 
     run_id: str
     key: str
@@ -42,6 +46,9 @@ class Proposal:
     epoch: int | None = None
     request_key: str = ""
     wait_possible: bool = True
+    require_approval: bool = False
+    preview: str = ""
+    undo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ class Gating:
             Opening(
                 kind=HandoffKind.APPROVAL,
                 risk=judgement.risk.value,
-                package=approval(p.facts, judgement, run, shown, p.agent_says),
+                package=approval(declared(p), judgement, run, shown, p.agent_says),
                 action_digest=p.call.digest,
                 agent_id=run.agent_id,
                 within_s=self._kernel.settings.approval_within_s,
@@ -211,8 +218,12 @@ class Gating:
 
 def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:
     """The owners of each changed file, where they are known."""
-    changes = getattr(facts, "changes", ())
-    return tuple(tuple(getattr(change, "owners", ())) for change in changes)
+    return tuple(change.owners for change in facts.changes)
+
+
+def declared(p: Proposal) -> Facts:
+    """The facts with what the caller says of a dry run and of taking the call back, labelled as such."""
+    return replace(p.facts, details=(*p.facts.details, *said_by_caller(p.preview, p.undo)))
 
 
 def _edited_away(h: Handoff) -> bool:

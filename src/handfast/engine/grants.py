@@ -16,6 +16,8 @@ from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import GrantId, StartId
 from handfast.core.domain.run import Run, check_epoch
+from handfast.engine.audiences import Audiences
+from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
@@ -40,14 +42,16 @@ class EffectReport:
     exit_code: int | None = None
     output: str = ""
     note: str = ""
+    doubt: bool = False
 
 
 class Grants:
     """All calls are atomic. A grant starts at most one execution."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._switch = KillSwitch(kernel)
+    def __init__(self, audiences: Audiences) -> None:
+        self._audiences = audiences
+        self._kernel: Kernel = audiences.kernel
+        self._switch = KillSwitch(audiences.kernel)
 
     def redeem(self, actor: Actor, r: Redemption) -> Result:
         """Take the one start. Result: start_id, handoff_id. A refusal is recorded in the audit trail.
@@ -107,7 +111,8 @@ class Grants:
         self._kernel.run(actor, work)
 
     def effect(self, actor: Actor, r: EffectReport) -> Result:
-        """Record what a start led to. A second report of the same start changes nothing."""
+        """Record what a start led to. A second report of the same start changes nothing; `outcome` of the
+        answer is the recorded one. `doubt` opens a doubt handoff about a start of unknown outcome."""
 
         def work(unit: Unit) -> Result:
             handoff = unit.get(Handoff, r.handoff_id)
@@ -121,8 +126,13 @@ class Grants:
                 output=unit.put(r.output) if r.output else None,
                 note=r.note[:500],
             )
-            unit.record(Handoff, r.handoff_id, commands.settle(handoff, settle))
-            return {"handoff_id": r.handoff_id, "outcome": r.outcome.value}
+            events = commands.settle(handoff, settle)
+            if events and r.doubt and r.outcome is EffectOutcome.UNKNOWN:
+                settle_unknown(self._audiences, unit, handoff, settle.note)
+            else:
+                unit.record(Handoff, r.handoff_id, events)
+            recorded = unit.get(Handoff, r.handoff_id).effect or settle
+            return {"handoff_id": r.handoff_id, "outcome": recorded.outcome.value}
 
         result = self._kernel.run(
             actor, work, before_commit=lambda: fault_point("effect.before_commit")

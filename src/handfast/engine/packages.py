@@ -27,6 +27,7 @@ from handfast.core.policy import limit_words
 
 MAX_SHOWN = 200_000
 MAX_PROSE = 4_000
+MAX_PREVIEW, MAX_PREVIEW_LINES = 12_000, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,18 @@ def approval(
         agent_says=agent_says[:MAX_PROSE],
         pointers=(f"run {run.run_id}",),
         containment=containment(run),
+    )
+
+
+def said_by_caller(preview: str, undo: str) -> tuple[str, ...]:
+    """A dry run's answer and the declared undo as lines of a package: the caller's words, bounded."""
+    lines = inert(preview, MAX_PREVIEW).splitlines() if preview.strip() else []
+    left = len(lines) - MAX_PREVIEW_LINES
+    shown = [f"  {line}" for line in lines[:MAX_PREVIEW_LINES]]
+    return (
+        *(["Preview, as the program that asks reports it:", *shown] if lines else []),
+        *([f"  … {left} more lines of the preview are not shown"] if left > 0 else []),
+        *([f"Undo, as declared: {inert(undo, 300, multiline=False)}"] if undo.strip() else []),
     )
 
 

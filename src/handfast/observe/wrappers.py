@@ -1,6 +1,7 @@
 """Programs that run another command: the command behind them is what matters."""
 
 import re
+import shlex
 from dataclasses import replace
 
 from handfast.core.domain.action import Effect
@@ -191,7 +192,7 @@ def environment(call: Invocation, case: Case) -> None:
                 text_.removeprefix("--split-string=").removeprefix("-S") if len(text_) > 2 else ""
             )
             rest = [w.text for w in words[index + 1 :]]
-            case.text(" ".join([attached, *rest] if attached else rest), call.simple.cwds)
+            case.text(_split_first([attached, *rest] if attached else rest), call.simple.cwds)
             return
         elif re.match(r"-[iv0]*S", text_):
             rest = [text_.partition("S")[2], *(w.text for w in words[index + 1 :])]
@@ -215,6 +216,11 @@ def environment(call: Invocation, case: Case) -> None:
     case.findings.hazard(
         "secret.access", "prints every environment variable, tokens included", undo=True
     )
+
+
+def _split_first(words: list[str]) -> str:
+    """What `env -S` runs, as shell text: it splits the first word only, the others stay whole."""
+    return " ".join([*words[:1], *map(shlex.quote, words[1:])])
 
 
 def command(call: Invocation, case: Case) -> None:

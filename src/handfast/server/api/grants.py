@@ -55,5 +55,6 @@ def record_effect(caller: CallerDep, grant_id: str, asked: schema.EffectIn) -> s
         exit_code=asked.exit_code,
         output=contents.text(caller, asked.output_body_id, asked.output),
         note=asked.note,
+        doubt=asked.doubt,
     )
     return schema.EffectNoted.model_validate(caller.engine.grants.effect(caller.actor, report))

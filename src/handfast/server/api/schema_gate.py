@@ -104,7 +104,11 @@ class ShownIn(Asked):
 
 
 class ActionIn(Asked):
-    """A call about to be made. `facts` is believed from a runner only."""
+    """A call about to be made. `facts` is believed from a runner only.
+
+    `require_approval` asks a person whatever policy says. `preview` and `undo` are shown as the caller's
+    words.
+    """
 
     key: Line
     call: CallIn
@@ -115,6 +119,9 @@ class ActionIn(Asked):
     executor: Executor = Executor.HOOKED
     epoch: Epoch | None = None
     wait_possible: bool = True
+    require_approval: bool = False
+    preview: Annotated[str, Field(max_length=20_000)] = ""
+    undo: Annotated[str, Field(max_length=1000)] = ""
 
 
 class RuleOut(Reply):

@@ -339,6 +339,7 @@ class EffectIn(Asked):
     output_body_id: Id = ""
     executed_digest: Digest = ""
     note: Annotated[str, Field(max_length=2000)] = ""
+    doubt: bool = False
 
 
 class EffectNoted(Reply):
