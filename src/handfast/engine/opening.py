@@ -21,7 +21,7 @@ from handfast.engine.audiences import About, Audiences
 from handfast.engine.freezing import frozen_at_birth
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Unit
-from handfast.engine.packages import OFFERED, presented_digest
+from handfast.engine.packages import OFFERED, OVERRIDE_REVIEWED, presented_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,9 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
     if takes.note:
         o = replace(o, package=replace(o.package, not_seen=(*o.package.not_seen, takes.note)))
     planned = askings(takes.requirement, o.requirement.within_s or o.within_s)
+    of_override = o.kind is HandoffKind.REVIEW and bool(o.about)
     hid = HandoffId(handoff_id or new_id("ho"))
-    offered = OFFERED[o.kind]
+    offered = OVERRIDE_REVIEWED if of_override else OFFERED[o.kind]
     request = HandoffRequested(
         handoff_id=hid,
         kind=o.kind,
@@ -86,7 +87,7 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         requested_by=(*takes.requested_by, *o.apart),
         may_proceed=_may_proceed(o),
     )
-    lacking = missing(o.kind, o.package, of_override=bool(o.about))
+    lacking = missing(o.kind, o.package, of_override=of_override)
     if lacking:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
     unit.post("handoff.requested", {"handoff_id": hid})

@@ -245,3 +245,4 @@ OFFERED: Mapping[HandoffKind, tuple[DecisionKind, ...]] = {
     HandoffKind.QUESTION: (DecisionKind.ANSWER, DecisionKind.REJECT),
     HandoffKind.DOUBT: (DecisionKind.ANSWER,),
 }
+OVERRIDE_REVIEWED = (DecisionKind.APPROVE, DecisionKind.REJECT)

@@ -1,6 +1,7 @@
 """The case page and the form that decides it. Opening a page never decides anything."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -10,11 +11,13 @@ from handfast.core.domain.errors import (
     HandfastError,
     InvalidTransition,
     StaleDecision,
+    UsageError,
 )
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.inert import inert
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result
+from handfast.engine.overrides import Emergency
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.problems import problem_of
 from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
@@ -62,6 +65,47 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
         said = _already(now) if moved else _said(e)
         return _refused(reader, now, form, said, problem.status)
     return RedirectResponse(f"/handoffs/{handoff_id}", 303)
+
+
+@router.post("/routing")
+def routing(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
+    """Hold, give back, ask others, put off, take an approval back, override. None but the last decides."""
+    check_token(request, form)
+    try:
+        _act(reader, handoff_id, form)
+    except HandfastError as e:
+        problem = problem_of(e)
+        if problem.status in (500, 502):
+            raise
+        now = reader.engine.views.handoff(handoff_id)
+        return _refused(reader, now, form, _said(e), problem.status)
+    return RedirectResponse(f"/handoffs/{handoff_id}", 303)
+
+
+def _act(reader: Reader, handoff_id: str, form: Mapping[str, str]) -> None:
+    handoffs, actor = reader.engine.handoffs, reader.actor
+    why = form.get("why", "")
+    match form.get("act"):
+        case "acknowledge":
+            handoffs.acknowledge(actor, handoff_id)
+        case "release":
+            handoffs.release(actor, handoff_id)
+        case "unvote":
+            handoffs.unvote(actor, handoff_id)
+        case "route":
+            to = tuple(form.get("to", "").replace(",", " ").split())
+            handoffs.re_route(actor, handoff_id, to, why)
+        case "snooze":
+            minutes = form.get("minutes", "").strip()
+            if not (minutes.isascii() and minutes.isdigit() and int(minutes)):
+                raise UsageError("`minutes` is not a whole number", hint="For instance 30.")
+            until = reader.engine.kernel.clock.now() + timedelta(minutes=int(minutes))
+            handoffs.snooze(actor, handoff_id, until)
+        case "override":
+            seen = form.get("presented_digest", "")
+            reader.engine.overrides.override(actor, Emergency(handoff_id, seen, why))
+        case _:
+            raise UsageError("that is not offered here", hint="Choose one of the buttons.")
 
 
 def _decision(handoff_id: str, given: DecisionInput) -> Decision:

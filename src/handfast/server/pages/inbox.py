@@ -38,7 +38,7 @@ def show_rows(reader: ReaderDep) -> Response:
 
 def _inbox(reader: Reader) -> Context:
     views = reader.engine.views
-    waiting = views.queue(SHOWN)
+    waiting = views.queue(SHOWN, person_id=reader.person_id)
     return inbox_page(
         waiting,
         shell=reader.shell(),

@@ -42,6 +42,7 @@ class Reader:
         store = self.engine.kernel.store
         return Shell(
             person_name=self.engine.people.name(self.person_id),
+            person_id=self.person_id,
             csrf_token=form_token(self.secret),
             has_js=has_script(),
             waiting=store.count("handoff", [s.value for s in WAITING]),

@@ -176,10 +176,13 @@ class Case:
     containment: str
     state: str
     cost: tuple[tuple[str, str], ...]
+    about: str
 
     @property
     def what_title(self) -> str:
         """The heading over the call: to come, past, or in doubt."""
+        if self.kind == "review" and self.about:
+            return "What was approved alone"
         if self.kind == "doubt":
             return "What may have run"
         if self.kind == "escalation":
@@ -211,7 +214,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         why=why_now(handoff),
         evidence=evidence,
         question=text(package, "open_question") or _QUESTIONS.get(kind, "What should happen?"),
-        review=_review(package) if kind == "review" else None,
+        review=_review(package) if kind == "review" and not text(handoff, "about") else None,
         doubt=_doubt(package) if kind == "doubt" else None,
         receipt=receipt_of(handoff),
         attempts=tuple(_attempt(item) for item in records(package, "attempts", 50)),
@@ -223,6 +226,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         containment=_containment(run),
         state=text(package, "state"),
         cost=_cost(package),
+        about=text(handoff, "about"),
     )
 
 

@@ -258,6 +258,8 @@ def _verb(handoff: Record, kind: str) -> Verb | None:
         return Verb(kind, *_LIMIT_VERBS[kind]) if kind in _LIMIT_VERBS else None
     review = text(handoff, "kind") == "review"
     match kind:
+        case "approve" | "reject" if review and text(handoff, "about"):
+            return _overridden(kind)
         case "approve" if review:
             return _merge(handoff)
         case "approve":
@@ -283,6 +285,14 @@ def _verb(handoff: Record, kind: str) -> Verb | None:
             return Verb(kind, "Take over", "t", "plain", "The agent stops. The worktree is yours.")
         case _:
             return None
+
+
+def _overridden(kind: str) -> Verb:
+    """A second person's word on an override: it runs nothing and undoes nothing."""
+    after = "Recorded. Nothing runs."
+    if kind == "approve":
+        return Verb(kind, "It was right", "a", "good", after, scrutinised=True)
+    return Verb(kind, "It was wrong", "r", "bad", f"{after} What was done is not undone.")
 
 
 def _merge(handoff: Record) -> Verb:

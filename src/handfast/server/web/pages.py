@@ -15,6 +15,7 @@ from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
 from handfast.server.web.reading import Record, moment, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
+from handfast.server.web.takes_view import takes_of
 
 Context = dict[str, Any]  # what Jinja takes; typed up to here
 STEPS_PER_PAGE = 100
@@ -26,6 +27,7 @@ class Shell:
     `stopped` says what the kill switch stops."""
 
     person_name: str = ""
+    person_id: str = ""
     csrf_token: str = ""
     has_js: bool = False
     waiting: int = 0
@@ -75,6 +77,7 @@ def case_page(
         now,
         nav="inbox",
         case=case_of(handoff, brief, run),
+        takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
     )

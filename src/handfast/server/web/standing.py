@@ -7,6 +7,7 @@ different things to whoever reads the record later, so each has its own words.
 from dataclasses import dataclass
 from datetime import datetime
 
+from handfast.core.domain.handoff import REFUSED
 from handfast.server.web.reading import Record, flag, mapping, moment, number, text, texts
 from handfast.server.web.wording import DECIDED_WORDS, EFFECTS, EXECUTORS, GRANTS, WAITING
 
@@ -17,6 +18,11 @@ _ENDINGS = {
         "Nobody answered",
         "The deadline passed without a decision. That is not an approval: nothing ran.",
         "warn",
+    ),
+    "silence_refused": (
+        "Nobody answered: refused",
+        "The deadline passed, and the policy counts that as a refusal. Nothing ran; an equal call stays denied.",
+        "bad",
     ),
     "superseded": (
         "Superseded",
@@ -100,6 +106,8 @@ def standing_of(handoff: Record) -> Standing:
     """The one state a reader needs, from status, decision and outcome."""
     status, outcome = text(handoff, "status"), text(handoff, "outcome")
     kind = text(mapping(handoff, "decision"), "kind")
+    if outcome == REFUSED:
+        return Standing("silence_refused", *_ENDINGS["silence_refused"])
     for code in (outcome, kind, status):
         if code in _ENDINGS:
             return Standing(code, *_ENDINGS[code])
@@ -121,7 +129,7 @@ def receipt_of(handoff: Record) -> Receipt | None:
     edited = decision.get("edited_call")
     return Receipt(
         standing=standing,
-        decided_by=decider(handoff),
+        decided_by=_who(handoff),
         decided_at=moment(decision, "at"),
         reason=text(decision, "reason"),
         answer=_ANSWERS.get(text(decision, "answer"), text(decision, "answer")),
@@ -150,6 +158,12 @@ def decider(handoff: Record) -> str:
     return text(decision, "by_name", by)
 
 
+def _who(handoff: Record) -> str:
+    """The decider, and that they had asked for the work themselves, where that is so."""
+    own = flag(mapping(handoff, "decision"), "by_requester")
+    return f"{decider(handoff)}, who asked for this work" if own else decider(handoff)
+
+
 def _decided(handoff: Record, kind: str) -> Standing:
     by = decider(handoff)
     if by.endswith("(a machine)") and kind.startswith("approve"):
@@ -157,8 +171,16 @@ def _decided(handoff: Record, kind: str) -> Standing:
     if by.endswith("(a machine)") and kind == "reject":
         return Standing("blocked_by_policy", *_ENDINGS["blocked_by_policy"])
     headline = f"{DECIDED_WORDS[kind]} by {by}" if by else DECIDED_WORDS[kind]
+    if flag(mapping(handoff, "decision"), "overridden"):
+        return Standing("overridden", f"Overridden by {by}", _alone(handoff), "warn")
     code = "refused" if kind == "reject" else kind
     return Standing(code, headline, _consequence(handoff, kind), _TONES.get(kind, "quiet"))
+
+
+def _alone(handoff: Record) -> str:
+    takes = text(mapping(handoff, "takes"), "in_words")
+    instead = f" instead of {takes}" if takes else ""
+    return f"One person approved it in an emergency{instead}; another must review that."
 
 
 def _consequence(handoff: Record, kind: str) -> str:
@@ -166,6 +188,8 @@ def _consequence(handoff: Record, kind: str) -> str:
     if text(handoff, "kind") == "escalation" and kind in _AFTER_A_LIMIT:
         return _AFTER_A_LIMIT[kind]
     review = text(handoff, "kind") == "review"
+    if review and text(handoff, "about"):
+        return "A second person's word on an override. It runs nothing and undoes nothing."
     match kind:
         case "reject":
             return "Nothing was merged; the repository is as it was." if review else _NOTHING_RAN
