@@ -77,7 +77,9 @@ def test_a_team_and_one_agent_are_stopped_by_name(world: World) -> None:
     world.signed("kill", "agent", "claude", "--reason", "odder")
     said = world.handfast("kill", "status").out
     assert "`team:ops` is stopped by Ana: odd" in said
-    assert "agent `claude` is stopped: odder" in said
+    assert "agent `claude` is stopped by Ana: odder" in said
+    early = world.handfast("agent", "reinstate", "claude", "--reason", "x")
+    assert (early.code, "stopped by a person's kill" in early.err) == (4, True)
     world.signed("kill", "release", "--agent", "claude", "--reason", "fine")
     for stage in ("review", "all"):
         world.signed("kill", "release", "--team", "ops", "--stage", stage, "--reason", "fine")

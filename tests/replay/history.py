@@ -27,10 +27,11 @@ from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.action import Effect, Facts
 from handfast.core.domain.errors import GateClosed
 from handfast.core.domain.events import SYSTEM, WIRE, Actor
+from handfast.core.domain.events_control import RotationCovered
 from handfast.core.domain.events_handoff import DecisionKind, Executor
 from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.ids import AgentId, HandoffId, RunId
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId
 from handfast.core.domain.installation import Installation
 from handfast.core.domain.limit_facts import Reported
 from handfast.core.domain.package import ReviewedWork
@@ -41,6 +42,7 @@ from handfast.engine.overrides import Emergency
 from handfast.engine.packages import ReviewFacts
 from handfast.engine.reviews import FinishedWork
 from handfast.engine.runs import Exit, Pause, Session
+from handfast.engine.staff import Absence
 from tests.engine_room import OPERATOR, PASSWORD, RUNNER, Room, opened
 
 LOGS = Path(__file__).parent / "logs"
@@ -82,6 +84,27 @@ def _people_and_agents(room: Room) -> None:
     engine.hooks.pause(room.me, 5, "demonstration")
     engine.hooks.resume(room.me)
     engine.access.refused(Actor("agent", room.agent_id, "token"), "decide", "a token cannot")
+    _organisation(room)
+
+
+def _organisation(room: Room) -> None:
+    """Somebody is away, covered, given other roles; everything is stopped and let go in stages."""
+    engine, now = room.engine, room.clock.now()
+    day = timedelta(days=1)
+    engine.staff.away(room.me, Absence(now, now + day))
+    engine.staff.back(room.me)
+    engine.staff.set_roles(room.me, "ana", ("admin", "operator", "reviewer"))
+    engine.switch.kill(room.me, "all", "a demonstration")
+    for stage, named in (("review", ()), ("agents", (room.agent_id,)), ("all", ())):
+        engine.switch.release(room.me, "all", stage, "it went well", named)
+
+    def work(unit: Unit) -> Result:
+        me = PersonId(room.me.id)
+        covered = RotationCovered("payments", me, now, now + day, me, unit.put("a swap"))
+        unit.record(Installation, "1", [covered])
+        return {}
+
+    engine.kernel.run(room.me, work)
 
 
 def _gate(room: Room) -> None:

@@ -263,3 +263,21 @@ def test_only_what_is_stopped_is_frozen(room: Room) -> None:
     room.engine.sweep()
     assert room.handoff(mine).frozen_at is None
     assert room.handoff(theirs).frozen_at is not None
+
+
+def test_what_a_person_killed_no_token_lets_go(room: Room) -> None:
+    agents = room.engine.agents
+    agents.suspend(OPERATOR, room.agent_id, "looked odd")
+    agents.reinstate(OPERATOR, room.agent_id, "was fine")
+    agents.suspend(OPERATOR, room.agent_id, "looked odd again")
+    room.engine.switch.kill(room.me, f"agent:{room.agent_id}", "it is odd")
+    with pytest.raises(NotPermitted, match="by a person's kill"):
+        agents.reinstate(OPERATOR, room.agent_id, "go on")
+    assert room.propose("1", "touch x", ())["verdict"] == "deny"
+    (shown,) = room.engine.switch.status()
+    assert (shown["by_name"], shown["says"]) == (
+        "Ana",
+        "agent `claude` is stopped by Ana: it is odd",
+    )
+    room.engine.switch.release(room.me, f"agent:{room.agent_id}", "all", "looked into it")
+    assert room.propose("2", "touch x", ())["verdict"] == "allow"

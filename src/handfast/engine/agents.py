@@ -112,8 +112,11 @@ class Agents:
         return self._kernel.run(actor, work)
 
     def reinstate(self, actor: Actor, agent_id: str, reason: str) -> Result:
+        """Idempotent. Raises NotPermitted for one that the kill switch stopped: see `KillSwitch.release`."""
+
         def work(unit: Unit) -> Result:
-            events = agents.reinstate(unit.get(Agent, agent_id), reason[:500])
+            agent = unit.get(Agent, agent_id)
+            events = agents.reinstate(agent, reason[:500])
             unit.record(Agent, agent_id, events)
             return {"agent_id": agent_id, "suspended": False}
 

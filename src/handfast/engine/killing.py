@@ -69,7 +69,8 @@ class KillSwitch:
             person_id = signed_in(unit, actor, control.MAY_KILL).person_id
             if scope.startswith(AGENT):
                 agent = unit.get(Agent, scope.removeprefix(AGENT))
-                unit.record(Agent, agent.agent_id, agents.suspend(agent, why[:500]))
+                events = agents.suspend(agent, why[:500], person_id)
+                unit.record(Agent, agent.agent_id, events)
                 return {}
             state = unit.get(Installation, INSTALLATION_ID)
             event = ControlKilled(scope, person_id, unit.put(why))
@@ -99,7 +100,9 @@ class KillSwitch:
                         "one agent is let go at once", hint="Leave the stage out, or write all."
                     )
                 agent = unit.get(Agent, scope.removeprefix(AGENT))
-                unit.record(Agent, agent.agent_id, agents.reinstate(agent, why[:500]))
+                unit.record(
+                    Agent, agent.agent_id, agents.reinstate(agent, why[:500], by_person=True)
+                )
                 return {}
             state = unit.get(Installation, INSTALLATION_ID)
             ids = tuple(sorted({AgentId(unit.get(Agent, a).agent_id) for a in named}))
@@ -120,7 +123,7 @@ class KillSwitch:
         found = [load(KINDS[Agent], row.doc) for row in suspended]
         return [
             *(self._shown(stop) for stop in stops),
-            *(_suspended(a) for a in found if isinstance(a, Agent)),
+            *(self._suspended(a) for a in found if isinstance(a, Agent)),
         ]
 
     def of_team(self, team: str) -> list[Agent]:
@@ -149,6 +152,21 @@ class KillSwitch:
             "says": self._words(stop),
         }
 
+    def _suspended(self, agent: Agent) -> Result:
+        who = self._people.name(agent.killed_by) if agent.killed_by else ""
+        by = f" by {who}" if who else ""
+        why = agent.suspended_why or "no reason given"
+        return {
+            "scope": f"{AGENT}{agent.agent_id}",
+            "stage": Stage.STOPPED.value,
+            "by": agent.killed_by,
+            "by_name": who,
+            "at": "",
+            "reason": agent.suspended_why,
+            "agents": [agent.agent_id],
+            "says": f"agent `{agent.name}` is stopped{by}: {why}",
+        }
+
 
 def holding(unit: Unit, agent_id: str) -> Stop | None:
     """The stop that keeps this agent from acting, apart from a suspension of its own."""
@@ -164,19 +182,6 @@ def freezes(unit: Unit, agent_id: str) -> bool:
     agent = unit.find(Agent, agent_id)
     stop = holding(unit, agent_id)
     return bool((agent and agent.suspended) or (stop and stop.freezes))
-
-
-def _suspended(agent: Agent) -> Result:
-    return {
-        "scope": f"{AGENT}{agent.agent_id}",
-        "stage": Stage.STOPPED.value,
-        "by": "",
-        "by_name": "",
-        "at": "",
-        "reason": agent.suspended_why,
-        "agents": [agent.agent_id],
-        "says": f"agent `{agent.name}` is stopped: {agent.suspended_why or 'no reason given'}",
-    }
 
 
 def _reason(reason: str) -> str:

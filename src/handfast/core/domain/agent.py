@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import assert_never
 
 from handfast.core.domain import events_org as e
-from handfast.core.domain.errors import InvalidTransition
+from handfast.core.domain.errors import InvalidTransition, NotPermitted
 from handfast.core.domain.events import AgentEvent
-from handfast.core.domain.ids import AgentId, TokenId
+from handfast.core.domain.ids import AgentId, PersonId, TokenId
 
 AGENT_SCOPES = frozenset({"propose", "record", "redeem", "read"})
 
@@ -22,6 +22,7 @@ class Agent:
     suspended_why: str = ""
     tokens: tuple[TokenId, ...] = ()
     team: str = ""
+    killed_by: PersonId = PersonId("")
 
 
 def evolve(state: Agent | None, event: AgentEvent, at: datetime) -> Agent:
@@ -37,20 +38,32 @@ def evolve(state: Agent | None, event: AgentEvent, at: datetime) -> Agent:
             rest = tuple(t for t in state.tokens if t != event.token_id)
             return replace(state, tokens=rest)
         case e.AgentSuspended():
-            return replace(state, suspended=True, suspended_why=event.reason)
+            return replace(
+                state,
+                suspended=True,
+                suspended_why=event.reason,
+                killed_by=event.by or state.killed_by,
+            )
         case e.AgentReinstated():
-            return replace(state, suspended=False, suspended_why="")
+            return replace(state, suspended=False, suspended_why="", killed_by=PersonId(""))
         case _:
             assert_never(event)
 
 
-def suspend(state: Agent, reason: str) -> list[AgentEvent]:
-    """Idempotent."""
-    return [] if state.suspended else [e.AgentSuspended(state.agent_id, reason)]
+def suspend(state: Agent, reason: str, by: PersonId = PersonId("")) -> list[AgentEvent]:
+    """Idempotent. `by` is the person who pulled the kill switch."""
+    if state.suspended and (state.killed_by or not by):
+        return []
+    return [e.AgentSuspended(state.agent_id, reason, by)]
 
 
-def reinstate(state: Agent, reason: str) -> list[AgentEvent]:
-    """Idempotent."""
+def reinstate(state: Agent, reason: str, *, by_person: bool = False) -> list[AgentEvent]:
+    """Idempotent. Raises NotPermitted where a person stopped it and no person lets it go."""
+    if state.killed_by and not by_person:
+        raise NotPermitted(
+            f"agent `{state.agent_id}` was stopped by a person's kill",
+            hint="`handfast kill release --agent NAME`: it asks for a PIN.",
+        )
     return [e.AgentReinstated(state.agent_id, reason)] if state.suspended else []
 
 

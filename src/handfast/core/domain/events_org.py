@@ -31,8 +31,11 @@ class AgentTokenRevoked:
 
 @dataclass(frozen=True, slots=True)
 class AgentSuspended:
+    """`by` is the person whose kill it is: only a person ends that one."""
+
     agent_id: AgentId
     reason: str = ""
+    by: PersonId = PersonId("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from handfast.core.domain.errors import AdapterError, GateClosed, HandfastError,
 from handfast.core.domain.inert import inert
 from handfast.runner.merge import MergeStatus, merge, take_back
 from handfast.runner.supervisor.ground import Ground
-from handfast.runner.supervisor.held import Held
+from handfast.runner.supervisor.held import Held, LetGo
 
 MERGE_TOOL: Final = "git.merge"
 _TRIES: Final = 5
@@ -41,7 +41,10 @@ def merge_call(repository: str, target_branch: str, commit: str) -> Call:
 
 
 def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
-    """Use the grant of an approved review. May be called again at any point after a crash."""
+    """Use the grant of an approved review. May be called again at any point after a crash.
+
+    Raises LetGo while the kill switch holds.
+    """
     grant = handoff.get("grant") or {}
     commit = str((handoff["package"].get("review") or {})["head_commit"])
     target = str(held.run["target_branch"])
@@ -62,6 +65,8 @@ def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
     try:
         start = held.send(replace(request, key=key))
     except (GateClosed, StaleDecision) as error:
+        if error.code == "kill_switch":
+            raise LetGo from None  # the approval holds; it is merged when the agent is let go
         return Merged(why=f"The approval cannot be used any more: {error.message}.")
     return _merge(held, ground, str(grant["grant_id"]), str(start["start_id"]), call)
 
