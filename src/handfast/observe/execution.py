@@ -202,7 +202,7 @@ def _fresh_script(real: str, shown: str, simple: Simple, case: Case, *, shell_li
     body = case.written[real]
     if body is not None:
         if shell_like or body.startswith("#!") or real.endswith(".sh"):
-            nested_text(body, shown, simple.cwds, case)
+            nested_text(body, shown, simple.cwds, case, fresh=True)
     elif case.downloads:
         case.findings.hazard(
             "exec.remote", f"runs {shown}, which the same command may have downloaded"
@@ -220,8 +220,13 @@ def _read(path: str) -> str | None:
     return None if b"\0" in head[:1024] else head.decode("utf-8", "replace")
 
 
-def nested_text(body: str, name: str, cwds: tuple[str, ...], case: Case) -> None:
-    """Reads a script for hazards. What cannot be read in it is noted, not gated: running code is a fact."""
+def nested_text(
+    body: str, name: str, cwds: tuple[str, ...], case: Case, *, fresh: bool = False
+) -> None:
+    """Reads a script for hazards. What cannot be read in it is noted, not gated: running code is a fact.
+
+    `fresh` says that this very command writes the script: then it is the command's own text.
+    """
     if name in case.scripts or len(case.scripts) > 8:
         return
     case.scripts.add(name)
@@ -236,7 +241,10 @@ def nested_text(body: str, name: str, cwds: tuple[str, ...], case: Case) -> None
         case.findings.hazard(hazard, f"{name}: {sentence}")
     for operand in inner.operands.values():
         case.findings.operand(operand)
-    if inner.opaque_reasons:
+    if fresh:
+        for reason in inner.opaque_reasons:
+            case.findings.opaque(reason, f"{name}, written here, cannot be read in full")
+    elif inner.opaque_reasons:
         case.findings.detail(f"{name} holds commands that cannot be read in advance")
 
 

@@ -58,6 +58,7 @@ def _remember(simple: Simple, target: Word, case: Case) -> None:
 def remove(call: Invocation, case: Case) -> None:
     parsed = parse(call.args)
     recursive = parsed.has("-r", "--recursive") or parsed.has("-R", "--recursive")
+    recursive = recursive or any(word.is_option and word.dynamic for word in call.args)
     recursive = recursive or call.name in {"rimraf", "del-cli"}
     if call.name in {"shred", "srm", "wipe"} and not case.on_disk:
         case.findings.hazard("fs.delete", f"overwrites files for good: `{call.shown}`")
@@ -157,6 +158,10 @@ def disk_dump(call: Invocation, case: Case) -> None:
             case.writes(word.cut(3), call.simple.cwds)
         elif word.text.startswith("if="):
             case.reads(word.cut(3), call.simple.cwds)
+        elif DYNAMIC in word.raw.partition("=")[0]:
+            case.findings.opaque(
+                "dynamic-path", f"may write what is only known then: `{call.shown}`"
+            )
 
 
 def build_tool(call: Invocation, case: Case) -> None:

@@ -183,6 +183,8 @@ def _dispatch(call: Invocation, case: Case) -> None:
     shellwords.evaluates(call, case)
     shipped = ship.check(call, case)
     handler = HANDLERS.get(call.name)
+    if call.name in databases.HANDLERS:
+        shellwords.unsure_client(call, case)
     if call.name in {"docker", "podman", "nerdctl"}:
         containers.check(call, case)
     if wrappers.runner(call, case):

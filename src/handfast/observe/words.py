@@ -57,6 +57,12 @@ class Word:
         return self.raw.startswith("-") and len(self.raw) > 1
 
     @property
+    def may_be_option(self) -> bool:
+        """Whether what is unknown in it may make it an option: `$FLAGS`, `--ha$x`, but not `--to=$x`."""
+        name = self.raw.partition("=")[0]
+        return DYNAMIC in name and name.startswith(("-", DYNAMIC))
+
+    @property
     def shown(self) -> str:
         """For sentences: unknown parts as an ellipsis, or by their name where there is one."""
         origins = [source for source in self.sources if not source.startswith("=")]
