@@ -125,24 +125,24 @@ def _in_two(generator: Generator, word: str) -> tuple[str, str]:
 
 
 _SPELLINGS: list[Spelling] = [
-    lambda g, w: w,
-    lambda g, w: w,
-    lambda g, w: f"'{w}'",
-    lambda g, w: f'"{w}"',
-    lambda g, w: "\\" + w,
-    lambda g, w: "".join("\\" + c if c.isalnum() else c for c in w),
-    lambda g, w: "$'" + "".join(f"\\x{ord(c):02x}" for c in w) + "'",
-    lambda g, w: "$'" + "".join(f"\\{ord(c):03o}" for c in w) + "'",
-    lambda g, w: "$'" + "".join(f"\\u{ord(c):04x}" for c in w) + "'",
+    lambda _, w: w,
+    lambda _, w: w,
+    lambda _, w: f"'{w}'",
+    lambda _, w: f'"{w}"',
+    lambda _, w: "\\" + w,
+    lambda _, w: "".join("\\" + c if c.isalnum() else c for c in w),
+    lambda _, w: "$'" + "".join(f"\\x{ord(c):02x}" for c in w) + "'",
+    lambda _, w: "$'" + "".join(f"\\{ord(c):03o}" for c in w) + "'",
+    lambda _, w: "$'" + "".join(f"\\u{ord(c):04x}" for c in w) + "'",
     lambda g, w: "''".join(_in_two(g, w)),
     lambda g, w: '""'.join(_in_two(g, w)),
     lambda g, w: "\\\n".join(_in_two(g, w)),
     lambda g, w: "$@".join(_in_two(g, w)),
     lambda g, w: "${nothing}".join(_in_two(g, w)),
-    lambda g, w: "${none:-" + w + "}",
-    lambda g, w: "$(echo " + w + ")",
-    lambda g, w: "`echo " + w + "`",
-    lambda g, w: "$(printf %s " + w + ")",
+    lambda _, w: "${none:-" + w + "}",
+    lambda _, w: "$(echo " + w + ")",
+    lambda _, w: "`echo " + w + "`",
+    lambda _, w: "$(printf %s " + w + ")",
 ]
 
 Command = Callable[[Generator, list[str]], str]

@@ -43,6 +43,8 @@ _VALUE_OPTIONS = {
     "ruby": {"-I", "-r", "-C"},
     "perl": {"-I"},
 }
+# Only the syntax is checked: nothing runs.
+_CHECKS_ONLY = {"php": {"-l", "--syntax-check"}, "node": {"-c", "--check"}, "ruby": {"-c"}}
 _STDIN = re.compile(r"(-|/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+)\Z")
 _MAX_SCRIPT = 64 * 1024
 _SYSTEM = re.compile(
@@ -268,6 +270,9 @@ def interpret(call: Invocation, case: Case) -> None:
             named = [rest, *words[index:]] if rest.raw else words[index:]
             case.findings.at_least(Effect.EXEC)
             case.argv([Word(_module(named[:1])), *named[1:]], call.simple)
+            return
+        elif flag in _CHECKS_ONLY.get(language, ()):
+            case.findings.headline(f"checks: `{call.shown}`")
             return
         elif flag in _VALUE_OPTIONS.get(language, ()):
             index += 1

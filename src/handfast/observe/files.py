@@ -66,7 +66,8 @@ def remove(call: Invocation, case: Case) -> None:
 
 
 def remove_empty(call: Invocation, case: Case) -> None:
-    case.deletes(parse(call.args).operands, call.simple.cwds, recursive=False)
+    """rmdir: only empty folders go, so inside the worktree nothing is lost."""
+    case.deletes(parse(call.args).operands, call.simple.cwds, recursive=False, empty=True)
 
 
 def copy(call: Invocation, case: Case) -> None:

@@ -82,7 +82,7 @@ def _subcommand(call: Invocation, aliases: dict[str, str], case: Case) -> None:
     parsed = parse(args, _SHORT_VALUES.get(name, "mCF"), _LONG_VALUES)
     use = GitUse(name, replace(call, args=args), parsed, case)
     _foreign(use)
-    if name in _SPECIAL and any(word.may_be_option for word in args):
+    if name in _SPECIAL and name != "push" and any(word.may_be_option for word in args):
         case.findings.opaque(
             "dynamic-option", f"gives git options known only when it runs: `{call.shown}`"
         )

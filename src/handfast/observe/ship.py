@@ -18,14 +18,16 @@ def check(call: Invocation, case: Case) -> bool:
         return False
     words = " ".join(word.text for word in call.args if not word.is_option)
     _by_options(call, case)
+    known = False
     for entry in entries:
         if entry.pattern.search(words):
+            known = True
             if entry.hazard == READ:
                 _looks(call, case)
             elif not _dry(call):
                 _report(entry.hazard, entry.sentence, call, case)
             break
-    _dynamic(call, case)
+    _dynamic(call, case, known=known or all(entry.hazard != READ for entry in entries))
     return True
 
 
@@ -81,10 +83,11 @@ def _dry(call: Invocation) -> bool:
     return dry or call.texts[-1:] == ["-h"]
 
 
-def _dynamic(call: Invocation, case: Case) -> None:
+def _dynamic(call: Invocation, case: Case, *, known: bool) -> None:
     """Where the sub-command itself is unknown, anything of the table may happen."""
-    first = next((word for word in call.args if not word.is_option), None)
-    if first is not None and first.dynamic and call.name not in {"php", "rake", "migrate"}:
+    words = [word for word in call.args if not word.is_option]
+    unknown = words[:1] if known else words
+    if any(word.dynamic for word in unknown) and call.name not in {"php", "rake", "migrate"}:
         case.findings.opaque(
             "dynamic-command", f"gives `{call.name}` a sub-command that is only known when it runs"
         )
