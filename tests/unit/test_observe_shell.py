@@ -237,6 +237,7 @@ STOPS: list[tuple[str, str, str]] = [
     ("fs.write-outside", "", "cd .. && touch x"),
     ("fs.write-outside", "", "tee ~/.bashrc < README.md"),
     ("fs.write-outside", "", "ln -s /etc link"),
+    ("fs.write-outside", "", "chmod -x /usr/bin/x"),
     ("fs.write-outside", "", "tar xf a.tar -C /opt"),
     ("fs.write-outside", "", "dd if=README.md of=/dev/sda"),
     ("fs.write-outside", "", "mv UP/other/file ."),

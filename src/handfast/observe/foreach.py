@@ -64,9 +64,10 @@ _EXECS = names("-exec -execdir -ok -okdir")
 
 
 def find(call: Invocation, case: Case) -> None:
-    matches = [Word(raw) for raw in find_matches(call.args)]
     texts = call.texts
     for index, flag in enumerate(texts):
+        # Only the tests before an action narrow it: `find . -delete -name x` deletes everything.
+        matches = [Word(raw) for raw in find_matches(call.args[:index])]
         if flag == "-delete":
             case.deletes(matches, call.simple.cwds, recursive=True)
         elif flag in _EXECS:

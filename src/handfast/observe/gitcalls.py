@@ -219,6 +219,15 @@ def _create(use: GitUse) -> None:
 
 
 def _fetch(use: GitUse) -> None:
+    forced = use.parsed.has("-f", "--force")
+    for word in use.parsed.operands[1:]:
+        local = word.text.partition(":")[2]
+        if (
+            local
+            and not local.startswith("refs/remotes/")
+            and (forced or word.text.startswith("+"))
+        ):
+            use.found.hazard("git.history-rewrite", f"overwrites branch {local}")
     for word in use.parsed.operands[:1]:
         if re.match(r"(ext|fd)::", word.text):
             use.found.opaque("git-config-exec", f"runs a command as transport: `{word.shown}`")

@@ -63,7 +63,8 @@ def renames(call: Invocation, case: Case) -> None:
 
 
 def history(call: Invocation, case: Case) -> None:
-    if call.name == "history" and not any(word.text in {"-s", "-r", "-p"} for word in call.args):
+    changes = re.compile(r"-[a-z]*[scdrwap]")
+    if call.name == "history" and not any(changes.match(word.text) for word in call.args):
         return
     case.findings.at_least(Effect.EXEC)
     case.findings.opaque("history", f"runs or changes earlier commands: `{call.shown}`")

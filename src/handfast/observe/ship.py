@@ -18,6 +18,7 @@ def check(call: Invocation, case: Case) -> bool:
         return False
     words = " ".join(word.text for word in call.args if not word.is_option)
     _by_options(call, case)
+    _framework_code(call, case)
     known = False
     for entry in entries:
         if entry.pattern.search(words):
@@ -29,6 +30,31 @@ def check(call: Invocation, case: Case) -> bool:
             break
     _dynamic(call, case, known=known or all(entry.hazard != READ for entry in entries))
     return True
+
+
+# Code handed to a framework's own interpreter.
+_RUNS_CODE = {
+    "manage.py": r"shell\w*",
+    "django-admin": r"shell\w*",
+    "flask": r"shell",
+    "rails": r"runner|r|console|c|dbconsole",
+    "artisan": r"tinker",
+}
+_CHANGES = re.compile(
+    r"delete|destroy|drop|truncate|update|save|create|execute|system|remove|unlink|flush|subprocess|eval|exec|os\."
+)
+
+
+def _framework_code(call: Invocation, case: Case) -> None:
+    pattern = _RUNS_CODE.get(call.name)
+    words = [word for word in call.args if not word.is_option]
+    if pattern is None or not words or not re.fullmatch(pattern, words[0].text):
+        return
+    if call.simple.fed or call.simple.stdin or call.simple.redirects:
+        case.findings.opaque("unread-language", f"feeds code to `{call.shown}`")
+    for word in words[1:]:
+        if word.dynamic or _CHANGES.search(word.text):
+            case.findings.hazard("exec.inline", f"runs code that changes data: `{call.shown}`")
 
 
 # Options that say what the sub-command does not.
