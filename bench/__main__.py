@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import engine as in_process
+from bench import facts
 from bench.floor import Floor, fsync_ms
 from bench.http import gate_checks_over_http
 from bench.policy import judging, simulation
@@ -34,6 +35,8 @@ def _figures(folder: Path, seconds: float) -> Iterator[dict[str, object]]:
 
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     yield figure("median fsync of 4 KB on this disk", fsync_ms(folder), "ms", machine)
+    for name, value, unit in facts.figures():
+        yield figure(name, value, unit)
     bench = in_process.open_bench(folder / "home")
     floor = Floor(folder)
     at_one = floor.rate(1, seconds)

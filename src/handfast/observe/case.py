@@ -146,7 +146,9 @@ class Case:
         else:
             self.findings.hazard("git.history-rewrite", f"{verb} {shown}, git's own data")
 
-    def deletes(self, words: list[Word], cwds: tuple[str, ...], *, recursive: bool) -> None:
+    def deletes(
+        self, words: list[Word], cwds: tuple[str, ...], *, recursive: bool, empty: bool = False
+    ) -> None:
         self.findings.at_least(Effect.WRITE)
         inside: list[Deletion] = []
         for word in words:
@@ -164,7 +166,7 @@ class Case:
                     inside.append(Deletion(path, recursive, many, pattern))
         if inside and self.on_disk:
             self._delete_inside(inside)
-        elif inside:
+        elif inside and not empty:
             self._delete_unseen(inside)
 
     def _place_delete(self, path: str, *, recursive: bool) -> bool:

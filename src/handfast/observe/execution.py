@@ -43,6 +43,8 @@ _VALUE_OPTIONS = {
     "ruby": {"-I", "-r", "-C"},
     "perl": {"-I"},
 }
+# Only the syntax is checked: nothing runs.
+_CHECKS_ONLY = {"php": {"-l", "--syntax-check"}, "node": {"-c", "--check"}, "ruby": {"-c"}}
 _STDIN = re.compile(r"(-|/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+)\Z")
 _MAX_SCRIPT = 64 * 1024
 _SYSTEM = re.compile(
@@ -202,7 +204,7 @@ def _fresh_script(real: str, shown: str, simple: Simple, case: Case, *, shell_li
     body = case.written[real]
     if body is not None:
         if shell_like or body.startswith("#!") or real.endswith(".sh"):
-            nested_text(body, shown, simple.cwds, case)
+            nested_text(body, shown, simple.cwds, case, fresh=True)
     elif case.downloads:
         case.findings.hazard(
             "exec.remote", f"runs {shown}, which the same command may have downloaded"
@@ -220,8 +222,13 @@ def _read(path: str) -> str | None:
     return None if b"\0" in head[:1024] else head.decode("utf-8", "replace")
 
 
-def nested_text(body: str, name: str, cwds: tuple[str, ...], case: Case) -> None:
-    """Reads a script for hazards. What cannot be read in it is noted, not gated: running code is a fact."""
+def nested_text(
+    body: str, name: str, cwds: tuple[str, ...], case: Case, *, fresh: bool = False
+) -> None:
+    """Reads a script for hazards. What cannot be read in it is noted, not gated: running code is a fact.
+
+    `fresh` says that this very command writes the script: then it is the command's own text.
+    """
     if name in case.scripts or len(case.scripts) > 8:
         return
     case.scripts.add(name)
@@ -236,7 +243,10 @@ def nested_text(body: str, name: str, cwds: tuple[str, ...], case: Case) -> None
         case.findings.hazard(hazard, f"{name}: {sentence}")
     for operand in inner.operands.values():
         case.findings.operand(operand)
-    if inner.opaque_reasons:
+    if fresh:
+        for reason in inner.opaque_reasons:
+            case.findings.opaque(reason, f"{name}, written here, cannot be read in full")
+    elif inner.opaque_reasons:
         case.findings.detail(f"{name} holds commands that cannot be read in advance")
 
 
@@ -260,6 +270,9 @@ def interpret(call: Invocation, case: Case) -> None:
             named = [rest, *words[index:]] if rest.raw else words[index:]
             case.findings.at_least(Effect.EXEC)
             case.argv([Word(_module(named[:1])), *named[1:]], call.simple)
+            return
+        elif flag in _CHECKS_ONLY.get(language, ()):
+            case.findings.headline(f"checks: `{call.shown}`")
             return
         elif flag in _VALUE_OPTIONS.get(language, ()):
             index += 1

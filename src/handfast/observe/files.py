@@ -68,6 +68,7 @@ def _remember(simple: Simple, target: Word, case: Case, *, appends: bool) -> Non
 def remove(call: Invocation, case: Case) -> None:
     parsed = parse(call.args)
     recursive = parsed.has("-r", "--recursive") or parsed.has("-R", "--recursive")
+    recursive = recursive or any(word.is_option and word.dynamic for word in call.args)
     recursive = recursive or call.name in {"rimraf", "del-cli"}
     if call.name in {"shred", "srm", "wipe"} and not case.on_disk:
         case.findings.hazard("fs.delete", f"overwrites files for good: `{call.shown}`")
@@ -75,7 +76,8 @@ def remove(call: Invocation, case: Case) -> None:
 
 
 def remove_empty(call: Invocation, case: Case) -> None:
-    case.deletes(parse(call.args).operands, call.simple.cwds, recursive=False)
+    """rmdir: only empty folders go, so inside the worktree nothing is lost."""
+    case.deletes(parse(call.args).operands, call.simple.cwds, recursive=False, empty=True)
 
 
 def copy(call: Invocation, case: Case) -> None:
@@ -132,13 +134,25 @@ def write_operands(call: Invocation, case: Case) -> None:
     parsed = parse(call.args, _VALUES.get(call.name, ""), _LONG)
     keeps = call.name in {"touch", "mkdir", "mkfifo"} or parsed.has("-a", "--append")
     for word in parsed.operands:
+        if not (keeps or word.fixed or case.on_disk):
+            case.findings.hazard("fs.delete", f"overwrites whatever {word.shown} stands for")
         case.writes(word, call.simple.cwds, "makes" if keeps else "writes")
+
+
+_MODE = re.compile(r"-[rwxXst][rwxXstugo,=+-]*")
 
 
 def write_after_first(call: Invocation, case: Case) -> None:
     """chmod, chown: the first operand says how, the rest which."""
     parsed = parse(call.args, "", _LONG)
-    operands = parsed.operands if parsed.has("", "--reference") else parsed.operands[1:]
+    recursive = parsed.has("-R", "--recursive")
+    if recursive and call.name in {"chown", "chgrp"}:
+        case.findings.hazard("host.control", f"changes who owns files: `{call.shown}`")
+    if recursive and any(word.text.rstrip("/") in {".", "..", "$PWD"} for word in parsed.operands):
+        case.findings.hazard("git.history-rewrite", f"changes .git too: `{call.shown}`", undo=True)
+    # `chmod -x file`: what looks like an option is the mode.
+    taken = parsed.has("", "--reference") or any(_MODE.fullmatch(text) for text in call.texts)
+    operands = parsed.operands if taken else parsed.operands[1:]
     for word in operands or ([Word(DYNAMIC)] if not parsed.operands else []):
         case.writes(word, call.simple.cwds, "changes")
 
@@ -167,6 +181,10 @@ def disk_dump(call: Invocation, case: Case) -> None:
             case.writes(word.cut(3), call.simple.cwds)
         elif word.text.startswith("if="):
             case.reads(word.cut(3), call.simple.cwds)
+        elif DYNAMIC in word.raw.partition("=")[0]:
+            case.findings.opaque(
+                "dynamic-path", f"may write what is only known then: `{call.shown}`"
+            )
 
 
 def build_tool(call: Invocation, case: Case) -> None:

@@ -82,6 +82,10 @@ def _subcommand(call: Invocation, aliases: dict[str, str], case: Case) -> None:
     parsed = parse(args, _SHORT_VALUES.get(name, "mCF"), _LONG_VALUES)
     use = GitUse(name, replace(call, args=args), parsed, case)
     _foreign(use)
+    if name in _SPECIAL and name != "push" and any(word.may_be_option for word in args):
+        case.findings.opaque(
+            "dynamic-option", f"gives git options known only when it runs: `{call.shown}`"
+        )
     if name in aliases:
         _alias(aliases[name], args, call, case)
     elif name in _SPECIAL:
@@ -215,6 +219,15 @@ def _create(use: GitUse) -> None:
 
 
 def _fetch(use: GitUse) -> None:
+    forced = use.parsed.has("-f", "--force")
+    for word in use.parsed.operands[1:]:
+        local = word.text.partition(":")[2]
+        if (
+            local
+            and not local.startswith("refs/remotes/")
+            and (forced or word.text.startswith("+"))
+        ):
+            use.found.hazard("git.history-rewrite", f"overwrites branch {local}")
     for word in use.parsed.operands[:1]:
         if re.match(r"(ext|fd)::", word.text):
             use.found.opaque("git-config-exec", f"runs a command as transport: `{word.shown}`")

@@ -17,7 +17,7 @@ _MODULES = names(
     "subprocess socket ctypes pty requests httpx aiohttp urllib3 ftplib smtplib telnetlib paramiko fabric signal"
     " webbrowser keyring boto3 botocore importlib builtins runpy code codeop marshal pickle psutil docker kubernetes"
     " psycopg psycopg2 pymysql MySQLdb redis pymongo shlex pexpect sh plumbum multiprocessing.connection"
-    " urllib.request http.client xmlrpc.client asyncio.subprocess twisted"
+    " send2trash git pygit2 sqlalchemy django.core.management urllib.request http.client xmlrpc.client asyncio.subprocess twisted"
 )
 _OS_SAFE = names(
     "path getcwd listdir walk sep linesep makedirs mkdir getenv environ name scandir stat lstat devnull cpu_count"
@@ -40,7 +40,7 @@ _WORDS = re.compile(
     r"\bos\.(system|popen|remove|unlink|rmdir|kill|exec\w*|spawn\w*|fork)|subprocess|child_process|\bexecSync|\bspawnSync?\b"
     r"|\brmtree|\bunlink(Sync)?\b|\brm(dir)?Sync|\bsystem\s*\(|\bsystem\b|\bexec\s*[( ]|\beval\b|`[^`]+`|\bqx\b|%x|\bpopen|\bOpen3"
     r"|FileUtils|shell_exec|passthru|proc_open|\bsocket|\bfetch\s*\(|https?\.(get|request)|Net::HTTP|LWP::|IO::Socket"
-    r"|\b(File|Dir|IO|fs|Deno|promises)\.(rm|delete|unlink|rename|truncate|rmdir|write)|\brm\s*\(|\b(truncate|rename)\b"
+    r"|\b(File|Dir|IO|fs|Deno|promises)\.(rm|delete|unlink|rename|truncate|rmdir|write)|\brm(dir)?\s*\(|rimraf|\b(truncate|rename)\b"
     r"|\bopen\b[^;\n]*['\"]\s*[|>]|\bprocess\.binding|\bdelete-(file|directory)|shell-command|\bFile::Path|\bunlink\b"
     r"|write\w*\s*\(?\s*['\"][/~]|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
     re.IGNORECASE,

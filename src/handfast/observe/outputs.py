@@ -114,8 +114,10 @@ def _echoed(words: list[str]) -> str | None:
     arguments = words[1:]
     if arguments[:1] in (["-n"], ["--"]):
         arguments = arguments[1:]
-    if not arguments or arguments[0].startswith("-") or "\\" in "".join(arguments):
+    if not arguments or re.match(r"-[neE]+$|-v", arguments[0]) or "\\" in "".join(arguments):
         return None
+    if words[0] == "printf" and arguments[0] == "%s":
+        return "".join(arguments[1:])
     if words[0] == "printf":
         return arguments[0] if len(arguments) == 1 and "%" not in arguments[0] else None
     return " ".join(arguments)

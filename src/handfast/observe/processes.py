@@ -5,7 +5,7 @@ from pathlib import Path
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
-from handfast.observe.options import names
+from handfast.observe.options import names, parse
 from handfast.observe.variables import LAST_JOB
 from handfast.observe.words import Word
 
@@ -146,7 +146,11 @@ def host(call: Invocation, case: Case) -> None:
         "print",
         "-l",
     }
-    if not harmless & set(call.texts[:2]):
+    listing = (
+        call.name == "mount" and not parse(call.args, "tOo").operands and "-a" not in call.texts
+    )
+    listing = listing or (call.name == "crontab" and "-l" in call.texts)
+    if not listing and not harmless & set(call.texts[:2]):
         case.findings.hazard("host.control", f"changes the machine: `{call.shown}`")
 
 

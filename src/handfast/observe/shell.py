@@ -13,6 +13,7 @@ from handfast.observe import (
     databases,
     execution,
     files,
+    foreach,
     gitcalls,
     languages,
     network,
@@ -36,13 +37,13 @@ from handfast.observe.scope import Scope
 from handfast.observe.syntax import Reader
 from handfast.observe.textonly import Session
 from handfast.observe.variables import Variables
-from handfast.observe.words import BENEATH, DYNAMIC, MARKS, Word
+from handfast.observe.words import BENEATH, DYNAMIC, Word
 
 MAX_BYTES = 16 * 1024
 MAX_COMMANDS = 400
 # Each costs a process. A command that hides more texts than this inside others is deeper than is followed.
 _MAX_OPINIONS = 12
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef]")
 
 HANDLERS = {
     **files.HANDLERS,
@@ -56,6 +57,7 @@ HANDLERS = {
     **languages.HANDLERS,
     **execution.HANDLERS,
     **wrappers.HANDLERS,
+    **foreach.HANDLERS,
     **shellwords.HANDLERS,
 }
 
@@ -73,7 +75,7 @@ def shell_facts(command: str, scope: Scope, session: Session | None = None) -> F
         findings.at_least(Effect.EXEC)
         findings.opaque("too-long", f"is {size:,} bytes long; at most {MAX_BYTES:,} are read")
         return findings.facts()
-    if _CONTROL_CHARACTERS.search(command) or MARKS.search(command) or _has_surrogates(command):
+    if _UNREADABLE.search(command):
         findings.at_least(Effect.EXEC)
         findings.opaque("control-characters", "holds control characters")
         return findings.facts()
@@ -82,10 +84,6 @@ def shell_facts(command: str, scope: Scope, session: Session | None = None) -> F
         session.begin(command)
     run_text(case, command, (str(scope.cwd),))
     return findings.facts()
-
-
-def _has_surrogates(command: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in command)
 
 
 def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
@@ -183,6 +181,8 @@ def _dispatch(call: Invocation, case: Case) -> None:
     shellwords.evaluates(call, case)
     shipped = ship.check(call, case)
     handler = HANDLERS.get(call.name)
+    if call.name in databases.HANDLERS:
+        shellwords.unsure_client(call, case)
     if call.name in {"docker", "podman", "nerdctl"}:
         containers.check(call, case)
     if wrappers.runner(call, case):

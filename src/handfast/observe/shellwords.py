@@ -32,6 +32,21 @@ def evaluates(call: Invocation, case: Case) -> None:
         case.findings.opaque("alias", f"gives a variable another name: `{call.shown}`")
 
 
+_CHANGES_DATA = re.compile(
+    r"(?i)\b(drop|delete|truncate|alter|update|insert|create|grant|revoke|flush\w*|copy|call|do)\b"
+)
+
+
+def unsure_client(call: Invocation, case: Case) -> None:
+    """A database client with an argument that may be `-c`: then any other argument may be what it runs."""
+    first = next((index for index, word in enumerate(call.args) if word.may_be_option), None)
+    if first is None:
+        return
+    others = call.args[:first] + call.args[first + 1 :]
+    if any(word.dynamic or _CHANGES_DATA.search(word.text) for word in others):
+        case.findings.opaque("dynamic-option", f"may run any of its words: `{call.shown}`")
+
+
 def keeps_code(call: Invocation, case: Case) -> None:
     for flag, value in zip(call.args, call.args[1:], strict=False):
         if flag.text in _KEEPS_CODE[call.name]:
@@ -48,7 +63,8 @@ def renames(call: Invocation, case: Case) -> None:
 
 
 def history(call: Invocation, case: Case) -> None:
-    if call.name == "history" and not any(word.text in {"-s", "-r", "-p"} for word in call.args):
+    changes = re.compile(r"-[a-z]*[scdrwap]")
+    if call.name == "history" and not any(changes.match(word.text) for word in call.args):
         return
     case.findings.at_least(Effect.EXEC)
     case.findings.opaque("history", f"runs or changes earlier commands: `{call.shown}`")

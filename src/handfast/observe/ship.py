@@ -18,15 +18,43 @@ def check(call: Invocation, case: Case) -> bool:
         return False
     words = " ".join(word.text for word in call.args if not word.is_option)
     _by_options(call, case)
+    _framework_code(call, case)
+    known = False
     for entry in entries:
         if entry.pattern.search(words):
+            known = True
             if entry.hazard == READ:
                 _looks(call, case)
             elif not _dry(call):
                 _report(entry.hazard, entry.sentence, call, case)
             break
-    _dynamic(call, case)
+    _dynamic(call, case, known=known or all(entry.hazard != READ for entry in entries))
     return True
+
+
+# Code handed to a framework's own interpreter.
+_RUNS_CODE = {
+    "manage.py": r"shell\w*",
+    "django-admin": r"shell\w*",
+    "flask": r"shell",
+    "rails": r"runner|r|console|c|dbconsole",
+    "artisan": r"tinker",
+}
+_CHANGES = re.compile(
+    r"delete|destroy|drop|truncate|update|save|create|execute|system|remove|unlink|flush|subprocess|eval|exec|os\."
+)
+
+
+def _framework_code(call: Invocation, case: Case) -> None:
+    pattern = _RUNS_CODE.get(call.name)
+    words = [word for word in call.args if not word.is_option]
+    if pattern is None or not words or not re.fullmatch(pattern, words[0].text):
+        return
+    if call.simple.fed or call.simple.stdin or call.simple.redirects:
+        case.findings.opaque("unread-language", f"feeds code to `{call.shown}`")
+    for word in words[1:]:
+        if word.dynamic or _CHANGES.search(word.text):
+            case.findings.hazard("exec.inline", f"runs code that changes data: `{call.shown}`")
 
 
 # Options that say what the sub-command does not.
@@ -81,10 +109,11 @@ def _dry(call: Invocation) -> bool:
     return dry or call.texts[-1:] == ["-h"]
 
 
-def _dynamic(call: Invocation, case: Case) -> None:
+def _dynamic(call: Invocation, case: Case, *, known: bool) -> None:
     """Where the sub-command itself is unknown, anything of the table may happen."""
-    first = next((word for word in call.args if not word.is_option), None)
-    if first is not None and first.dynamic and call.name not in {"php", "rake", "migrate"}:
+    words = [word for word in call.args if not word.is_option]
+    unknown = words[:1] if known else words
+    if any(word.dynamic for word in unknown) and call.name not in {"php", "rake", "migrate"}:
         case.findings.opaque(
             "dynamic-command", f"gives `{call.name}` a sub-command that is only known when it runs"
         )

@@ -47,6 +47,7 @@ WHOLE: dict[str, tuple[str, str]] = {
     "yoyo-migrate": ("db.migrate", _MIGRATE),
     "secret-tool": ("secret.access", _CREDENTIALS),
     "pass": ("secret.access", _CREDENTIALS),
+    "pg_dropcluster": ("sql.destructive", "drops a database cluster"),
     "mongorestore": ("sql.destructive", "overwrites a database"),
     "mongoimport": ("sql.destructive", "changes a database"),
     "kafka-delete-records.sh": ("sql.destructive", "deletes records"),
@@ -315,7 +316,11 @@ _add(
 _add(
     "vault",
     ("read|kv get|print token|token create|login", "secret.access", _CREDENTIALS),
-    ("write|kv (?:put|delete|destroy|patch)|delete|policy write", "deploy", _DEPLOY),
+    (
+        "secrets disable|auth disable|write|kv (?:put|delete|destroy|patch)|delete|policy write",
+        "deploy",
+        _DEPLOY,
+    ),
 )
 _add(
     "op bw lpass keyring",
@@ -371,3 +376,11 @@ _add(
         "loses or moves changes",
     ),
 )
+_add(
+    "pm2 supervisorctl nginx apachectl apache2ctl httpd",
+    ("delete|kill|stop|shutdown|quit|graceful-stop", "host.control", "stops services"),
+)
+_add("hdfs hadoop", (".*", "deploy", "changes a cluster's files"))
+_add("s3cmd mc b2 ossutil s5cmd", ("del|rm|rb|mv|sync|mirror|delete\\S*|expire", "deploy", _DEPLOY))
+_add("zkCli.sh memcached-tool", (".*\\b(?:rmr|delete\\w*|flush_all)\\b.*", "deploy", _DEPLOY))
+_add("fab inv invoke doit", ("deploy\\S*|release\\S*|publish\\S*", "deploy", _DEPLOY))

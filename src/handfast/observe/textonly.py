@@ -44,7 +44,12 @@ _LIKELY_HERE = (
     ".claude/settings.json",
     ".mcp.json",
 )
-_LIKELY_ABSOLUTE = ("/etc/shadow", "/etc/passwd", "/etc/sudoers", "/root/.ssh/id_rsa")
+_LIKELY_ABSOLUTE = (
+    "/etc/shadow",
+    "/etc/passwd",
+    "/etc/sudoers",
+    *(f"/root/{each}" for each in _LIKELY[:3]),
+)
 
 
 def text_scope() -> Scope:

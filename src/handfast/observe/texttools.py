@@ -120,20 +120,27 @@ def _skip_addresses(script: str, at: int) -> int:
         while at < len(script) and script[at] in ";\n\t {}":
             at += 1
         if at < len(script) and script[at] == "/":
-            at = _field(script, at + 1, "/")
+            at = _field(script, at + 1, "/", brackets=True)
             at = _until_not(script, at, "IM")
         elif at < len(script) and script[at] == "\\":
-            at = _field(script, at + 2, script[at + 1])
+            at = _field(script, at + 2, script[at + 1], brackets=True)
             at = _until_not(script, at, "IM")
         if at == start:
             return at
     return at
 
 
-def _field(script: str, at: int, delimiter: str) -> int:
-    """The position after the delimiter that ends a field. Inside `[…]` a delimiter is literal for `/…/` too."""
+_BRACKETS = re.compile(r"\[\^?\]?(?:\[[:.=][^\]]*\]|[^\]\n])*\]")
+
+
+def _field(script: str, at: int, delimiter: str, *, brackets: bool = False) -> int:
+    """The position after the delimiter that ends a field. In a pattern, one inside `[…]` does not."""
     while script[at] != delimiter:
-        at += 2 if script[at] == "\\" else 1
+        match = _BRACKETS.match(script, at) if brackets and script[at] == "[" else None
+        if match:
+            at = match.end()
+        else:
+            at += 2 if script[at] == "\\" else 1
     return at + 1
 
 
@@ -151,7 +158,8 @@ def _until_not(script: str, at: int, letters: str) -> int:
 
 def _substitute(script: str, at: int, letter: str) -> tuple[int, tuple[str, str] | None]:
     delimiter = script[at]
-    at = _field(script, _field(script, at + 1, delimiter), delimiter)
+    at = _field(script, at + 1, delimiter, brackets=letter == "s")
+    at = _field(script, at, delimiter)
     if letter == "y":
         return at, None
     while at < len(script) and script[at] in "gpiImM0123456789":

@@ -22,6 +22,8 @@ from handfast.observe.words import (
 
 _PLAIN_TEXT = frozenset({"word", "regex", "extglob_pattern", "variable_name", "subscript"})
 _SUBSTITUTION = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\(|[<>]\()")
+# The grammar takes what stands between two pairs of backquotes for the inside of one.
+_TWO_IN_ONE = re.compile(r"`(?:[^`\\]|\\.)*`.", re.DOTALL)
 _OVERLOOKED = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
 
 KnownOutput = Callable[[list[Simple]], str | None]
@@ -119,6 +121,7 @@ class WordReader:
         position = node.start_byte
         for child in node.children:
             gap = self.bytes[position : child.start_byte].decode("utf-8", "replace")
+            self.unread = self.unread or bool(_SUBSTITUTION.search(gap))
             found = combine(found, [mark_unquoted(gap)])
             found = combine(found, self.pieces(child, quoted=quoted))
             position = child.end_byte
@@ -166,6 +169,8 @@ class WordReader:
         return [of_value(value) for value in values]
 
     def _substituted(self, node: Node, *, quoted: bool) -> str:
+        if _TWO_IN_ONE.match(self.text(node)):
+            self.unread = True
         commands = self._substitution(node)
         for each in commands:
             if each.argv:

@@ -22,6 +22,7 @@ _GLOB = re.compile(f"[{STAR}{QUERY}{BRACKET}]")
 _UNQUOTED = str.maketrans({"*": STAR, "?": QUERY, "[": BRACKET})
 _BRACES = str.maketrans({"{": OPEN, ",": COMMA, "}": CLOSE})
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
+_ORDINARY = re.compile(r"[\w./=:+%@^-]*")
 _IN_QUOTES = re.compile(r'\\([$`"\\\n])')
 MAX_ALTERNATIVES = 32
 # Beyond these, brace expansion would cost more than an answer is worth.
@@ -40,7 +41,7 @@ class Word:
     @property
     def text(self) -> str:
         """The word as typed; unknown parts stay as marks."""
-        return self.raw.translate(_TO_PLAIN)
+        return self.raw if self.raw.isascii() else self.raw.translate(_TO_PLAIN)
 
     @property
     def dynamic(self) -> bool:
@@ -50,15 +51,25 @@ class Word:
     @property
     def fixed(self) -> bool:
         """Whether the shell will pass exactly `text`."""
-        return not self.dynamic and BENEATH not in self.raw and not _GLOB.search(self.raw)
+        return self.raw.isascii() or (
+            not self.dynamic and BENEATH not in self.raw and not _GLOB.search(self.raw)
+        )
 
     @property
     def is_option(self) -> bool:
         return self.raw.startswith("-") and len(self.raw) > 1
 
     @property
+    def may_be_option(self) -> bool:
+        """Whether what is unknown in it may make it an option: `$FLAGS`, `--ha$x`, but not `--to=$x`."""
+        name = self.raw.partition("=")[0]
+        return DYNAMIC in name and name.startswith(("-", DYNAMIC))
+
+    @property
     def shown(self) -> str:
         """For sentences: unknown parts as an ellipsis, or by their name where there is one."""
+        if self.raw.isascii():
+            return self.raw
         origins = [source for source in self.sources if not source.startswith("=")]
         named = len(origins) == self.raw.count(DYNAMIC) == 1 and origins[0].startswith("$")
         unknown = origins[0] if named else "…"
@@ -75,6 +86,8 @@ def literal(text: str) -> Word:
 
 def mark_unquoted(text: str) -> str:
     """Unquoted source text: backslashes removed, special characters marked."""
+    if _ORDINARY.fullmatch(text):
+        return text
     parts: list[str] = []
     position = 0
     for match in _ESCAPED.finditer(text):
@@ -162,6 +175,9 @@ def finish(alternatives: Iterable[str], sources: tuple[str, ...]) -> list[Word]:
     """Words from marked texts: braces expanded, split, in order, without repeats of the same word."""
     words: dict[str, Word] = {}
     for raw in alternatives:
+        if raw.isascii():
+            words.setdefault(raw, Word(raw, sources))
+            continue
         for expanded in expand_braces(raw):
             pieces = expanded.split(SPLIT) if SPLIT in expanded else [expanded]
             for piece in pieces:

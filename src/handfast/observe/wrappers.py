@@ -7,7 +7,6 @@ from dataclasses import replace
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.options import names
-from handfast.observe.outputs import files_listed, find_matches, find_roots
 from handfast.observe.words import BENEATH, DYNAMIC, Word
 
 # Options that take a value, and how many words stand before the command.
@@ -229,61 +228,6 @@ def command(call: Invocation, case: Case) -> None:
     case.argv([word for word in call.args if word.text not in {"-p", "--"}], call.simple)
 
 
-def xargs(call: Invocation, case: Case) -> None:
-    known = "-I -n -P -L -d -E -s -a -i --max-args --max-procs --delimiter --arg-file --replace --max-lines"
-    feeder = call.simple.feeder
-    listed = files_listed(feeder) if feeder else None
-    values = [Word(raw) for raw in listed or [DYNAMIC]]
-    replaced = _placeholder(call.args)
-    for reading in behind(call.args, known, 0):
-        if not reading:
-            continue
-        inner = [put(word, replaced, values) for word in reading] if replaced else [reading, values]
-        case.argv(
-            [word for group in inner for word in group],
-            replace(call.simple, feeder=None, fed=False),
-        )
-
-
-def _placeholder(words: list[Word]) -> str:
-    """What `-I` or `-i` says stands for each input line; empty when lines are appended."""
-    for index, word in enumerate(words):
-        if not word.is_option:
-            break
-        if word.text == "-I":
-            return words[index + 1].text if index + 1 < len(words) else ""
-        if word.text.startswith(("-I", "-i")):
-            return word.text[2:] or "{}"
-    return ""
-
-
-def put(word: Word, placeholder: str, values: list[Word]) -> list[Word]:
-    """`word` with the placeholder replaced by each value."""
-    if placeholder not in word.text:
-        return [word]
-    return [Word(word.raw.replace(placeholder, value.raw), word.sources) for value in values]
-
-
-def find(call: Invocation, case: Case) -> None:
-    matches = [Word(raw) for raw in find_matches(call.args)]
-    texts = call.texts
-    for index, flag in enumerate(texts):
-        if flag == "-delete":
-            case.deletes(matches, call.simple.cwds, recursive=True)
-        elif flag in {"-exec", "-execdir", "-ok", "-okdir"}:
-            rest = call.args[index + 1 :]
-            end = next((i for i, word in enumerate(rest) if word.text in {";", "+"}), len(rest))
-            inner = [each for word in rest[:end] for each in put(word, "{}", matches)]
-            case.argv(inner, replace(call.simple, stdin=None, feeder=None, fed=False))
-        elif flag.startswith(("-fprint", "-fls")) and index + 1 < len(texts):
-            case.writes(call.args[index + 1], call.simple.cwds)
-    roots = min(len(find_roots(call.args)), 1)
-    if any(word.raw.startswith(DYNAMIC) for word in call.args[roots:]):
-        case.findings.opaque(
-            "dynamic-option", "gives `find` options that are only known when it runs"
-        )
-
-
 def text(word: Word, call: Invocation, case: Case) -> None:
     """A command given as one text, as in `bash -c TEXT`."""
     if word.dynamic:
@@ -355,10 +299,6 @@ HANDLERS = {
     "runuser": substitute_user,
     "env": environment,
     "command": command,
-    "xargs": xargs,
-    "gxargs": xargs,
-    "find": find,
-    "gfind": find,
     "eval": evaluate,
     "trap": trap,
     "alias": define_alias,
