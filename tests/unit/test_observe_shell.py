@@ -70,6 +70,8 @@ PASSES: list[tuple[Effect, str]] = [
     (READ, "grep 'rm -rf /' README.md"),
     (READ, "git log -S'git push --force'"),
     (READ, "docker ps"),
+    (READ, "env | grep -i path"),
+    (READ, "printenv | grep ^LANG="),
     # The grammar alone crashes on this one.
     (READ, "echo {\U000c4604"),
     (READ, "pip list"),
@@ -387,6 +389,9 @@ STOPS: list[tuple[str, str, str]] = [
     ("secret.access", "", "git add .env"),
     ("secret.access", "", "env"),
     ("secret.access", "", "printenv"),
+    ("secret.access", "", "env | grep -v PATH"),
+    ("secret.access", "", "env | grep DATABASE_URL"),
+    ("secret.access", "", "env | cat; echo | grep PATH"),
     ("secret.access", "", "echo $GITHUB_TOKEN"),
     ("secret.access", "", "gh auth token"),
     ("secret.access", "", "aws secretsmanager get-secret-value --secret-id x"),

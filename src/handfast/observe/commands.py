@@ -16,7 +16,7 @@ class Simple:
     """A simple command. `feeder` is the command whose output it reads; `cwds` the folders it may run in.
 
     Empty `cwds` means the folder is unknown. `nested` stands in a substitution; `piped` prints into a pipe.
-    `starts` says where its words begin in the text, in bytes.
+    `reader` is the command that reads what this one prints. `starts` says where its words begin in the text, in bytes.
     """
 
     argv: list[Word]
@@ -29,4 +29,5 @@ class Simple:
     sources: tuple[str, ...] = ()
     nested: bool = False
     piped: bool = False
+    reader: "Simple | None" = None
     starts: list[int] = field(default_factory=list)

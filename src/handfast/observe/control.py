@@ -75,9 +75,27 @@ def shown_secrets(call: Invocation, case: Case) -> None:
                 case.findings.hazard("secret.access", f"prints {source}", undo=True)
 
 
+# Names that hold no secret by convention; `DATABASE_URL` or `HTTP_PROXY` may.
+_HARMLESS_NAME = re.compile(
+    r"(?i)\^?(PATH|HOME|LANG|LC_\w*|PYTHON\w*|VIRTUAL_ENV|VENV|CONDA\w*|SHELL|TERM|EDITOR|NODE_ENV|GOPATH|GOROOT"
+    r"|DJANGO_SETTINGS\w*|DISPLAY|USER|TZ|DEBUG|\w+_HOME|MPLBACKEND|LD_LIBRARY_PATH)=?"
+)
+
+
+def narrowed(call: Invocation) -> bool:
+    """Whether only variables of a harmless name are left of what is printed: `env | grep PATH`."""
+    reader = call.simple.reader
+    words = reader.argv if reader is not None else []
+    if len(words) < 2 or words[0].text not in {"grep", "egrep", "fgrep"}:
+        return False
+    *options, pattern = words[1:]
+    plain = all(re.fullmatch(r"-[icnEFow]+", option.text) for option in options)
+    return plain and pattern.fixed and bool(_HARMLESS_NAME.fullmatch(pattern.text))
+
+
 def printenv(call: Invocation, case: Case) -> None:
     names = [word for word in call.args if not word.is_option]
-    if not names:
+    if not names and not narrowed(call):
         case.findings.hazard(
             "secret.access", "prints every environment variable, tokens included", undo=True
         )

@@ -17,7 +17,7 @@ _MODULES = names(
     "subprocess socket ctypes pty requests httpx aiohttp urllib3 ftplib smtplib telnetlib paramiko fabric signal"
     " webbrowser keyring boto3 botocore importlib builtins runpy code codeop marshal pickle psutil docker kubernetes"
     " psycopg psycopg2 pymysql MySQLdb redis pymongo shlex pexpect sh plumbum multiprocessing.connection"
-    " send2trash git pygit2 sqlalchemy django.core.management urllib.request http.client xmlrpc.client asyncio.subprocess twisted"
+    " send2trash git pygit2 urllib.request http.client xmlrpc.client asyncio.subprocess twisted"
 )
 _OS_SAFE = names(
     "path getcwd listdir walk sep linesep makedirs mkdir getenv environ name scandir stat lstat devnull cpu_count"
@@ -27,6 +27,7 @@ _OS_SAFE = names(
     " unsetenv putenv dup close open_code fdopen pipe"
 )
 _SHUTIL_SAFE = names("copy copy2 copyfile copyfileobj copytree which get_terminal_size disk_usage")
+_CHANGES_DATABASE = names("migrate flush reset_db loaddata dbshell sqlflush")
 _CALLS = names("exec eval compile __import__ breakpoint")
 _ATTRIBUTES = names(
     "system popen Popen rmtree check_output check_call spawn spawnl spawnv execv execve execvp execl fork kill killpg"
@@ -225,9 +226,17 @@ class _Python(ast.NodeVisitor):
                 self._flag(node.func.id)
             elif node.func.id == "open":
                 self._open(node)
+            elif self._modules.get(node.func.id, "").endswith(".call_command"):
+                self._management(node)
         elif isinstance(node.func, ast.Attribute) and node.func.attr == "open":
             self._open(node)
         self.generic_visit(node)
+
+    def _management(self, node: ast.Call) -> None:
+        """Django's `call_command`: what changes a database, or cannot be told."""
+        first = node.args[0] if node.args else None
+        if not isinstance(first, ast.Constant) or first.value in _CHANGES_DATABASE:
+            self._flag("call_command")
 
     def _open(self, node: ast.Call) -> None:
         modes = [*node.args[:2], *(k.value for k in node.keywords if k.arg == "mode")]

@@ -61,7 +61,7 @@ _SECRET = re.compile(
 _HOME_SECRET = re.compile(r"/\.npmrc$|\.(pem|p12|pfx|jks|keystore)$|/[^/]*private[^/]*\.key$")
 
 
-_SOME_HOME = re.compile(r"/(root|(home|Users)(/[^/]+)?)/?\Z")
+_SOME_HOME = re.compile(r"/(root|(home|Users)(/[^/.]+)?)/?\Z")
 
 
 @lru_cache(maxsize=4096)

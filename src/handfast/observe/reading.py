@@ -70,7 +70,11 @@ def check(call: Invocation, case: Case) -> bool:
     if name in _LOOK:
         if name in {"echo", "printf"}:
             control.shown_secrets(call, case)
-        if name in {"declare", "typeset", "export", "set"} and _dumps(call):
+        if (
+            name in {"declare", "typeset", "export", "set"}
+            and _dumps(call)
+            and not control.narrowed(call)
+        ):
             case.findings.hazard(
                 "secret.access", "prints every variable, tokens included", undo=True
             )

@@ -165,8 +165,11 @@ class Reader:
         for child in node.named_children:
             if last is not None:
                 last.piped = True
+            before, first = last, len(self.commands)
             with self.variables.scoped():
                 last = self._walk(child, last) or last
+            if before is not None and len(self.commands) > first:
+                before.reader = self.commands[first]
         return last
 
     def _for(self, node: Node, feeder: Simple | None) -> Simple | None:

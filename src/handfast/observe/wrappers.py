@@ -5,6 +5,7 @@ import shlex
 from dataclasses import replace
 
 from handfast.core.domain.action import Effect
+from handfast.observe import control
 from handfast.observe.case import Case, Invocation
 from handfast.observe.options import names
 from handfast.observe.words import BENEATH, DYNAMIC, Word
@@ -212,6 +213,8 @@ def environment(call: Invocation, case: Case) -> None:
         else:
             case.argv(words[index:], call.simple)
             return
+    if control.narrowed(call):
+        return
     case.findings.hazard(
         "secret.access", "prints every environment variable, tokens included", undo=True
     )
