@@ -108,7 +108,7 @@ def test_operands_are_what_is_on_disk_now(tmp_path: Path) -> None:
     assert hashed({"tag": "v1"}) != hashed({"tag": "v2"})
     for wrong in ("run.sh", {"n": 1}):
         with pytest.raises(UsageError):
-            hashed(wrong)  # type: ignore[arg-type]  # on purpose
+            hashed(wrong)
 
 
 def test_another_body_is_another_operand() -> None:
