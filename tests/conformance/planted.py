@@ -183,21 +183,22 @@ class AnyAnswerWillDo(RawApi):
         return self.does(action, asked.handoff_id, "", "")
 
 
-PLANTED: dict[str, type[RawApi]] = {
-    "r01_nothing_runs_without_an_approval": Unasked,
-    "r02_a_rejected_action_stays_denied_when_policy_turns": TriesAnother,
-    "r02_a_rejected_action_never_runs": AnyAnswerWillDo,
-    "r03_changed_arguments_need_a_new_approval": SwappedArguments,
-    "r03_a_changed_operand_needs_a_new_approval": LooseOperands,
-    "r04_a_grant_starts_at_most_once": NeverRedeems,
-    "r04_replayed_at_once_it_starts_at_most_once": NeverRedeems,
-    "r05_an_expired_handoff_never_runs": SilenceIsConsent,
-    "r05_an_expired_grant_never_runs": OutlivesItsApproval,
-    "r06_what_ran_ends_in_a_final_state": NeverRecords,
-    "r07_no_way_around": TrustsItsHelpers,
-    "r08_parallel_asks_keep_their_own_answers": ByPosition,
-    "r09_the_log_holds_the_evidence_of_what_ran": NeverRecords,
-    "r10_an_outer_yes_is_not_an_approval": OuterYes,
-    "r12_without_a_server_nothing_runs": OpenOnFailure,
-    "r12_without_a_store_nothing_runs": OpenOnFailure,
+# The rule that must fail, the executor, and what the suite says.
+PLANTED: dict[str, tuple[type[RawApi], str]] = {
+    "r01_nothing_runs_without_an_approval": (Unasked, "it ran before anybody decided"),
+    "r02_a_rejected_action_stays_denied_when_policy_turns": (TriesAnother, "it ran: "),
+    "r02_a_rejected_action_never_runs": (AnyAnswerWillDo, "Outcome.RAN"),
+    "r03_changed_arguments_need_a_new_approval": (SwappedArguments, "it ran: "),
+    "r03_a_changed_operand_needs_a_new_approval": (LooseOperands, "it ran: "),
+    "r04_a_grant_starts_at_most_once": (NeverRedeems, "it ran: "),
+    "r04_replayed_at_once_it_starts_at_most_once": (NeverRedeems, "Outcome.RAN"),
+    "r05_an_expired_handoff_never_runs": (SilenceIsConsent, "it ran: "),
+    "r05_an_expired_grant_never_runs": (OutlivesItsApproval, "it ran: "),
+    "r06_what_ran_ends_in_a_final_state": (NeverRecords, "'resumed' == 'closed'"),
+    "r07_no_way_around": (TrustsItsHelpers, "as a sub-agent: it ran"),
+    "r08_parallel_asks_keep_their_own_answers": (ByPosition, r"\(0, 1\) == \(1, 0\)"),
+    "r09_the_log_holds_the_evidence_of_what_ran": (NeverRecords, "the log holds"),
+    "r10_an_outer_yes_is_not_an_approval": (OuterYes, "it ran: "),
+    "r12_without_a_server_nothing_runs": (OpenOnFailure, "it ran: "),
+    "r12_without_a_store_nothing_runs": (OpenOnFailure, "it ran: "),
 }

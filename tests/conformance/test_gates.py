@@ -8,6 +8,8 @@ from tests.conformance.exec_grant import ExecGrant
 from tests.conformance.gated_function import GatedFunction, RunnersFunction
 from tests.conformance.raw_api import RawApi
 
+pytestmark = pytest.mark.slow
+
 
 class TestHttpApi(GateConformance):
     @pytest.fixture

@@ -82,7 +82,7 @@ def course(order: Order) -> Course:
             str(said["grant_id"]),
         )
         if said["verdict"] == "deny":
-            raise _refused(order, said)
+            raise (yield from _refused(order, said))
         if said["verdict"] == "allow":
             return (yield from _allowed(order, receipt, call, key))
         decided = yield from _decided(order, receipt.handoff_id, deadline)
@@ -145,7 +145,7 @@ def _decided(order: Order, handoff_id: str, deadline: float | None) -> Generator
         if answer["decided"]:
             found: Json = answer["handoff"]
             return found
-    raise Waiting(handoff_id, order.tool)
+    raise Waiting.on(handoff_id, order.tool)
 
 
 def _taken(
@@ -195,10 +195,13 @@ def _raise_refusal(order: Order, handoff: Json) -> None:
         )
 
 
-def _refused(order: Order, said: Json) -> GateClosed | AlreadyRan:
-    """A call denied at once: by policy, or because a person said no to an equal one before."""
-    if "already ran" in str(said["reason"]) and said["handoff_id"]:
-        return AlreadyRan(f"`{order.tool}`: {said['reason']}")
+def _refused(order: Order, said: Json) -> Generator[Step, Any, GateClosed]:
+    """A call denied at once: by policy, or because a person answered an equal one before.
+
+    Raises AlreadyRan where that answer was that it ran.
+    """
+    if said["handoff_id"]:
+        _raise_refusal(order, (yield calls.handoff(str(said["handoff_id"]))))
     return GateClosed(
         f"`{order.tool}` was denied: {said['reason']}",
         code="refused",

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from handfast.core.domain.canonical import JSON
 from handfast.core.domain.errors import GateClosed, RejectedError, UsageError
@@ -19,13 +19,17 @@ class Waiting(RejectedError):
 
     default_code = "waiting"
 
-    def __init__(self, handoff_id: str, tool: str) -> None:
-        super().__init__(
+    @classmethod
+    def on(cls, handoff_id: str, tool: str) -> Self:
+        return cls(
             f"`{tool}` waits for a decision: handoff `{handoff_id}`",
             hint="Call it again with the same arguments after the decision.",
             details={"handoff_id": handoff_id},
         )
-        self.handoff_id = handoff_id
+
+    @property
+    def handoff_id(self) -> str:
+        return str(self.details.get("handoff_id", ""))
 
 
 class AlreadyRan(RejectedError):

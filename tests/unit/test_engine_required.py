@@ -1,0 +1,105 @@
+"""A caller may ask for a person whatever policy says, show a dry run, and report a start it was cut off from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handfast.core.domain.errors import StaleDecision
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_handoff import EffectOutcome, Executor
+from handfast.core.domain.events_work import Mode
+from handfast.core.domain.inert import inert
+from handfast.engine.grants import EffectReport, Redemption
+from handfast.engine.packages import MAX_PREVIEW_LINES, said_by_caller
+from handfast.engine.runs import Session
+from tests.engine_room import RUNNER, Room, opened
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+def details(room: Room, handoff_id: object) -> list[str]:
+    package = room.engine.views.handoff(str(handoff_id))["package"]
+    found: list[str] = package["what_will_happen"]["details"]  # type: ignore[index]  # JSON
+    return found
+
+
+def test_what_policy_allows_waits_when_the_caller_requires_it(room: Room) -> None:
+    assert room.propose("a", "ls", ())["verdict"] == "allow"
+    asked = room.propose("b", "ls", (), require_approval=True)
+    assert asked["verdict"] == "wait"
+    assert [r["id"] for r in asked["rules"]] == ["always-required"]  # type: ignore[attr-defined]  # JSON
+    assert room.handoff(asked["handoff_id"]).risk == "medium"
+    room.decide(asked["handoff_id"])
+    assert room.propose("c", "ls", (), require_approval=True)["grant_id"]
+    denied = room.propose("d", "x", ("control-plane",), require_approval=True)
+    assert denied["verdict"] == "deny"
+
+
+def test_it_waits_in_a_run_that_only_observes(room: Room) -> None:
+    watched = Session(room.agent_id, "claude-code", "watched", "/repo", Mode.OBSERVE)
+    run_id = room.engine.runs.session(RUNNER, watched)["run_id"]
+    assert room.propose("a", "git push", run_id=run_id)["verdict"] == "allow"
+    required = room.propose("b", "git push", run_id=run_id, require_approval=True)
+    assert required["verdict"] == "wait"
+
+
+def test_preview_and_undo_are_shown_as_the_callers_words_and_belong_to_what_was_presented(
+    room: Room,
+) -> None:
+    asked = room.propose("a", "git push", preview="one\n\u202etwo", undo="run it\nbackwards")
+    assert details(room, asked["handoff_id"]) == [
+        "Preview, as the program that asks reports it:",
+        "  one",
+        f"  {inert(chr(0x202E))}two",
+        f"Undo, as declared: run it{inert(chr(10), multiline=False)}backwards",
+    ]
+    other = room.propose("b", "git push x", preview="three")
+    assert "  three" in details(room, other["handoff_id"])
+    with pytest.raises(StaleDecision):
+        room.decide(
+            asked["handoff_id"],
+            presented_digest=room.handoff(other["handoff_id"]).presented_digest,
+        )
+
+
+def test_a_long_preview_says_how_much_is_missing() -> None:
+    lines = said_by_caller("\n".join(str(n) for n in range(500)), "")
+    assert len(lines) == MAX_PREVIEW_LINES + 2
+    assert lines[-1] == f"  … {500 - MAX_PREVIEW_LINES} more lines of the preview are not shown"
+    assert said_by_caller(" ", " ") == ()
+
+
+def started(room: Room) -> tuple[str, str]:
+    asked = room.propose("a", "git push", executor=Executor.MEDIATED)
+    handoff_id = str(asked["handoff_id"])
+    room.decide(handoff_id)
+    h = room.handoff(handoff_id)
+    assert h.grant is not None
+    agent = Actor("agent", room.agent_id, "token")
+    redemption = Redemption(handoff_id, h.grant.grant_id, h.action_digest, Executor.MEDIATED)
+    return handoff_id, str(room.engine.grants.redeem(agent, redemption)["start_id"])
+
+
+def test_an_unknown_effect_opens_a_doubt_only_where_that_is_asked(room: Room) -> None:
+    handoff_id, start_id = started(room)
+    report = EffectReport(handoff_id, start_id, EffectOutcome.UNKNOWN, note="cut off", doubt=True)
+    assert room.engine.grants.effect(RUNNER, report)["outcome"] == "unknown"
+    doubts = room.engine.views.handoffs("waiting").items
+    assert [(d["kind"], d["status"]) for d in doubts] == [("doubt", "routed")]
+    assert room.handoff(doubts[0]["handoff_id"]).about == handoff_id
+    later = EffectReport(handoff_id, start_id, EffectOutcome.VERIFIED, doubt=True)
+    assert room.engine.grants.effect(RUNNER, later)["outcome"] == "unknown"  # what is recorded
+    assert len(room.engine.views.handoffs("waiting").items) == 1
+    room.check()
+
+
+def test_without_asking_for_it_no_doubt_is_opened(room: Room) -> None:
+    handoff_id, start_id = started(room)
+    report = EffectReport(handoff_id, start_id, EffectOutcome.UNKNOWN)
+    room.engine.grants.effect(RUNNER, report)
+    assert room.engine.views.handoffs("waiting").items == []
