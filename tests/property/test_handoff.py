@@ -289,7 +289,9 @@ class HandoffMachine(RuleBasedStateMachine):
         act = routing.freeze(was, "kill switch") if was.frozen_at is None else routing.thaw(was)
         self._write(act)
         if was.frozen_at is not None and act and was.due_at is not None:
-            assert self.state.due_at == was.due_at + (self.now - was.frozen_at)
+            still = self.now - was.frozen_at
+            assert self.state.due_at == was.due_at + still
+            assert self.state.deadline == (was.deadline or was.due_at) + still
 
     @rule(person=PEOPLE)
     def look(self, person: PersonId) -> None:
