@@ -27,7 +27,10 @@ MOVES = {
     "handoff.routed": "routed",
     "handoff.acknowledged": "acknowledged",
     "handoff.released": "routed",
+    "handoff.rerouted": "routed",
     "handoff.decided": "decided",
+    "handoff.overridden": "decided",
+    "handoff.auto_proceeded": "decided",
     "grant.redeemed": "resumed",
 }
 APPROVING = ("approve", "approve_with_edits")
@@ -104,6 +107,7 @@ class _Case:
     asked: Json
     status: str = "requested"
     decision: Json | None = None
+    edit: Json = field(default_factory=dict)
     grant: Json | None = None
     starts: list[_Start] = field(default_factory=list)
 
@@ -163,7 +167,10 @@ class _Reading:
             self._say(row, f"is about `{data['handoff_id']}`, which was never requested")
             return
         step = {
+            "handoff.edited": self._edited,
             "handoff.decided": self._decided,
+            "handoff.overridden": self._overridden,
+            "handoff.auto_proceeded": self._went_on,
             "grant.minted": self._granted,
             "grant.redeemed": self._started,
             "effect.recorded": self._effect,
@@ -190,9 +197,29 @@ class _Reading:
             self._say(row, f"`{case.handoff_id}` was {case.status} already")
         if envelope["actor"]["type"] != "person" or not data["person_id"]:
             self._say(row, "no person decided")
-        if data["presented_digest"] != case.asked["presented_digest"]:
+        shown = case.edit.get("presented_digest", case.asked["presented_digest"])
+        if data["presented_digest"] != shown:
             self._say(row, "what was decided on is not what was presented")
         case.decision = data
+
+    def _edited(self, row: Row, case: _Case, data: Json, _: Json) -> None:
+        if not case.waiting:
+            self._say(row, f"`{case.handoff_id}` was {case.status} already")
+        case.edit = data
+
+    def _overridden(self, row: Row, case: _Case, data: Json, envelope: Json) -> None:
+        self._decided(row, case, data, envelope)
+        edited = case.edit.get("edited_digest", "")
+        case.decision = data | {"decision": "approve", "edited_digest": edited}
+
+    def _went_on(self, row: Row, case: _Case, data: Json, _: Json) -> None:
+        """No person decided: only where the policy says so, and only what is low risk and reversible."""
+        if case.decision is not None or not case.waiting:
+            self._say(row, f"`{case.handoff_id}` was {case.status} already")
+        silence = case.asked.get("requirement", {}).get("silence", "expire")
+        if silence != "auto_proceed" or not case.asked.get("may_proceed"):
+            self._say(row, "a machine went on with what no policy lets go on")
+        case.decision = data | {"decision": "approve"}
 
     def _granted(self, row: Row, case: _Case, data: Json, _: Json) -> None:
         self._minted[data["grant_id"]] += 1

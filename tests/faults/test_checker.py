@@ -211,3 +211,14 @@ def test_a_changed_entry(story: Story, ran: dict[str, Path]) -> None:
     first = replace(log.rows[0], data=log.rows[0].data.replace(b"ho_1", b"ho_9"))
     wrong = check(replace(log, rows=[first, *log.rows[1:]]), ran)
     assert "1: the leaf is not the hash of the entry" in wrong
+
+
+def test_a_machine_that_goes_on_undeclared_is_seen() -> None:
+    story = Story()
+    story.about(
+        "ho_1", "handoff.requested", "requested", presented_digest="p", action_digest=DIGEST,
+        kind="approval",
+    )  # fmt: skip
+    story.about("ho_1", "handoff.auto_proceeded", "decided")
+    found = check(story.log(), {}, settled=False)
+    assert [line for line in found if "no policy lets go on" in line]

@@ -19,14 +19,30 @@ from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import FINAL, Decision, Handoff, Status
 from handfast.core.domain.handoff_fold import evolve
 from handfast.core.domain.ids import AgentId, GrantId, HandoffId, PersonId, RunId, StartId
+from handfast.core.domain.requirement import Clause, Level, Requirement, Silence, askings
 from handfast.testing.clock import START
 
 BODY = BodyRef("bo_1", "hmac-sha256:00", 3)
 ACTION, PRESENTED, EDITED = "sha256:action", "sha256:presented", "sha256:edited"
 GRANT, OTHER_GRANT = GrantId("gr_1"), GrantId("gr_2")
-PEOPLE = st.sampled_from([PersonId("pe_1"), PersonId("pe_2")])
+ALL = [PersonId(f"pe_{n}") for n in range(1, 5)]
+PEOPLE = st.sampled_from(ALL)
 DIGESTS = st.sampled_from([ACTION, EDITED, "sha256:changed", ""])
-LEVELS = st.lists(st.integers(1, 100), min_size=1, max_size=3).map(tuple)
+LEVELS = st.lists(
+    st.builds(Level, st.just(("team:x",)), st.integers(1, 100), st.integers(1, 2)), max_size=3
+).map(tuple)
+CLAUSES = st.lists(
+    st.builds(Clause, st.integers(1, 3), st.just(("team:x",)), st.booleans()),
+    min_size=1,
+    max_size=2,
+).map(tuple)
+REQUIREMENTS = st.one_of(
+    st.builds(Requirement, silence=st.sampled_from(Silence)),
+    st.builds(Requirement, CLAUSES, st.just(0), st.sampled_from(Silence), LEVELS),
+)
+COUNTS = st.fixed_dictionaries(
+    {p: st.sets(st.integers(0, 1)).map(lambda s: tuple(sorted(s))) for p in ALL}
+)
 
 
 class HandoffMachine(RuleBasedStateMachine):
@@ -41,13 +57,18 @@ class HandoffMachine(RuleBasedStateMachine):
         self.decision: Decision | None = None
         self.final: Status | None = None
         self.starts = 0
+        self.ballots: dict[PersonId, str] = {}
+        self.edited_by: set[PersonId] = set()
 
     @initialize(
         kind=st.sampled_from(list(HandoffKind)),
         risk=st.sampled_from(["low", "medium", "high", "critical"]),
         executor=st.sampled_from(list(Executor)),
         offered=st.sets(st.sampled_from(list(DecisionKind)), min_size=1),
-        levels=LEVELS,
+        takes=st.tuples(REQUIREMENTS, st.integers(1, 400)),
+        counts=COUNTS,
+        requested_by=st.lists(PEOPLE, max_size=1).map(tuple),
+        may_proceed=st.booleans(),
     )
     def request(
         self,
@@ -55,8 +76,16 @@ class HandoffMachine(RuleBasedStateMachine):
         risk: str,
         executor: Executor,
         offered: set[DecisionKind],
-        levels: tuple[int, ...],
+        takes: tuple[Requirement, int],
+        counts: dict[PersonId, tuple[int, ...]],
+        requested_by: tuple[PersonId, ...],
+        may_proceed: bool,
     ) -> None:
+        requirement, within = takes
+        n = len(requirement.clauses)
+        self.counts = {p: tuple(i for i in have if i < n) for p, have in counts.items()}
+        planned = askings(requirement, within)
+        assert sum(a.seconds for a in planned) == within
         request = e.HandoffRequested(
             HandoffId("ho_1"),
             kind,
@@ -67,9 +96,12 @@ class HandoffMachine(RuleBasedStateMachine):
             BODY,
             BODY,
             tuple(sorted(offered)),
-            levels,
+            tuple(a.seconds for a in planned),
             RunId("run_1"),
             executor=executor,
+            requirement=requirement,
+            requested_by=requested_by,
+            may_proceed=may_proceed,
         )
         first = Recorded("ev_0", "handoff/ho_1", 1, self.now, SYSTEM, request)
         self.log.append(to_bytes(first))
@@ -108,9 +140,9 @@ class HandoffMachine(RuleBasedStateMachine):
             self.now = max(self.now, self.state.next_due)
 
     @rule(
-        kind=st.sampled_from(list(DecisionKind)),
+        kind=st.sampled_from([*DecisionKind, DecisionKind.APPROVE, DecisionKind.APPROVE]),
         person=PEOPLE,
-        presented=st.sampled_from([PRESENTED, PRESENTED, PRESENTED, "sha256:older"]),
+        stale=st.sampled_from([False, False, False, True]),
         edited=st.sampled_from(["", EDITED]),
         answer=st.sampled_from(["", "it_ran", "it_did_not_run", "yes"]),
         has_reason=st.booleans(),
@@ -119,24 +151,26 @@ class HandoffMachine(RuleBasedStateMachine):
         self,
         kind: DecisionKind,
         person: PersonId,
-        presented: str,
+        stale: bool,
         edited: str,
         answer: str,
         has_reason: bool,
     ) -> None:
+        was = self.state
         command = votes.Decide(
             kind,
             person,
             "pin",
-            presented,
+            "sha256:older" if stale else was.presented_digest,
             GRANT,
             200,
-            (0,),
+            self.counts[person],
             has_reason=has_reason,
+            edited_action=BODY,
             edited_digest=edited if kind is DecisionKind.APPROVE_WITH_EDITS else "",
+            next_presented=f"sha256:presented-{len(self.log)}",
             answer=answer,
         )
-        was = self.state
         try:
             events = votes.decide(was, command, self.now)
         except (RejectedError, UsageError):
@@ -144,10 +178,76 @@ class HandoffMachine(RuleBasedStateMachine):
         assert was.waiting
         assert was.frozen_at is None
         assert kind in was.offered
-        assert presented == was.presented_digest
+        assert not stale
+        assert self.counts[person], "somebody decided who is in no audience"
+        for event in events:
+            if isinstance(event, e.HandoffVoted):
+                self.ballots[person] = was.presented_digest
+            elif isinstance(event, e.HandoffEdited):
+                self.ballots.clear()
+                self.edited_by.add(person)
+            elif isinstance(event, e.HandoffDecided) and kind is DecisionKind.APPROVE:
+                self._check_quorum(was, self.ballots | {person: was.presented_digest})
+            elif isinstance(event, e.HandoffDecided) and event.edited_digest:
+                self._check_quorum(was, {person: was.presented_digest}, editor=person)
+        self._write(events)
+        self.decision = self.state.decision
+
+    def _check_quorum(
+        self, was: Handoff, ballots: dict[PersonId, str], editor: PersonId | None = None
+    ) -> None:
+        """Counted here from the ballots alone: enough different people for each clause, none too close,
+        each having seen what was decided on."""
+        close = self.edited_by | set(was.requested_by) if editor is None else {editor}
+        for i, clause in enumerate(was.requirement.clauses):
+            humans = {p for p in ballots if i in self.counts[p]}
+            humans -= close if clause.separate else set()
+            assert len(humans) >= clause.approvals
+        assert set(ballots.values()) == {was.presented_digest}
+
+    @rule(person=PEOPLE)
+    def take_back(self, person: PersonId) -> None:
+        try:
+            self._write(votes.unvote(self.state, person))
+        except RejectedError:
+            return
+        del self.ballots[person]
+
+    @rule(person=PEOPLE, only_one=st.booleans())
+    def override(self, person: PersonId, only_one: bool) -> None:
+        was = self.state
+        seen = was.presented_digest
+        command = votes.Override(person, "pin", seen, BODY, GRANT, 200, only_one)
+        try:
+            events = votes.override(was, command, self.now)
+        except RejectedError:
+            return
+        assert only_one or person not in was.requested_by
         self._write(events)
         self.decision = self.state.decision
         assert self.decision is not None
+        assert self.decision.overridden
+
+    @rule(person=PEOPLE, people=st.lists(PEOPLE, max_size=2).map(tuple))
+    def re_route(self, person: PersonId, people: tuple[PersonId, ...]) -> None:
+        deadline = self.state.deadline
+        try:
+            command = routing.ReRoute(person, ("team:x",), people, BODY)
+            self._write(routing.re_route(self.state, command, self.now))
+        except (RejectedError, UsageError):
+            return
+        assert self.state.deadline == deadline
+
+    @rule(person=PEOPLE, seconds=st.integers(0, 100))
+    def snooze(self, person: PersonId, seconds: int) -> None:
+        due = self.state.next_due
+        try:
+            until = self.now + timedelta(seconds=seconds)
+            self._write(routing.snooze(self.state, person, until, self.now))
+        except (RejectedError, UsageError):
+            return
+        assert self.state.next_due == due
+        assert self.state.put_off(person, self.now)
 
     @rule(
         grant=st.sampled_from([GRANT, GRANT, OTHER_GRANT]),
@@ -189,7 +289,9 @@ class HandoffMachine(RuleBasedStateMachine):
         act = routing.freeze(was, "kill switch") if was.frozen_at is None else routing.thaw(was)
         self._write(act)
         if was.frozen_at is not None and act and was.due_at is not None:
-            assert self.state.due_at == was.due_at + (self.now - was.frozen_at)
+            still = self.now - was.frozen_at
+            assert self.state.due_at == was.due_at + still
+            assert self.state.deadline == (was.deadline or was.due_at) + still
 
     @rule(person=PEOPLE)
     def look(self, person: PersonId) -> None:
@@ -208,14 +310,22 @@ class HandoffMachine(RuleBasedStateMachine):
         self._sweep()
 
     def _sweep(self) -> None:
-        """As `engine.deadlines` does it."""
+        """As `engine.deadlines` does it. A machine goes on only with what may."""
+        was = self.state
         due = self.state.next_due
         if due is not None and self.now >= due and commands.starts_unsettled(self.state):
             assert self.state.grant is not None
             unknown = commands.Settle(self.state.grant.start_id, EffectOutcome.UNKNOWN)
             self._write(commands.settle(self.state, unknown))
         else:
-            self._write(routing.sweep(self.state, self.now, routing.Due(GRANT, 200)))
+            self._write(routing.sweep(was, self.now, routing.Due(GRANT, 200)))
+        if was.decision is None and self.state.decision is not None:
+            self.decision = self.state.decision
+            assert self.decision.by_machine
+            assert (was.risk, was.may_proceed, was.holder) == ("low", True, "")
+            assert was.requirement.silence is Silence.AUTO_PROCEED
+        if self.state.status is Status.EXPIRED:
+            assert self.state.grant is None
 
     @precondition(lambda self: len(self.log) > 6)
     @rule(which=st.sampled_from(["withdraw", "overtake"]))
@@ -264,14 +374,15 @@ class HandoffMachine(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
-        """R6: silence alone ends every case, and never with a start."""
+        """R6: silence alone ends every case, whatever it takes and whoever is asked, and never with a
+        start."""
         if not hasattr(self, "state"):
             return
         starts = self.starts
         if self.state.frozen_at is not None:
             assert self.state.next_due is None
             self._write(routing.thaw(self.state))
-        for _ in range(len(self.state.levels_s) + 2):
+        for _ in range(len(self.state.levels_s) + routing.ROUNDS + 4):
             due: datetime | None = self.state.next_due
             if due is None:
                 break

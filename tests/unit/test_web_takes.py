@@ -3,6 +3,7 @@
 from typing import Any
 
 from handfast.server.web import pages
+from handfast.server.web.inbox_view import need_of
 from handfast.server.web.pages import Shell
 from handfast.server.web.render import render
 from handfast.server.web.standing import receipt_of, standing_of
@@ -30,7 +31,9 @@ def _page(handoff: dict[str, Any]) -> str:
 
 
 def test_the_page_says_what_it_takes_who_gave_it_and_what_follows() -> None:
-    page = _page(fx.approval_low() | {"takes": _takes()})
+    clause = {"approvals": 1, "audience": ["role:admin"], "missing": 1, "approved_by": []}
+    two = [*_takes()["clauses"], clause]
+    page = _page(fx.approval_low() | {"takes": _takes(clauses=two)})
     for words in (
         "2 approvals of team:dba",
         "approved by Ben",
@@ -42,6 +45,7 @@ def test_the_page_says_what_it_takes_who_gave_it_and_what_follows() -> None:
         "team:sre",
         "it counts as refused",
         "I have it",
+        "With the last one exactly this runs, once.",
     ):
         assert words in page, words
     assert "Take back my approval" not in page
@@ -64,7 +68,14 @@ def test_an_edited_call_stands_above_the_original() -> None:
     assert page.index("rm &lt;script") < page.index('<h2 id="why-h"')
 
 
+def test_a_question_cannot_be_overridden() -> None:
+    case = fx.approval_low() | {"takes": _takes(), "kind": "question", "offered": ["answer"]}
+    assert "Override alone" not in _page(case)
+    assert "Override alone" in _page(fx.approval_low() | {"takes": _takes()})
+
+
 def test_a_frozen_case_says_so() -> None:
+    assert need_of(fx.approval_low() | {"frozen": True}) == ("blocked", "frozen by the kill switch")
     assert "kill switch" in _page(fx.approval_low() | {"takes": _takes(), "frozen": True})
 
 

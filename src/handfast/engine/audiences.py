@@ -83,6 +83,18 @@ class Audiences:
         repository = self.repository_of(unit, h)
         return self._directory.counts_for(unit, person_id, h.requirement, repository, unit.now)
 
+    def counted(self, unit: Unit, h: Handoff) -> dict[PersonId, tuple[int, ...]]:
+        """Everybody in an audience of `h` now, with the clauses they belong to; each audience is read once.
+
+        To show, and to choose whom to ask. A decision asks `counts_for`, which it then rests on.
+        """
+        repository = self.repository_of(unit, h)
+        found: dict[PersonId, tuple[int, ...]] = {}
+        for i, clause in enumerate(h.requirement.clauses):
+            for person in self.people(unit, clause.audience, repository):
+                found[person] = (*found.get(person, ()), i)
+        return found
+
     def _route(self, unit: Unit, about: About, repository: str) -> Route | None:
         """The first that applies, the organisation's before the repository's."""
         try:

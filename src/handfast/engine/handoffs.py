@@ -233,10 +233,11 @@ class Handoffs:
             person = self._decider(unit, actor)
             state = unit.get(Handoff, handoff_id)
             repository = self._audiences.repository_of(unit, state)
+            counted = self._audiences.counted(unit, state)
             people = tuple(
                 p
                 for p in self._audiences.people(unit, to, repository)
-                if votes.counting(state, p, self._audiences.counts_for(unit, state, p))
+                if votes.counting(state, p, counted.get(p, ()))
             )
             body = unit.put(reason.strip())
             command = routing.ReRoute(person.person_id, to, people, body)

@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import handoff_votes as votes
 from handfast.core.domain.codec import format_time
-from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.handoff import Handoff, Vote
 from handfast.core.domain.ids import PersonId
-from handfast.core.domain.requirement import Silence, everybody, in_words
+from handfast.core.domain.requirement import Silence, in_words
 from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.people import People
@@ -68,19 +67,12 @@ class Progress:
     def _could(self, unit: Unit, h: Handoff) -> dict[PersonId, tuple[int, ...]]:
         """Everybody who did not vote yet, with the clauses that their approval would count for."""
         voted = votes.votes_of(h)
-        repository = self._audiences.repository_of(unit, h)
-        people = self._audiences.people(unit, everybody(h.requirement), repository)
-        found: dict[PersonId, tuple[int, ...]] = {}
-        try:
-            for person in (p for p in people[:MAX_NAMED] if p not in voted):
-                member = self._audiences.counts_for(unit, h, person)
-                if counts := votes.counting(h, person, member):
-                    found[person] = counts
-        except (
-            IntegrityError
-        ):  # the policy in force cannot be read: nobody can, and the page still opens
-            return {}
-        return found
+        found = {
+            person: votes.counting(h, person, member)
+            for person, member in self._audiences.counted(unit, h).items()
+            if person not in voted
+        }
+        return {person: counts for person, counts in found.items() if counts}
 
     def _silence(self, h: Handoff) -> str:
         """What the end of the time means for this very case."""

@@ -12,7 +12,7 @@ from handfast.core.domain.handoff_votes import (
     REASON_FOR_RISK,
 )
 from handfast.core.domain.inert import inert
-from handfast.server.web.reading import Record, mapping, text, texts
+from handfast.server.web.reading import Record, mapping, number, records, text, texts
 from handfast.server.web.wording import WAITING
 
 MAX_REASON = 10_000
@@ -264,6 +264,8 @@ def _verb(handoff: Record, kind: str) -> Verb | None:
             return _merge(handoff)
         case "approve":
             after = "Exactly this runs, once. Anything changed needs a new approval."
+            if still_missing(handoff) > 1:
+                after = "One of the approvals it takes. With the last one exactly this runs, once."
             return Verb(kind, "Approve", "a", "good", after, scrutinised=True)
         case "approve_with_edits":
             after = "Your version is judged again by policy. Then only it may run, once."
@@ -285,6 +287,12 @@ def _verb(handoff: Record, kind: str) -> Verb | None:
             return Verb(kind, "Take over", "t", "plain", "The agent stops. The worktree is yours.")
         case _:
             return None
+
+
+def still_missing(handoff: Record) -> int:
+    """How many approvals are missing, over all that it takes."""
+    clauses = records(mapping(handoff, "takes"), "clauses", 50)
+    return sum(number(clause, "missing") or 0 for clause in clauses)
 
 
 def _overridden(kind: str) -> Verb:

@@ -88,7 +88,9 @@ def need_of(handoff: Record) -> tuple[str, str]:
     """What the case asks of a person, and why. Only facts of the case count, so it is repeatable."""
     will = mapping(mapping(handoff, "package"), "what_will_happen")
     risk, kind = text(handoff, "risk"), text(handoff, "kind")
-    if not texts(handoff, "offered") or flag(handoff, "frozen"):
+    if flag(handoff, "frozen"):
+        return "blocked", "frozen by the kill switch"
+    if not texts(handoff, "offered"):
         return "blocked", "nothing is offered to decide"
     if kind in ("takeover", "delegation"):
         return "route", f"{kind_word(kind).lower()}: someone must take it"
