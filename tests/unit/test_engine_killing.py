@@ -47,6 +47,14 @@ def test_from_a_kill_on_every_effect_is_denied_and_reads_go_on(room: Room) -> No
     assert room.propose("3", "git log", facts=read)["verdict"] == "allow"
 
 
+def test_a_read_that_took_an_approval_is_stopped_with_its_grant(room: Room) -> None:
+    secret = Facts(Effect.READ, "reads a key", ("secret.access",))
+    room.decide(room.propose("1", "cat key", facts=secret)["handoff_id"])
+    room.engine.switch.kill(room.me, "all", "stop")
+    assert room.propose("2", "cat key", facts=secret)["verdict"] == "deny"
+    assert "grant.redeemed" not in room.types()
+
+
 def test_observing_and_a_pause_of_the_hook_are_no_way_around_a_kill(room: Room) -> None:
     session = Session(room.agent_id, "claude-code", "watched", "/repo", Mode.OBSERVE)
     run_id = room.engine.runs.session(RUNNER, session)["run_id"]
