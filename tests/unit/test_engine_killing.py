@@ -112,11 +112,8 @@ def test_after_a_kill_has_returned_no_start_is_taken(rooms: Room) -> None:
     assert log[:killed].count("grant.redeemed") == len(started)
 
 
-def test_a_start_that_was_being_decided_when_the_switch_was_pulled_is_not_taken(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kill commits after the redemption read that nothing is stopped, and before it commits."""
-    handoff_id = _approved(room)
+def _outrun(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kill commits after the next command read that nothing is stopped, and before it commits."""
     store, pulled = room.engine.kernel.store, threading.Event()
     commit = store.commit
 
@@ -127,9 +124,36 @@ def test_a_start_that_was_being_decided_when_the_switch_was_pulled_is_not_taken(
         return commit(write)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "commit", outrun)
+
+
+def test_a_start_that_was_being_decided_when_the_switch_was_pulled_is_not_taken(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handoff_id = _approved(room)
+    _outrun(room, monkeypatch)
     with pytest.raises(GateClosed):
         _redeem(room, handoff_id)
     assert "grant.redeemed" not in room.types()
+
+
+@pytest.mark.parametrize("hazards", [(), ("git.push",)], ids=["not gated", "approved"])
+def test_a_call_that_was_being_judged_when_the_switch_was_pulled_is_denied(
+    room: Room, monkeypatch: pytest.MonkeyPatch, hazards: tuple[str, ...]
+) -> None:
+    if hazards:
+        room.decide(room.propose("1", "git push", hazards)["handoff_id"])
+    _outrun(room, monkeypatch)
+    assert room.propose("2", "git push", hazards)["verdict"] == "deny"
+    assert "grant.redeemed" not in room.types()
+
+
+def test_a_run_that_was_being_leased_when_the_switch_was_pulled_stays_queued(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = room.queued_run()
+    _outrun(room, monkeypatch)
+    assert room.engine.runs.lease(RUNNER, "r1", "host") is None
+    assert room.types(f"run/{run_id}") == ["run.created"]
 
 
 def test_one_agent_and_one_team_are_stopped_alone(room: Room) -> None:
