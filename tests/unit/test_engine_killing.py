@@ -47,6 +47,14 @@ def test_from_a_kill_on_every_effect_is_denied_and_reads_go_on(room: Room) -> No
     assert room.propose("3", "git log", facts=read)["verdict"] == "allow"
 
 
+def test_a_read_that_took_an_approval_is_stopped_with_its_grant(room: Room) -> None:
+    secret = Facts(Effect.READ, "reads a key", ("secret.access",))
+    room.decide(room.propose("1", "cat key", facts=secret)["handoff_id"])
+    room.engine.switch.kill(room.me, "all", "stop")
+    assert room.propose("2", "cat key", facts=secret)["verdict"] == "deny"
+    assert "grant.redeemed" not in room.types()
+
+
 def test_observing_and_a_pause_of_the_hook_are_no_way_around_a_kill(room: Room) -> None:
     session = Session(room.agent_id, "claude-code", "watched", "/repo", Mode.OBSERVE)
     run_id = room.engine.runs.session(RUNNER, session)["run_id"]
@@ -104,11 +112,8 @@ def test_after_a_kill_has_returned_no_start_is_taken(rooms: Room) -> None:
     assert log[:killed].count("grant.redeemed") == len(started)
 
 
-def test_a_start_that_was_being_decided_when_the_switch_was_pulled_is_not_taken(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kill commits after the redemption read that nothing is stopped, and before it commits."""
-    handoff_id = _approved(room)
+def _outrun(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kill commits after the next command read that nothing is stopped, and before it commits."""
     store, pulled = room.engine.kernel.store, threading.Event()
     commit = store.commit
 
@@ -119,9 +124,36 @@ def test_a_start_that_was_being_decided_when_the_switch_was_pulled_is_not_taken(
         return commit(write)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "commit", outrun)
+
+
+def test_a_start_that_was_being_decided_when_the_switch_was_pulled_is_not_taken(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handoff_id = _approved(room)
+    _outrun(room, monkeypatch)
     with pytest.raises(GateClosed):
         _redeem(room, handoff_id)
     assert "grant.redeemed" not in room.types()
+
+
+@pytest.mark.parametrize("hazards", [(), ("git.push",)], ids=["not gated", "approved"])
+def test_a_call_that_was_being_judged_when_the_switch_was_pulled_is_denied(
+    room: Room, monkeypatch: pytest.MonkeyPatch, hazards: tuple[str, ...]
+) -> None:
+    if hazards:
+        room.decide(room.propose("1", "git push", hazards)["handoff_id"])
+    _outrun(room, monkeypatch)
+    assert room.propose("2", "git push", hazards)["verdict"] == "deny"
+    assert "grant.redeemed" not in room.types()
+
+
+def test_a_run_that_was_being_leased_when_the_switch_was_pulled_stays_queued(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = room.queued_run()
+    _outrun(room, monkeypatch)
+    assert room.engine.runs.lease(RUNNER, "r1", "host") is None
+    assert room.types(f"run/{run_id}") == ["run.created"]
 
 
 def test_one_agent_and_one_team_are_stopped_alone(room: Room) -> None:

@@ -129,9 +129,8 @@ class Actions:
             why = "This agent is suspended" if agent else "This agent is not registered"
             rule = MatchedRule("agent-not-active", Verdict.DENY, why, "Ask an operator.")
             return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
-        stopped = (
-            "" if p.facts.effect is Effect.READ else self._switch.blocked(unit, agent.agent_id)
-        )
+        looks = p.facts.effect is Effect.READ and judged.verdict is Verdict.ALLOW
+        stopped = "" if looks else self._switch.blocked(unit, agent.agent_id)
         if stopped:
             rule = MatchedRule(RULE, Verdict.DENY, f"Nothing runs now: {stopped}", _STOPPED)
             return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
