@@ -257,16 +257,11 @@ def _verb(handoff: Record, kind: str) -> Verb | None:
     if text(handoff, "kind") == "escalation":
         return Verb(kind, *_LIMIT_VERBS[kind]) if kind in _LIMIT_VERBS else None
     review = text(handoff, "kind") == "review"
+    if review and text(handoff, "about") and kind in ("approve", "reject"):
+        return _overridden(kind)
     match kind:
-        case "approve" | "reject" if review and text(handoff, "about"):
-            return _overridden(kind)
-        case "approve" if review:
-            return _merge(handoff)
         case "approve":
-            after = "Exactly this runs, once. Anything changed needs a new approval."
-            if still_missing(handoff) > 1:
-                after = "One of the approvals it takes. With the last one exactly this runs, once."
-            return Verb(kind, "Approve", "a", "good", after, scrutinised=True)
+            return _merge(handoff) if review else _approve(handoff)
         case "approve_with_edits":
             after = "Your version is judged again by policy. Then only it may run, once."
             return Verb(kind, "Approve my version", "", "good", after, scrutinised=True)
@@ -287,6 +282,13 @@ def _verb(handoff: Record, kind: str) -> Verb | None:
             return Verb(kind, "Take over", "t", "plain", "The agent stops. The worktree is yours.")
         case _:
             return None
+
+
+def _approve(handoff: Record) -> Verb:
+    after = "Exactly this runs, once. Anything changed needs a new approval."
+    if still_missing(handoff) > 1:
+        after = "One of the approvals it takes. With the last one exactly this runs, once."
+    return Verb("approve", "Approve", "a", "good", after, scrutinised=True)
 
 
 def still_missing(handoff: Record) -> int:
