@@ -108,6 +108,14 @@ def test_those_at_work_are_asked_first_and_all_when_nobody_is(room: Room, crew: 
     assert crew.members("team:dba") == {crew.ann.id, crew.bob.id}
 
 
+def test_a_level_of_several_audiences_is_asked_as_one(room: Room, crew: Crew) -> None:
+    unit = Unit(room.engine.kernel, OPERATOR, "")
+    asked = room.engine.directory.asked
+    assert asked(unit, ("person:bob",), "", unit.now) == (crew.bob.id,)  # nobody else is there
+    assert asked(unit, ("person:bob", "person:ann"), "", unit.now) == (crew.ann.id,)
+    assert asked(unit, ("team:none", "oncall:none"), "", unit.now) == ()
+
+
 def test_the_least_loaded_is_asked_first(room: Room, crew: Crew) -> None:
     room.clock.move(7 * 3600)
     order = crew.asked("team:dba")

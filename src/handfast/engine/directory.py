@@ -81,19 +81,21 @@ class Directory:
         )
 
     def asked(
-        self, unit: Unit, audience: str, repository: str, at: datetime
+        self, unit: Unit, to: str | Sequence[str], repository: str, at: datetime
     ) -> tuple[PersonId, ...]:
-        """Whom to ask of an audience, who holds the fewest handoffs first.
+        """Whom to ask of an audience or of a level's audiences, who holds the fewest handoffs first.
 
         Nobody who is away; their delegates instead, where those may count. Only those at work now, or all
-        of them when nobody is.
+        of them when nobody of the level is.
         """
         roster = self._policies.in_force(unit, repository).roster
-        found = self._people(unit, audience, roster, at)
-        there = [p for p in found if p.away(at) is None]
-        if self._delegated(audience, roster):
-            there += [p for p in self._delegates(unit, found, at) if p.away(at) is None]
-        ids = dict.fromkeys(p.person_id for p in there)
+        there: list[Person] = []
+        for audience in (to,) if isinstance(to, str) else to:
+            found = self._people(unit, audience, roster, at)
+            if self._delegated(audience, roster):
+                found = [*found, *self._delegates(unit, found, at)]
+            there += [p for p in found if p.away(at) is None]
+        ids = {p.person_id for p in there}
         working = self._working(there, roster, at)
         held = self._held()
         return tuple(sorted(working or ids, key=lambda p: (held.get(p, 0), p)))
