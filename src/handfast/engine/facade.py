@@ -74,7 +74,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         home=home,
         kernel=kernel,
         tasks=tasks,
-        runs=Runs(kernel, tasks),
+        runs=Runs(kernel, tasks, limits),
         actions=Actions(kernel, policies, limits),
         limits=limits,
         handoffs=Handoffs(kernel, policies, reader(home), limits),

@@ -21,7 +21,7 @@ from handfast.core.domain.track import Track, history
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
-from handfast.engine.limits import keep_measure
+from handfast.engine.limits import RunLimits, keep_measure
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Lease, Query
@@ -78,8 +78,9 @@ class Exit:
 class Runs:
     """All calls are atomic. Those of a runner carry its epoch and raise StaleEpoch when outdated."""
 
-    def __init__(self, kernel: Kernel, briefs: Tasks) -> None:
+    def __init__(self, kernel: Kernel, briefs: Tasks, limits: RunLimits) -> None:
         self._kernel = kernel
+        self._limits = limits
         self._briefs = briefs
 
     def create(self, actor: Actor, new: NewRun) -> Result:
@@ -234,6 +235,7 @@ class Runs:
                 output=unit.put(x.output) if x.output else None,
             )
             unit.record(Run, run_id, [event])
+            self._limits.noticed(unit, run_id, agent_gone=True)
             return {"run_id": run_id}
 
         return self._kernel.run(actor, work)
