@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from handfast.runner.hooks.transcript import Tally, read_on
 from handfast.testing.fake_anthropic import bash
 from tests.agents.test_claude_run import COMMIT, Player
 
@@ -36,7 +37,14 @@ def test_a_repeated_failing_call_pauses_it_and_letting_it_go_on_runs_the_call(
     limits = bench.run(run_id)["limits"]
     used = {row["metric"]: row["used"] for row in limits["usage"]}
     assert {"context_fill", "reasoning_s", "compactions", "cost_usd"} <= used.keys()
-    print(used)
+    file = next((bench.root / "home").rglob("*.jsonl"))
+    read = Tally()
+    read_on(read, file.stem, str(file))
+    figures = read.figures()
+    requests = len(bench.model.agent_requests())
+    assert figures["tokens_in"] == 10 * requests
+    assert figures["tokens_out"] == 5 * requests
+    assert float(figures["cost_usd"]) > 0
     assert limits["not_watched"] == []
 
 

@@ -115,13 +115,16 @@ def test_the_transcript_tells_context_tokens_and_the_models_time(bench: HookBenc
     bench.finished("make", "t1", **place)
     assert used(bench)["context_fill"] == "0.25"
     assert used(bench)["reasoning_s"] == "20 s"
+    told.add(type="cost-state", totalCostUSD=0.1 + 0.2, hasUnknownModelCost=False)
+    told.add(type="cost-state", totalCostUSD=99, hasUnknownModelCost=True)
     told.answer(160_000, after_s=40)
     bench.bash("make", "t2", **place)
     bench.finished("make", "t2", **place)
     assert used(bench)["context_fill"] == "0.80"
     assert used(bench)["reasoning_s"] == "60 s"
     assert limits(bench)["warnings"] == ["Share of the context in use 0.80 of 0.75 (the default)."]
-    assert limits(bench)["not_watched"] == ["cost_usd"]
+    assert used(bench)["cost_usd"] == "$0.30"
+    assert limits(bench)["not_watched"] == []
 
 
 def test_compactions_are_heard_and_hand_over(bench: HookBench) -> None:

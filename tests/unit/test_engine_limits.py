@@ -16,13 +16,16 @@ from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
 from handfast.core.domain.handoff import Status
 from handfast.core.domain.ids import AgentId, RunId
 from handfast.core.domain.limit_facts import History, Reported
+from handfast.core.domain.package import ReviewedWork
 from handfast.core.domain.publication import ORGANISATION, Publication
 from handfast.core.domain.run import Run
 from handfast.core.domain.track import evolve, history
 from handfast.engine.actions import Read, StepResult
 from handfast.engine.gating import Proposal
 from handfast.engine.kernel import Result
-from handfast.engine.runs import Exit, NewRun, Session
+from handfast.engine.packages import ReviewFacts
+from handfast.engine.reviews import FinishedWork
+from handfast.engine.runs import Exit, NewRun, Pause, Session
 from handfast.engine.tasks import NewTask
 from tests.engine_room import OPERATOR, RUNNER, Room, parallel
 
@@ -446,3 +449,18 @@ def test_results_are_recorded_when_the_policy_cannot_be_read(room: Room) -> None
             )
     finally:
         fresh.close()
+
+
+def test_a_cost_that_is_known_only_at_the_end_stands_in_the_review(room: Room) -> None:
+    publish(room, "cost_usd: {warn: 1, hand_over: 3}")
+    run_id = room.queued_run()
+    run = room.engine.runs.lease(RUNNER, "r", "host")
+    assert run is not None
+    room.engine.runs.started(RUNNER, AgentStarted(RunId(run_id), run.epoch, 1, 1, "b"))
+    room.engine.runs.exited(RUNNER, run_id, run.epoch, Exit(0, None, "done", "3.20"))
+    facts = ReviewFacts(ReviewedWork("a" * 40, "b" * 40, "main"), "diff")
+    opened = room.engine.reviews.open(RUNNER, FinishedWork(run_id, run.epoch, facts, Pause()))
+    why = cast("str", package(room, opened["handoff_id"])["why_now"])
+    assert why.endswith(
+        "Finished work is always reviewed. Cost $3.20 of $3.00 (set by the policy)."
+    )

@@ -91,7 +91,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         home=home,
         kernel=kernel,
         tasks=tasks,
-        runs=Runs(audiences, tasks),
+        runs=Runs(audiences, tasks, limits),
         actions=Actions(policies, limits, audiences),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, reader(home)),

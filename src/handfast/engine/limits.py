@@ -128,17 +128,21 @@ class RunLimits:
         figures = measured(run, unit.now)
         return check(figures, self.of(unit, run), run.history, run.limits.raised)
 
-    def noticed(self, unit: Unit, run_id: str) -> None:
-        """Results or figures came in: warn where a limit is met. Handing over waits for the next call."""
+    def noticed(self, unit: Unit, run_id: str, *, agent_gone: bool = False) -> None:
+        """Results or figures came in: warn where a limit is met. Handing over waits for the next call; when
+        the agent is gone there may be none, and whoever gets its work is told of every limit."""
         run = unit.get(Run, run_id)
         try:
             crossed = self._crossed(unit, run)
         except IntegrityError:
             return  # what happened is recorded all the same; the next call cannot be judged, and is not run
-        self._warn(unit, run, crossed)
+        self._warn(unit, run, crossed, every_level=agent_gone and not run.limits.handoff_id)
 
-    def _warn(self, unit: Unit, run: Run, crossed: Sequence[Crossed]) -> None:
-        new = [c for c in crossed if c.level is Level.WARN and _key(c) not in run.limits.met]
+    def _warn(
+        self, unit: Unit, run: Run, crossed: Sequence[Crossed], *, every_level: bool = False
+    ) -> None:
+        told = [c for c in crossed if every_level or c.level is Level.WARN]
+        new = [c for c in told if _key(c) not in run.limits.met]
         if new:
             unit.record(Run, run.run_id, [LimitWarned(run.run_id, c) for c in new])
 

@@ -24,7 +24,7 @@ from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
-from handfast.engine.limits import keep_measure
+from handfast.engine.limits import RunLimits, keep_measure
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Lease, Query
@@ -82,7 +82,8 @@ class Exit:
 class Runs:
     """All calls are atomic. Those of a runner carry its epoch and raise StaleEpoch when outdated."""
 
-    def __init__(self, audiences: Audiences, briefs: Tasks) -> None:
+    def __init__(self, audiences: Audiences, briefs: Tasks, limits: RunLimits) -> None:
+        self._limits = limits
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
         self._briefs = briefs
@@ -249,6 +250,7 @@ class Runs:
                 output=unit.put(x.output) if x.output else None,
             )
             unit.record(Run, run_id, [event])
+            self._limits.noticed(unit, run_id, agent_gone=True)
             return {"run_id": run_id}
 
         return self._kernel.run(actor, work)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
+from handfast.core.domain.events_work import Mode
 from handfast.core.domain.limit_facts import Crossed, History, Level, Raised
 from handfast.core.domain.run import Run
 from handfast.core.policy.limits import ENOUGH_RUNS, METRICS, Limits, bound_at, raise_of
@@ -84,7 +85,9 @@ def observed_sentence(c: Crossed) -> str:
 def warnings(run: Run) -> tuple[str, ...]:
     """What the run was warned of, by metric."""
     return tuple(
-        sentence(c) if c.level is Level.WARN else observed_sentence(c)
+        observed_sentence(c)
+        if run.mode is Mode.OBSERVE and c.level is not Level.WARN
+        else sentence(c)
         for c in run.limits.met.values()
     )
 

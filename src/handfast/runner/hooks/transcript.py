@@ -1,8 +1,9 @@
 """What a session of Claude Code has used, read from its transcript as it grows.
 
 Format: one JSON object a line (Claude Code 2.1). An assistant's message stands on one line for each of
-its blocks, all with the same `message.id` and `message.usage`. The file belongs to the agent's user: what
-it says is a report, not proof. Cost is not in it.
+its blocks, all with the same `message.id` and `message.usage`; an `api-request` says when the model was
+asked; a `cost-state`, written when the process ends, has the cost of the session so far. The file belongs
+to the agent's user: what it says is a report, not proof.
 """
 
 import json
@@ -13,6 +14,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from handfast.runner.hooks.payload import Json
 MAX_READ: Final = 32 * 1024 * 1024
 MAX_LINE: Final = 8 * 1024 * 1024
 _SESSIONS: Final = 500
+_MOST: Final = 1_000_000_000
 _STANDARD, _LONG = 200_000, 1_000_000
 # A longer silence before an answer is a machine that slept or a person, not a model.
 _LONGEST_ANSWER_MS: Final = 15 * 60 * 1000
@@ -41,6 +44,7 @@ class Tally:
     context: int = 0
     window: int = 0
     seen: bool = False
+    cost: Decimal = Decimal(0)
     said: Json = field(default_factory=dict)
     compacting: bool = False
     _message: str = ""
@@ -63,7 +67,9 @@ class Tally:
         message = entry.get("message")
         if entry.get("type") == "assistant" and isinstance(message, dict):
             self._answer(message, at)
-        if at is not None and entry.get("type") in ("assistant", "user"):
+        if entry.get("type") == "cost-state" and entry.get("hasUnknownModelCost") is not True:
+            self.cost = max(self.cost, _money(entry.get("totalCostUSD")))
+        if at is not None and entry.get("type") in ("assistant", "user", "api-request"):
             self._before = at
 
     def _answer(self, message: dict[str, Any], at: datetime | None) -> None:
@@ -95,6 +101,8 @@ class Tally:
             "reasoning_ms": self.reasoning_ms,
             "compactions": max(self.compactions + int(self.compacting), self.heard),
         }
+        if self.cost:
+            found["cost_usd"] = f"{self.cost:.12f}".rstrip("0").rstrip(".")
         if self.window and self.context:
             found["context_fill"] = f"{self.context / self.window:.3f}"
         return found
@@ -158,11 +166,18 @@ def read_on(tally: Tally, session_id: str, path: str) -> None:
 def _worth_telling(said: Json, now: Json) -> bool:
     if not now or now == said:
         return False
-    if not said or now.get("compactions") != said.get("compactions"):
+    if not said or any(now.get(name) != said.get(name) for name in ("compactions", "cost_usd")):
         return True
     moved = float(now.get("context_fill", 0)) - float(said.get("context_fill", 0))
     thought = int(now.get("reasoning_ms", 0)) - int(said.get("reasoning_ms", 0))
     return abs(moved) >= 0.01 or thought >= 10_000
+
+
+def _money(value: object) -> Decimal:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return Decimal(0)
+    amount = Decimal(str(value))
+    return amount if amount.is_finite() and 0 < amount < _MOST else Decimal(0)
 
 
 def _count(value: object) -> int:
