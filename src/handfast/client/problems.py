@@ -25,6 +25,8 @@ _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "grant_used": errors.GateClosed,
     "grant_expired": errors.GateClosed,
     "wrong_executor": errors.GateClosed,
+    "kill_switch": errors.GateClosed,
+    "frozen": errors.InvalidTransition,
 }
 _BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)
 _BY_STATUS: Final[Mapping[int, type[HandfastError]]] = {
