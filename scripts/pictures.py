@@ -13,8 +13,9 @@ from playwright.sync_api import sync_playwright
 from handfast.app import open_engine
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_work import Mode
-from handfast.engine.actions import Proposal, StepResult
+from handfast.engine.actions import StepResult
 from handfast.engine.facade import Engine
+from handfast.engine.gating import Proposal
 from handfast.engine.people import NewPerson
 from handfast.engine.runs import Session
 from handfast.observe.claude_code import read_call

@@ -158,7 +158,8 @@ def test_a_machine_proceeds_only_as_declared_and_is_never_shown_as_a_person(room
     assert h.decision.person_id == ""
     assert "handoff.decided" not in room.types(f"handoff/{case}")
     shown = cast("dict[str, object]", room.engine.views.handoff(case)["decision"])
-    assert (shown["by"], shown["by_machine"]) == ("policy", True)
+    assert (shown["by"], shown["by_name"]) == ("policy", "policy (a machine)")
+    assert shown["by_machine"] is True
     facts = Facts(Effect.WRITE, "writes notes", (), reversible=True)
     assert room.propose("w2", "touch notes", facts=facts)["verdict"] == "allow"
     room.check()

@@ -1,5 +1,6 @@
 """Quorum and separation of duties: who counts, who does not, and what an approval takes."""
 
+from dataclasses import dataclass
 from typing import cast
 
 import pytest
@@ -258,6 +259,31 @@ def test_without_known_owners_any_reviewer_counts_and_the_package_says_so(room: 
     assert room.handoff(case).requirement.clauses[0].audience == ("reviewers",)
     package = cast("dict[str, list[str]]", room.engine.views.handoff(case)["package"])
     assert package["not_seen"] == ["No owner of the changed files is known: any reviewer counts."]
+
+
+@dataclass(frozen=True)
+class Change:
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WithChanges(Facts):
+    changes: tuple[Change, ...] = ()
+
+
+def test_every_changed_file_needs_one_of_its_owners(room: Room) -> None:
+    needing(room, "{from: owners}")
+    ben, cy = room.another("ben"), room.another("cy")
+    changes = (Change(("@ben", "@gone")), Change(("@cy",)), Change(()))
+    facts = WithChanges(Effect.WRITE, "changes three files", changes=changes)
+    case = cast("str", room.propose("w", "touch files", facts=facts)["handoff_id"])
+    assert set(room.handoff(case).asked_people) == {ben.id, cy.id}
+    with pytest.raises(NotPermitted):
+        room.decide(case)
+    room.decide(case, actor=cy)
+    assert room.handoff(case).waiting
+    room.decide(case, actor=ben)
+    assert room.handoff(case).decision is not None
 
 
 def test_owners_of_facts_that_know_none() -> None:

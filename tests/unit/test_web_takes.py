@@ -85,7 +85,7 @@ def _decided(**decision: Any) -> dict[str, Any]:
 
 
 def test_endings_are_told_apart() -> None:
-    machine = standing_of(_decided(by="policy", by_name="policy", by_machine=True))
+    machine = standing_of(_decided(by="policy", by_name="policy (a machine)", by_machine=True))
     alone = standing_of(_decided(overridden=True))
     silent = standing_of(
         fx.approval_low() | {"status": "expired", "outcome": "nobody answered: refused"}

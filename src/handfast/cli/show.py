@@ -97,9 +97,7 @@ def _result(h: dict[str, Any]) -> Iterator[str]:
     if d := h.get("decision"):
         yield ""
         alone = ", in an emergency: it took more" if d.get("overridden") else ""
-        machine = " (a machine)" if d.get("by_machine") else ""
-        by = f"{cell(d['by_name'])}{machine}"
-        yield f"Decided  {d['kind']} by {by} at {short_time(d['at'])} UTC{alone}"
+        yield f"Decided  {d['kind']} by {cell(d['by_name'])} at {short_time(d['at'])} UTC{alone}"
         if d.get("reason"):
             yield _indented(shown(d["reason"], _MAX_SAID))
     if x := h.get("effect"):

@@ -63,9 +63,12 @@ class Audiences:
         requested_by = tuple(dict.fromkeys(PersonId(p) for p in asked if p))
         return Resolved(requirement, requested_by, repository, note)
 
-    def people(self, unit: Unit, to: tuple[str, ...], repository: str) -> tuple[PersonId, ...]:
-        """Everybody who is meant at this moment. Nobody, when the policy in force cannot be read: a
-        deadline must still lead on."""
+    def asked(self, unit: Unit, to: tuple[str, ...], repository: str) -> tuple[PersonId, ...]:
+        """Whom to ask of these audiences now. Nobody, when the policy in force cannot be read: a deadline
+        must still lead on."""
+        return self._members(unit, to, repository)
+
+    def _members(self, unit: Unit, to: tuple[str, ...], repository: str) -> tuple[PersonId, ...]:
         try:
             found = {p for a in to for p in self._directory.members(unit, a, repository, unit.now)}
         except IntegrityError:
@@ -91,7 +94,7 @@ class Audiences:
         repository = self.repository_of(unit, h)
         found: dict[PersonId, tuple[int, ...]] = {}
         for i, clause in enumerate(h.requirement.clauses):
-            for person in self.people(unit, clause.audience, repository):
+            for person in self._members(unit, clause.audience, repository):
                 found[person] = (*found.get(person, ()), i)
         return found
 

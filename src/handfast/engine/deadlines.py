@@ -55,7 +55,7 @@ def _lead_on(audiences: Audiences, unit: Unit, h: Handoff) -> None:
     """Ask the next level, or end it. What nobody reviewed of an override is asked anew."""
     asking = routing.next_asking(h, unit.now) if h.waiting else None
     repository = audiences.repository_of(unit, h)
-    people = audiences.people(unit, asking.to, repository) if asking else ()
+    people = audiences.asked(unit, asking.to, repository) if asking else ()
     ttl_s = audiences.kernel.settings.grant_ttl_s
     due = routing.Due(grant_of(h.handoff_id), ttl_s, people)
     after = unit.record(Handoff, h.handoff_id, routing.sweep(h, unit.now, due))

@@ -236,7 +236,7 @@ class Handoffs:
             counted = self._audiences.counted(unit, state)
             people = tuple(
                 p
-                for p in self._audiences.people(unit, to, repository)
+                for p in self._audiences.asked(unit, to, repository)
                 if votes.counting(state, p, counted.get(p, ()))
             )
             body = unit.put(reason.strip())

@@ -91,7 +91,7 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
     if lacking:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
     unit.post("handoff.requested", {"handoff_id": hid})
-    people = audiences.people(unit, planned[0].to, takes.repository)
+    people = audiences.asked(unit, planned[0].to, takes.repository)
     made = unit.record(Handoff, hid, [request, *routing.route(request, people, unit.now)])
     return frozen_at_birth(unit, made)
 

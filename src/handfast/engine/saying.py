@@ -54,7 +54,7 @@ def _asked(
     few = [name(p) for p in event.people[:5]]
     more = f" and {len(event.people) - 5} more" if len(event.people) > 5 else ""
     who = f" ({', '.join(few)}{more})" if few else ""
-    words = f"asked {event.to}{who}, due {format_time(event.due_at)}"
+    words = f"asked {event.to}{who}, until {event.due_at:%Y-%m-%d %H:%M} UTC"
     return (
         words
         if isinstance(event, e.HandoffRouted)

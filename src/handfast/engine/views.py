@@ -32,6 +32,7 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
 
 
 MAX_COMMAND = 4_000
+MACHINE = "policy (a machine)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class Views:
         return {
             "kind": d.kind.value,
             "by": d.person_id or "policy",
-            "by_name": self._people.name(d.person_id or "policy"),
+            "by_name": MACHINE if d.by_machine else self._people.name(d.person_id),
             "by_machine": d.by_machine,
             "overridden": d.overridden,
             "by_requester": d.person_id in h.requested_by,

@@ -154,7 +154,8 @@ def decider(handoff: Record) -> str:
     if not decision:
         return ""
     if flag(decision, "by_machine") or (by and not by.startswith("pe_")):
-        return f"{text(decision, 'by_name', by or 'policy')} (a machine)"
+        name = text(decision, "by_name", by or "policy").removesuffix(" (a machine)")
+        return f"{name} (a machine)"
     return text(decision, "by_name", by)
 
 
