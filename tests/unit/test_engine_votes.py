@@ -1,12 +1,12 @@
 """Quorum and separation of duties: who counts, who does not, and what an approval takes."""
 
-from dataclasses import dataclass
 from typing import cast
 
 import pytest
 
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.brief import Brief
+from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.errors import (
     AlreadyDecided,
     InvalidTransition,
@@ -261,21 +261,12 @@ def test_without_known_owners_any_reviewer_counts_and_the_package_says_so(room: 
     assert package["not_seen"] == ["No owner of the changed files is known: any reviewer counts."]
 
 
-@dataclass(frozen=True)
-class Change:
-    owners: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class WithChanges(Facts):
-    changes: tuple[Change, ...] = ()
-
-
 def test_every_changed_file_needs_one_of_its_owners(room: Room) -> None:
     needing(room, "{from: owners}")
     ben, cy = room.another("ben"), room.another("cy")
-    changes = (Change(("@ben", "@gone")), Change(("@cy",)), Change(()))
-    facts = WithChanges(Effect.WRITE, "changes three files", changes=changes)
+    owned = {"a": ("@ben", "@gone"), "b": ("@cy",), "c": ()}
+    changes = tuple(ChangedFile(path, owners=owners) for path, owners in owned.items())
+    facts = Facts(Effect.WRITE, "changes three files", changes=changes)
     case = cast("str", room.propose("w", "touch files", facts=facts)["handoff_id"])
     assert set(room.handoff(case).asked_people) == {ben.id, cy.id}
     with pytest.raises(NotPermitted):
