@@ -584,6 +584,8 @@ def test_stops(hazards: str, opaque: str, command: str, scope: Scope) -> None:
     ("command", "branches"),
     [
         ("git push origin topic", ("topic",)),
+        ("env -vS'bash -c' 'git push origin topic'", ("topic",)),
+        ("env -iS 'bash -c' 'git push origin topic'", ("topic",)),
         ("git push origin HEAD:main topic", ("main", "topic")),
         ("git push origin +topic:refs/heads/main", ("main",)),
         ("git push origin :old", ("old",)),

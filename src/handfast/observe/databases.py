@@ -157,6 +157,8 @@ def _sql_file(path: str, call: Invocation, case: Case) -> None:
             _judge(body, call, case)
         return
     try:
+        if not case.on_disk:
+            raise FileNotFoundError(real)
         with Path(real).open("rb") as file:
             read = file.read(_MAX_FILE + 1).decode("utf-8", "replace")
     except OSError:

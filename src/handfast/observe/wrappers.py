@@ -187,16 +187,9 @@ def environment(call: Invocation, case: Case) -> None:
         text_ = words[index].text
         if text_ in {"-u", "--unset", "-C", "--chdir"}:
             index += 2
-        elif text_ in {"-S", "--split-string"} or text_.startswith(("-S", "--split-string=")):
-            attached = (
-                text_.removeprefix("--split-string=").removeprefix("-S") if len(text_) > 2 else ""
-            )
-            rest = [w.text for w in words[index + 1 :]]
+        elif split := re.match(r"-[iv0]*S|--split-string(=|\Z)", text_):
+            attached, rest = text_[split.end() :], [w.text for w in words[index + 1 :]]
             case.text(_split_first([attached, *rest] if attached else rest), call.simple.cwds)
-            return
-        elif re.match(r"-[iv0]*S", text_):
-            rest = [text_.partition("S")[2], *(w.text for w in words[index + 1 :])]
-            case.text(" ".join(rest), call.simple.cwds)
             return
         elif words[index].is_option or text_ == "-":
             index += 1
