@@ -13,7 +13,7 @@ SRC = Path(__file__).parents[2] / "src"
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunBench]:
-    monkeypatch.setenv("HANDFAST_LEASE_S", "3")
+    monkeypatch.setenv("HANDFAST_LEASE_S", "6")
     repository = new_repository(tmp_path / "repo")
     environment = {**plain_environment(), "PYTHONPATH": str(SRC)}
     with RunBench(tmp_path, repository, environment).serving() as bench:
@@ -25,7 +25,7 @@ def test_a_stopped_agent_is_ended_and_its_work_is_kept(bench: RunBench, tmp_path
     agent = f'echo half > half.txt; while true; do echo . >> "{beats}"; sleep 0.1; done'
     run_id = bench.order("bash", "-c", agent)
     bench.until("the agent works", beats.exists)
-    process = bench.run(run_id)["process"]
+    process = bench.until("its start is on record", lambda: bench.run(run_id).get("process"))
     bench.engine.switch.kill(bench.person, "all", "stop")
     bench.until("the agent is gone", lambda: not Path(f"/proc/{process['pid']}").exists())
     size = beats.stat().st_size
