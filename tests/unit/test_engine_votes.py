@@ -145,6 +145,7 @@ def test_only_those_of_the_audience_count_and_the_others_are_told_who(room: Room
         with pytest.raises(NotPermitted, match="does not count") as refused:
             room.decide(case, kind, edited="git push --dry-run")
         assert "1 approval of team:dba" in refused.value.hint
+        assert refused.value.details["could"] == [ben.id]
     assert room.handoff(case).asked == "team:dba"
     assert room.handoff(case).asked_people == (ben.id,)
     room.decide(case, actor=ben)

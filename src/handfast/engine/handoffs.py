@@ -100,7 +100,11 @@ class Handoffs:
             next_presented=_presented(handoff, edited) if edited else "",
             answer=d.answer.strip(),
         )
-        events = votes.decide(handoff, command, unit.now)
+        try:
+            events = votes.decide(handoff, command, unit.now)
+        except NotPermitted as e:
+            e.details["could"] = self._could(unit, handoff)
+            raise
         handoff = unit.record(Handoff, d.handoff_id, events)
         if handoff.decision is not None:
             if handoff.kind is HandoffKind.ESCALATION:
@@ -113,6 +117,12 @@ class Handoffs:
             "grant_id": handoff.grant.grant_id if handoff.grant else "",
             "decided": handoff.decision is not None,
         }
+
+    def _could(self, unit: Unit, handoff: Handoff) -> list[str]:
+        """The ids of at most 20 people whose approval would count."""
+        counted = self._audiences.counted(unit, handoff)
+        found = [p for p, member in counted.items() if votes.counting(handoff, p, member)]
+        return [str(p) for p in found[:20]]
 
     def _decider(self, unit: Unit, actor: Actor) -> Person:
         """Only a person with a role that decides, who proved who they are as a person does."""

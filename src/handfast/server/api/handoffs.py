@@ -7,7 +7,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 
-from handfast.core.domain.errors import AlreadyDecided, UsageError
+from handfast.core.domain.errors import AlreadyDecided, NotPermitted, UsageError
 from handfast.engine.handoffs import Decision
 from handfast.engine.overrides import Emergency
 from handfast.server.api import schema_handoff as schema
@@ -88,6 +88,11 @@ def decide_handoff(
         caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)
     except AlreadyDecided as e:
         e.details["decided_by_name"] = caller.engine.people.name(str(e.details["decided_by"]))
+        raise
+    except NotPermitted as e:
+        could = e.details.get("could")
+        if isinstance(could, list):
+            e.details["could_names"] = [caller.engine.people.name(p) for p in could]
         raise
     return _shown(caller, handoff_id)
 
