@@ -50,7 +50,7 @@ class Audiences:
         """What it takes here: owners by name, and levels from `routes` where the gate names none."""
         run = unit.find(Run, about.run_id) if about.run_id else None
         task = unit.find(Task, about.task_id) if about.task_id else None
-        repository = (run.repository if run else "") or (task.repository if task else "")
+        repository = (run.root if run else "") or (task.repository if task else "")
         if not requirement.levels:
             route = self._route(unit, about, repository)
             requirement = replace(requirement, levels=route.levels) if route else requirement
@@ -66,7 +66,10 @@ class Audiences:
     def asked(self, unit: Unit, to: tuple[str, ...], repository: str) -> tuple[PersonId, ...]:
         """Whom to ask of these audiences now. Nobody, when the policy in force cannot be read: a deadline
         must still lead on."""
-        return self._members(unit, to, repository)
+        try:
+            return self._directory.asked(unit, to, repository, unit.now)
+        except IntegrityError:
+            return ()
 
     def _members(self, unit: Unit, to: tuple[str, ...], repository: str) -> tuple[PersonId, ...]:
         try:
@@ -78,7 +81,7 @@ class Audiences:
     def repository_of(self, unit: Unit, h: Handoff) -> str:
         run = unit.find(Run, h.run_id) if h.run_id else None
         task = unit.find(Task, h.task_id) if h.task_id else None
-        return (run.repository if run else "") or (task.repository if task else "")
+        return (run.root if run else "") or (task.repository if task else "")
 
     def counts_for(self, unit: Unit, h: Handoff, person_id: PersonId) -> tuple[int, ...]:
         """The clauses of `h` whose audience the person belongs to now. Raises IntegrityError when the

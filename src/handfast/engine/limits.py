@@ -121,7 +121,7 @@ class RunLimits:
 
     def of(self, unit: Unit, run: Run) -> Limits:
         """The limits in force for a run. Raises as `Policies.in_force` does."""
-        organisation, repository = self._policies.limits(unit, run.repository or run.cwd)
+        organisation, repository = self._policies.limits(unit, run.root)
         return effective(organisation, repository, run.budget)
 
     def _crossed(self, unit: Unit, run: Run) -> tuple[Crossed, ...]:

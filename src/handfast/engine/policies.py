@@ -96,7 +96,7 @@ class Policies:
         subagent: str = "",
     ) -> Judgement:
         """The verdict of all that is in force for this run's repository. Raises as `in_force` does."""
-        policy = self.in_force(unit, run.repository or run.cwd)
+        policy = self.in_force(unit, run.root)
         subject = subject_of(unit, run, call, facts, executor=executor, subagent=subagent)
         return policy.judge(facts, subject)
 

@@ -227,7 +227,7 @@ class _History:
                 run,
                 AgentFacts(agent.agent_id, agent.name, agent.harness) if agent else AgentFacts(),
                 TaskFacts(task.task_id, task.target_branch) if task else TaskFacts(),
-                RunFacts(run.run_id, run.repository or run.cwd, run.branch),
+                RunFacts(run.run_id, run.root, run.branch),
             )
             while len(self._runs) > _KEPT_RUNS:
                 self._runs.popitem(last=False)

@@ -33,7 +33,7 @@ def subject_of(
         agent=AgentFacts(agent.agent_id, agent.name, agent.harness) if agent else AgentFacts(),
         run=RunFacts(
             id=run.run_id,
-            repository=run.repository or run.cwd,
+            repository=run.root,
             branch=run.branch,
             cost_usd=float(max(Decimal(run.cost_usd), Decimal(told.cost_usd or "0"))),
             tool_calls=run.counts.steps,

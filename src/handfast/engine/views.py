@@ -135,7 +135,7 @@ class Views:
         if not h.run_id:
             return ""
         run = self._kernel.state(Run, h.run_id)
-        return run.repository or run.cwd
+        return run.root
 
     def agent_name(self, agent_id: str) -> str:
         row = self._kernel.store.load(f"agent/{agent_id}")

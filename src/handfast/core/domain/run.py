@@ -111,6 +111,11 @@ class Run:
     requested_by: PersonId = PersonId("")
 
     @property
+    def root(self) -> str:
+        """The repository it works on; for a session that named none, its folder."""
+        return self.repository or self.cwd
+
+    @property
     def over(self) -> bool:
         return self.status is RunStatus.ENDED
 
