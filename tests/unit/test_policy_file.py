@@ -63,6 +63,7 @@ WRONG = [
     (gate("call.tool.startWith('x')"), "4:30", "startWith"),
     (gate("change.files.exists(f, f.pth == 'x')"), "4:35", "undefined field 'pth'"),
     (gate("run.confidence < 0.5"), "4:11", "without `has(run.confidence)`"),
+    (gate("has(call.paths) && call.tool == 'x'"), "4:11", "`call.paths` is always there"),
     (gate('"call.reversible"'), "4:12", "without `has(call.reversible)`"),
     (gate("(("), "4:13", "yntax error"),
     (gate("'false'"), "4:12", "always false"),

@@ -1,24 +1,25 @@
 """CEL as the language of conditions: Google's binding `cel-expr-python`, typed by the Subject dataclasses.
 
-The dataclasses become protobuf messages, so that a mistyped field or a comparison of different types is
-an error when the policy is loaded. All conditions are asked in one expression, a list, because each call
-into the library costs more than evaluating a condition; only when that list is not clean is each asked
-alone, to find which of them failed.
+Conditions are checked against protobuf types made from the dataclasses, so that a mistyped field or a
+comparison of different types is an error when the policy is loaded. They are asked of plain maps of the
+same shape, whose values are checked against the same types: making a message for every question costs
+more than all conditions together. For the same reason all conditions are asked in one expression, a list;
+only when that list is not clean is each asked alone, to find which of them failed.
 """
 
 import re
-import threading
 import types
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_math, ext_optional, ext_strings
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, timestamp_pb2
 
 from handfast.core.policy.subject import Subject
 from handfast.policyfile.conditions import Fault
@@ -40,21 +41,16 @@ class CelLanguage:
     """One environment for the process; see `language()`."""
 
     def __init__(self) -> None:
-        self._types = _Types(Subject)
-        variables = {
-            f.name: _kind(hint)
-            for f, hint in zip(fields(Subject), self._types.hints(), strict=True)
-        }
-        self._env = cel.NewEnv(
-            descriptor_pool=self._types.pool,
-            variables=variables,
-            extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings(), ext_math.ExtMath()],
+        hints = typing.get_type_hints(Subject)
+        self._typed = _environment(
+            {name: _kind(hint) for name, hint in hints.items()}, _Types(hints.values()).pool
         )
-        self._lock = threading.Lock()
+        self._plain = _environment(dict.fromkeys(hints, cel.Type.DYN))
+        self._parts = {name: _Part(hint) for name, hint in hints.items()}
 
     def check(self, text: str) -> Fault | None:
         try:
-            compiled = self._env.compile(text)
+            compiled = self._typed.compile(text)
         except RuntimeError as e:
             return _fault(str(e))
         kind = compiled.return_type().name()
@@ -63,7 +59,7 @@ class CelLanguage:
         return None
 
     def constant(self, text: str) -> bool | None:
-        value = self._env.compile(text).eval(self._env.Activation({}))
+        value = self._typed.compile(text).eval(self._typed.Activation({}))
         found = value.value() if value.type().name() == "BOOL" else None
         return found if isinstance(found, bool) else None
 
@@ -71,7 +67,12 @@ class CelLanguage:
         for text in texts:
             if fault := self.check(text):
                 raise ValueError(fault.message)
-        return CelConditions(self._env, self._types, tuple(texts))
+        return CelConditions(self._plain, self._parts, tuple(texts))
+
+
+def _environment(variables: Mapping[str, Any], pool: Any = None) -> Any:
+    extensions = [ext_optional.ExtOptional(), ext_strings.ExtStrings(), ext_math.ExtMath()]
+    return cel.NewEnv(descriptor_pool=pool, variables=variables, extensions=extensions)
 
 
 @cache
@@ -81,19 +82,22 @@ def language() -> CelLanguage:
 
 
 class CelConditions:
-    def __init__(self, env: Any, built: "_Types", texts: tuple[str, ...]) -> None:
-        self._env, self._types = env, built
+    def __init__(self, env: Any, parts: Mapping[str, "_Part"], texts: tuple[str, ...]) -> None:
+        self._env = env
         self._single = [env.compile(text) for text in texts]
         self._batches = [
             (i, env.compile("[" + ", ".join(f"({t})" for t in texts[i : i + _BATCH]) + "]"))
             for i in range(0, len(texts), _BATCH)
         ]
         # A part of the subject that no condition names need not be made.
-        self._asked = [name for name in built.names if any(name in text for text in texts)]
+        self._asked = [
+            (name, part) for name, part in parts.items() if any(name in text for text in texts)
+        ]
 
     def ask(self, subject: Subject) -> dict[int, str]:
         try:
-            activation = self._env.Activation(self._types.messages(subject, self._asked))
+            seen = {name: part.read(getattr(subject, name)) for name, part in self._asked}
+            activation = self._env.Activation(seen)
         except (TypeError, ValueError, AttributeError, RuntimeError) as e:
             problem = f"the facts have a wrong shape: {type(e).__name__}: {e}"[:300]
             return dict.fromkeys(range(len(self._single)), problem)
@@ -133,48 +137,22 @@ def _kind(hint: object) -> Any:
     return cel.Type(f"{_PACKAGE}.{typing.cast('type', hint).__name__}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How one dataclass becomes its message: the class, and each field with the plan of what it holds."""
-
-    message: Any
-    fields: tuple[
-        tuple[str, "_Plan | None", str], ...
-    ]  # name, plan of a message in it, how it is set
-
-
 class _Types:
-    """Protobuf messages made from a tree of dataclasses, and values of the one turned into the other."""
+    """Protobuf types made from dataclasses. Only conditions are checked against them."""
 
-    def __init__(self, root: type) -> None:
-        self._root = root
+    def __init__(self, kinds: Iterable[type]) -> None:
         self._file = descriptor_pb2.FileDescriptorProto(
             name="handfast_subject.proto", package=_PACKAGE, syntax="proto3"
         )
         self._file.dependency.append("google/protobuf/timestamp.proto")
         self._described: set[type] = set()
-        for hint in self.hints():
-            self._describe(hint)
+        for kind in kinds:
+            self._describe(kind)
         self.pool = descriptor_pool.DescriptorPool()
         timestamp = descriptor_pb2.FileDescriptorProto()
-        _timestamp_file().CopyToProto(timestamp)
+        timestamp_pb2.DESCRIPTOR.CopyToProto(timestamp)
         self.pool.Add(timestamp)
         self.pool.Add(self._file)
-        self._plans = {
-            f.name: self._plan(h) for f, h in zip(fields(root), self.hints(), strict=True)
-        }
-
-    def hints(self) -> list[type]:
-        return list(typing.get_type_hints(self._root).values())
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._plans)
-
-    def messages(self, subject: Subject, names: Sequence[str]) -> dict[str, Any]:
-        """Raises TypeError or ValueError for a value of another type than declared."""
-        plans = self._plans
-        return {name: _message(plans[name], getattr(subject, name)) for name in names}
 
     def _describe(self, kind: type) -> None:
         if kind in self._described:
@@ -206,36 +184,72 @@ class _Types:
                     message.oneof_decl.add().name = f"_{name}"
                     described.oneof_index = len(message.oneof_decl) - 1
 
-    def _plan(self, kind: type) -> _Plan:
-        found = self.pool.FindMessageTypeByName(f"{_PACKAGE}.{kind.__name__}")
-        parts = []
+
+class _Part:
+    """How one dataclass becomes the map that conditions are asked of. Every value's type is checked."""
+
+    def __init__(self, kind: type) -> None:
+        scalars: dict[str, type] = {}
+        self._others: list[tuple[str, bool, Callable[[Any], object]]] = []
         for name, hint in typing.get_type_hints(kind).items():
             inner, optional = _without_none(hint)
-            repeated = typing.get_origin(inner) is tuple
-            item = typing.get_args(inner)[0] if repeated else inner
-            nested = self._plan(typing.cast("type", item)) if is_dataclass(item) else None
-            how = "time" if item is datetime else "many" if repeated else "one"
-            parts.append((name, nested, "optional" if optional else how))
-        return _Plan(message_factory.GetMessageClass(found), tuple(parts))
+            if inner in _SCALARS and not optional:
+                scalars[name] = typing.cast("type", inner)
+            else:
+                self._others.append((name, optional, _reader(inner)))
+        self._names, self._expected = tuple(scalars), tuple(scalars.values())
+        # With fewer than two names it would give a bare value: two more keep it a tuple.
+        self._get = attrgetter(*self._names, "__class__", "__class__")
+
+    def read(self, value: object) -> dict[str, object]:
+        """Raises TypeError for a value of another type than declared."""
+        values = self._get(value)[:-2]
+        if tuple(map(type, values)) != self._expected:
+            raise TypeError(f"one of {', '.join(self._names)} has another type")
+        found: dict[str, object] = dict(zip(self._names, values, strict=True))
+        for name, optional, read in self._others:
+            item = getattr(value, name)
+            if item is not None or not optional:
+                found[name] = read(item)
+        return found
 
 
-def _message(plan: _Plan, value: object) -> Any:
-    """Unset is the same as empty, but for an optional field: there None is unset."""
-    given: dict[str, Any] = {}
-    for name, nested, how in plan.fields:
-        item = getattr(value, name)
-        if not item and (item is None or (how != "optional" and type(item) in _EMPTY)):
-            continue
-        if how == "time":
-            item = item.astimezone(UTC)
-        elif nested is not None:
-            item = [_message(nested, i) for i in item] if how == "many" else _message(nested, item)
-        given[name] = item
-    return plan.message(**given)
+def _reader(hint: object) -> Callable[[Any], object]:
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        if is_dataclass(item):
+            part = _Part(typing.cast("type", item))
+            return lambda value: [part.read(each) for each in value]
+        return _texts
+    if typing.get_origin(hint) is Mapping:
+        return _text_pairs
+    if hint is datetime:
+        return _moment
+    return lambda value: _exactly(typing.cast("type", hint), value)
 
 
-# What may be left out when it is empty. A value of any other type goes in, and is refused there.
-_EMPTY = frozenset({str, int, float, bool, tuple, dict})
+def _moment(value: datetime) -> object:
+    """The library takes a time within a map only as a message."""
+    message = timestamp_pb2.Timestamp()
+    message.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
+    return message
+
+
+def _texts(value: tuple[str, ...]) -> list[str]:
+    if value and set(map(type, value)) != {str}:
+        raise TypeError("a list holds something that is no text")
+    return list(value)
+
+
+def _text_pairs(value: Mapping[str, str]) -> dict[str, str]:
+    _texts((*value, *value.values()))
+    return dict(value)
+
+
+def _exactly(kind: type, value: object) -> object:
+    if type(value) is not kind:
+        raise TypeError(f"{type(value).__name__} where {kind.__name__} is declared")
+    return value
 
 
 def _text_map(message: Any, name: str) -> str:
@@ -255,9 +269,3 @@ def _without_none(hint: object) -> tuple[object, bool]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType) and type(None) in args:
         return next(a for a in args if a is not type(None)), True
     return hint, False
-
-
-def _timestamp_file() -> Any:
-    from google.protobuf import timestamp_pb2  # noqa: PLC0415 - registered where it is needed
-
-    return timestamp_pb2.DESCRIPTOR

@@ -5,7 +5,6 @@ repeats a condition that an equal or stricter gate has already.
 """
 
 import re
-from dataclasses import fields
 from typing import get_args, get_type_hints
 
 from handfast.core.policy.builtin import HAZARDS
@@ -22,18 +21,17 @@ _HAZARD_START = re.compile(r"(?:\bh\b|\bhazard\b)\.startsWith\(\s*(\"[^\"]*\"|'[
 _TOOL = re.compile(r"call\.tool\s*==\s*(\"[^\"]*\"|'[^']*')")
 
 
-def _optional() -> tuple[str, ...]:
-    """`run.confidence` and its like: the fields of the subject that may be absent."""
-    found = []
-    for f in fields(Subject):
-        kind = get_type_hints(Subject)[f.name]
-        for name, hint in get_type_hints(kind).items():
-            if type(None) in get_args(hint):
-                found.append(f"{f.name}.{name}")
-    return tuple(found)
+def _named(*, optional: bool) -> tuple[str, ...]:
+    """`run.confidence` and its like, which may be absent; or all the others."""
+    return tuple(
+        f"{part}.{name}"
+        for part, kind in get_type_hints(Subject).items()
+        for name, hint in get_type_hints(kind).items()
+        if (type(None) in get_args(hint)) is optional
+    )
 
 
-OPTIONAL = _optional()
+OPTIONAL, ALWAYS_THERE = _named(optional=True), frozenset(_named(optional=False))
 
 
 def optional_fields(when: str, path: Path) -> list[Problem]:
@@ -53,6 +51,20 @@ def optional_fields(when: str, path: Path) -> list[Problem]:
             problems.append(
                 Problem(path, f"`{name}` is used without `has({name})`", hint, line, column)
             )
+    return problems
+
+
+def needless_has(when: str, path: Path) -> list[Problem]:
+    """`has()` of a field that is always there: it is true even where the field is empty."""
+    plain = _STRING.sub(lambda m: " " * len(m[0]), when)
+    problems = []
+    for found in re.finditer(r"\bhas\(\s*(\w+\.\w+)\s*\)", plain):
+        name = found[1]
+        if name in ALWAYS_THERE:
+            line = plain.count("\n", 0, found.start())
+            column = found.start() - (plain.rfind("\n", 0, found.start()) + 1)
+            hint = 'Compare it instead: with "", with 0, or `size(…) > 0` for a list.'
+            problems.append(Problem(path, f"`{name}` is always there", hint, line, column))
     return problems
 
 

@@ -133,6 +133,7 @@ def _conditions(policy: Policy, speaks: Language) -> list[Problem]:
             )
         else:
             found += lint.optional_fields(gate.when, path)
+            found += lint.needless_has(gate.when, path)
     return found
 
 

@@ -5,6 +5,7 @@ verdict. What the table does not know is gated.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from handfast.core.domain.action import Effect, Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.canonical import JSON, digest
@@ -244,9 +245,16 @@ def judge(facts: Facts, off: frozenset[str] = frozenset()) -> Judgement:
 
     `off` names rules that a published policy switched off; what denies always stays on.
     """
+    try:
+        return _judged(facts.hazards, facts.effect, off, opaque=bool(facts.opaque))
+    except TypeError:  # what cannot be looked up has a wrong shape
+        return _worked_out(facts.hazards, facts.effect, off, opaque=bool(facts.opaque))
+
+
+def _worked_out(hazards: object, effect: object, off: frozenset[str], *, opaque: bool) -> Judgement:
     matched: dict[str, MatchedRule] = {}
     risks = [Risk.LOW]
-    for hazard in facts.hazards if isinstance(facts.hazards, tuple | list) else (None,):
+    for hazard in hazards if isinstance(hazards, tuple | list) else (None,):
         rule = _BY_HAZARD.get(hazard) if isinstance(hazard, str) else None
         if rule is None:
             matched[_UNKNOWN.id] = _UNKNOWN
@@ -254,17 +262,19 @@ def judge(facts: Facts, off: frozenset[str] = frozenset()) -> Judgement:
         elif rule.id not in off or rule.verdict is Verdict.DENY:
             matched[rule.id] = MatchedRule(rule.id, rule.verdict, rule.why, rule.remedy)
             risks.append(rule.risk)
-    if facts.opaque and _OPAQUE.id not in off:
+    if opaque and _OPAQUE.id not in off:
         matched[_OPAQUE.id] = _OPAQUE
         risks.append(Risk.MEDIUM)
-    if not isinstance(facts.effect, Effect) or (
-        facts.effect is Effect.CONTROL and not facts.hazards
-    ):
+    if not isinstance(effect, Effect) or (effect is Effect.CONTROL and not hazards):
         matched[_UNKNOWN.id] = _UNKNOWN
         risks.append(Risk.HIGH)
     rules = tuple(sorted(matched.values(), key=strictest_first)) or (_QUIET,)
     verdict = max((rule.verdict for rule in rules), key=_VERDICTS.index)
     return Judgement(verdict, max(risks, key=_RISKS.index), rules, POLICY_DIGEST)
+
+
+# Most calls of an agent are alike in these.
+_judged = lru_cache(maxsize=4096)(_worked_out)
 
 
 def strictest_first(rule: MatchedRule) -> tuple[int, str]:

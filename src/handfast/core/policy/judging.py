@@ -72,6 +72,7 @@ def judge(facts: Facts, subject: Subject, books: Sequence[Rulebook]) -> Judgemen
     )
 
 
+@lru_cache(maxsize=1024)
 def _both(gated: Requirement, *, by_builtin: bool) -> Requirement:
     """What the gates take; the built-in policy adds its one reviewer, and that a machine never goes on."""
     if not by_builtin:
