@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handfast.core.domain.action import Effect, Facts, Risk, Verdict
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.requirement import Clause, Silence
+from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.judging import judge
 from handfast.core.policy.subject import (
     CallFacts,
@@ -19,7 +22,8 @@ from handfast.core.policy.subject import (
     Subject,
 )
 from handfast.policyfile.cel import language
-from handfast.policyfile.load import check, load
+from handfast.policyfile.load import Loaded, check, load
+from handfast.policyfile.needs import Needs, needs
 
 FRIDAY = datetime(2026, 11, 27, 23, 30, tzinfo=UTC)
 QUIET = Facts(Effect.EXEC, "s")
@@ -146,7 +150,7 @@ def test_a_condition_that_fails_applies_and_spares_the_others(when: str) -> None
 
 def test_facts_of_a_wrong_shape_gate_everything() -> None:
     broken = subject(call=CallFacts("Bash", paths=(7,)))  # type: ignore[arg-type]
-    found = load(gate("call.tool == 'x'")).matches(broken)
+    found = load(gate("call.paths.exists(p, p == 'x')")).matches(broken)
     assert [m.gate.id for m in found] == ["g"]
     assert "wrong shape" in found[0].problem
 
@@ -184,3 +188,57 @@ def test_the_language_says_what_a_condition_is() -> None:
     assert language().check("call.tool == 'x'") is None
     assert language().constant("true || call.tool == 'x'") is True
     assert language().constant("call.tool == 'x'") is None
+
+
+@pytest.mark.parametrize(
+    ("when", "tool", "hazard"),
+    [
+        ("call.tool == 'Bash'", "Bash", None),
+        ('call.tool == "deploy" && run.cost_usd > 5.0', "deploy", None),
+        ("'git.push' in call.hazards && call.tool == 'Bash'", "Bash", "git.push"),
+        ("call.hazards.exists(h, h == 'git.push') && true", None, "git.push"),
+        ("call.hazards.exists(h, h == 'git.push' || true)", None, None),
+        ("call.tool == 'a' || call.tool == 'b'", None, None),
+        ("!(call.tool == 'a') && true", None, None),
+        ("(call.tool == 'a' || true) && 'git.push' in call.hazards", None, "git.push"),
+        ("call.tool == 'a' ? true : false", None, None),
+        ("call.command == \"x && call.tool == 'y'\"", None, None),
+        ("true && call.tool == 'a' == false", None, None),
+        ("call.tool == 'a' // || true\n", None, None),
+        ("call.hazards.all(h, h == 'git.push') && true", None, None),
+    ],
+)
+def test_what_a_condition_needs_for_certain(
+    when: str, tool: str | None, hazard: str | None
+) -> None:
+    assert needs(when) == Needs(tool, hazard)
+
+
+@given(
+    parts=st.lists(
+        st.sampled_from(
+            [
+                "call.tool == 'Bash'",
+                "'git.push' in call.hazards",
+                "call.hazards.exists(x, x == 'deploy')",
+                "call.tool == 'Write'",
+                "1 / run.tool_calls > 0",
+                "(call.tool == 'Bash' || true)",
+                "call.command.contains('&&')",
+            ]
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    joined=st.sampled_from([" && ", " || ", "&&"]),
+    tool=st.sampled_from(["Bash", "Write", "Other"]),
+    hazards=st.sampled_from([(), ("git.push",), ("deploy", "git.push")]),
+)
+def test_leaving_a_gate_out_never_changes_the_answer(
+    parts: list[str], joined: str, tool: str, hazards: tuple[str, ...]
+) -> None:
+    when = joined.join(parts)
+    book = Loaded(Policy((Gate("g", when, deny="no"),)), when, language())
+    asked = subject(call=CallFacts(tool, hazards=hazards))
+    held = language().compile([when]).ask(asked)
+    assert [m.problem for m in book.matches(asked)] == list(held.values())

@@ -35,6 +35,8 @@ _SCALARS: Mapping[object, Any] = {
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.+)")
 # A list of this many conditions stays far below the library's limits on one expression.
 _BATCH = 64
+_MAX_COMPILED = 20_000
+_WORD = re.compile(r"\w+")
 
 
 class CelLanguage:
@@ -46,7 +48,8 @@ class CelLanguage:
             {name: _kind(hint) for name, hint in hints.items()}, _Types(hints.values()).pool
         )
         self._plain = _environment(dict.fromkeys(hints, cel.Type.DYN))
-        self._parts = {name: _Part(hint) for name, hint in hints.items()}
+        self._compiled: dict[str, Any] = {}
+        self._kinds = hints
 
     def check(self, text: str) -> Fault | None:
         try:
@@ -64,10 +67,18 @@ class CelLanguage:
         return found if isinstance(found, bool) else None
 
     def compile(self, texts: Sequence[str]) -> "CelConditions":
-        for text in texts:
+        compiled = [self._one(text) for text in texts]
+        return CelConditions(self._plain, self._kinds, tuple(texts), compiled)
+
+    def _one(self, text: str) -> Any:
+        """Compiled once for the process: a condition stands in many groups of one policy."""
+        if text not in self._compiled:
             if fault := self.check(text):
                 raise ValueError(fault.message)
-        return CelConditions(self._plain, self._parts, tuple(texts))
+            if len(self._compiled) >= _MAX_COMPILED:
+                self._compiled.clear()
+            self._compiled[text] = self._plain.compile(text)
+        return self._compiled[text]
 
 
 def _environment(variables: Mapping[str, Any], pool: Any = None) -> Any:
@@ -82,17 +93,18 @@ def language() -> CelLanguage:
 
 
 class CelConditions:
-    def __init__(self, env: Any, parts: Mapping[str, "_Part"], texts: tuple[str, ...]) -> None:
+    def __init__(
+        self, env: Any, kinds: Mapping[str, type], texts: tuple[str, ...], single: list[Any]
+    ) -> None:
         self._env = env
-        self._single = [env.compile(text) for text in texts]
+        self._single = single
         self._batches = [
             (i, env.compile("[" + ", ".join(f"({t})" for t in texts[i : i + _BATCH]) + "]"))
             for i in range(0, len(texts), _BATCH)
         ]
-        # A part of the subject that no condition names need not be made.
-        self._asked = [
-            (name, part) for name, part in parts.items() if any(name in text for text in texts)
-        ]
+        # What no condition names need not be made.
+        words = frozenset(_WORD.findall(" ".join(texts)))
+        self._asked = [(name, _Part(kind, words)) for name, kind in kinds.items() if name in words]
 
     def ask(self, subject: Subject) -> dict[int, str]:
         try:
@@ -186,17 +198,20 @@ class _Types:
 
 
 class _Part:
-    """How one dataclass becomes the map that conditions are asked of. Every value's type is checked."""
+    """How the fields of a dataclass that `words` name become the map that conditions are asked of. The type
+    of every value is checked."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type, words: frozenset[str]) -> None:
         scalars: dict[str, type] = {}
         self._others: list[tuple[str, bool, Callable[[Any], object]]] = []
         for name, hint in typing.get_type_hints(kind).items():
+            if name not in words:
+                continue
             inner, optional = _without_none(hint)
             if inner in _SCALARS and not optional:
                 scalars[name] = typing.cast("type", inner)
             else:
-                self._others.append((name, optional, _reader(inner)))
+                self._others.append((name, optional, _reader(inner, words)))
         self._names, self._expected = tuple(scalars), tuple(scalars.values())
         # With fewer than two names it would give a bare value: two more keep it a tuple.
         self._get = attrgetter(*self._names, "__class__", "__class__")
@@ -214,11 +229,11 @@ class _Part:
         return found
 
 
-def _reader(hint: object) -> Callable[[Any], object]:
+def _reader(hint: object, words: frozenset[str]) -> Callable[[Any], object]:
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         if is_dataclass(item):
-            part = _Part(typing.cast("type", item))
+            part = _Part(typing.cast("type", item), words)
             return lambda value: [part.read(each) for each in value]
         return _texts
     if typing.get_origin(hint) is Mapping:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from handfast.core.domain.errors import UsageError
 from handfast.core.policy import directory, document
@@ -15,6 +16,7 @@ from handfast.core.policy.subject import Subject
 from handfast.policyfile import lint, zones
 from handfast.policyfile.cel import language
 from handfast.policyfile.conditions import Conditions, Language
+from handfast.policyfile.needs import needs
 from handfast.policyfile.positions import Parsed, parse
 
 _HISTORY = re.compile(r"\b(run|task|agent)\s*\.(?!\s*repository\b)")
@@ -34,11 +36,15 @@ class Located:
         return f"{self.line}:{self.column}: {self.message}" + (f" {self.hint}" if self.hint else "")
 
 
+_Group: TypeAlias = tuple[tuple[Gate, ...], Conditions]
+_MAX_GROUPS = 256
+
+
 class Loaded:
     """A published or local policy, compiled. Immutable and safe to share between threads.
 
-    `digest` is over the exact text. Gates are kept by tool, so that a call is only asked about the gates
-    that may concern it.
+    `digest` is over the exact text. A call is only asked about the gates that may concern it: those for its
+    tool, without those that need a hazard it does not have.
     """
 
     def __init__(self, policy: Policy, text: str, speaks: Language) -> None:
@@ -46,13 +52,23 @@ class Loaded:
         self.text = text
         self.digest = text_digest(text)
         self._language = speaks
-        self._by_tool: dict[str, tuple[tuple[Gate, ...], Conditions]] = {}
-        self._named = frozenset(tool for gate in policy.gates for tool in gate.tools)
-        self._any = self._compiled("")
+        needed = [needs(gate.when) for gate in policy.gates]
+        self._needed = tuple(zip(policy.gates, needed, strict=True))
+        self._tools = frozenset(
+            [tool for gate in policy.gates for tool in gate.tools]
+            + [n.tool for n in needed if n.tool is not None]
+        )
+        self._hazards = frozenset(n.hazard for n in needed if n.hazard is not None)
+        self._groups: dict[tuple[str, frozenset[str]], _Group] = {}
 
     def matches(self, subject: Subject) -> tuple[Match, ...]:
-        tool = subject.call.tool
-        gates, conditions = self._for(tool) if tool in self._named else self._any
+        call = subject.call
+        tool = call.tool if call.tool in self._tools else ""
+        try:
+            hazards = self._hazards.intersection(call.hazards)
+        except TypeError:  # of a wrong shape: asked of all, which says so
+            hazards = self._hazards
+        gates, conditions = self._group(tool, hazards)
         if not gates:
             return ()
         return tuple(Match(gates[i], problem) for i, problem in conditions.ask(subject).items())
@@ -63,16 +79,20 @@ class Loaded:
             _HISTORY.search(g.when) for g in self.policy.gates if not g.tools or tool in g.tools
         )
 
-    def _for(self, tool: str) -> tuple[tuple[Gate, ...], Conditions]:
+    def _group(self, tool: str, hazards: frozenset[str]) -> _Group:
         """Compiled on first use; two threads may do it at once, with the same result."""
-        found = self._by_tool.get(tool)
+        found = self._groups.get((tool, hazards))
         if found is None:
-            found = self._by_tool[tool] = self._compiled(tool)
+            if len(self._groups) >= _MAX_GROUPS:
+                self._groups.clear()
+            gates = tuple(
+                gate
+                for gate, needed in self._needed
+                if (not gate.tools or tool in gate.tools) and needed.met(tool, hazards)
+            )
+            found = gates, self._language.compile([gate.when for gate in gates])
+            self._groups[tool, hazards] = found
         return found
-
-    def _compiled(self, tool: str) -> tuple[tuple[Gate, ...], Conditions]:
-        gates = tuple(g for g in self.policy.gates if not g.tools or tool in g.tools)
-        return gates, self._language.compile([gate.when for gate in gates])
 
 
 def text_digest(text: str) -> str:
