@@ -144,6 +144,8 @@ class Proposed:
     subagent: str = ""
     agent_says: str = ""
     shown: Mapping[str, str] | None = None
+    preview: str = ""
+    undo: str = ""
 
 
 def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
@@ -161,6 +163,8 @@ def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
         "subagent": proposed.subagent or None,
         "agent_says": proposed.agent_says or None,
         "shown": dict(proposed.shown) if proposed.shown else None,
+        "preview": proposed.preview or None,
+        "undo": proposed.undo or None,
     }
     return _post(f"/v1/runs/{_id(run_id)}/actions", body, new_key())
 

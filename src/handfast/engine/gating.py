@@ -19,6 +19,7 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import Shown, approval, shown_call
+from handfast.engine.preview import declared
 from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Query
 
@@ -27,7 +28,10 @@ _GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A call about to be made. `key` is the harness's own id of the call."""
+    """A call about to be made. `key` is the harness's own id of the call.
+
+    `preview` and `undo` are texts of the caller's own: what a dry run printed, and what would take it back.
+    """
 
     run_id: str
     key: str
@@ -40,6 +44,8 @@ class Proposal:
     epoch: int | None = None
     request_key: str = ""
     wait_possible: bool = True
+    preview: str = ""
+    undo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,9 @@ class Gating:
             Opening(
                 kind=HandoffKind.APPROVAL,
                 risk=judgement.risk.value,
-                package=approval(p.facts, judgement, run, shown, p.agent_says),
+                package=approval(
+                    p.facts, judgement, run, shown, p.agent_says, declared(p.preview, p.undo)
+                ),
                 action_digest=p.call.digest,
                 agent_id=run.agent_id,
                 within_s=self._kernel.settings.approval_within_s,

@@ -68,8 +68,23 @@ def shown_call(call: Call, shown: Shown | None) -> Shown:
     return Shown(ShowKind.TEXT, "\n".join(lines)[:MAX_SHOWN])
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is known of an action before it runs: see `WhatWillHappen`."""
+
+    preview: str = ""
+    preview_about: str = ""
+    undo: str = ""
+    undo_about: str = ""
+
+
 def approval(
-    facts: Facts, judgement: Judgement, run: Run, shown: Shown, agent_says: str
+    facts: Facts,
+    judgement: Judgement,
+    run: Run,
+    shown: Shown,
+    agent_says: str,
+    ahead: Ahead = Ahead(),
 ) -> Package:
     """An action that waits at a gate. Always complete: an empty call is shown as empty, not returned."""
     what = WhatWillHappen(
@@ -79,6 +94,10 @@ def approval(
         hazards=facts.hazards,
         opaque=facts.opaque,
         reversible=facts.reversible,
+        preview=ahead.preview,
+        preview_about=ahead.preview_about,
+        undo=ahead.undo,
+        undo_about=ahead.undo_about,
     )
     return Package(
         ask=inert(facts.summary, 300, multiline=False).strip() or "A call without a description",

@@ -18,7 +18,12 @@ class ShowKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WhatWillHappen:
-    """`text` is the exact command, diff or text; `details` are our sentences about it."""
+    """`text` is the exact command, diff or text; `details` are our sentences about it.
+
+    `preview` is what a dry run printed, `preview_about` our line on where that came from and how it ended
+    (a preview that was not run has only this line). `undo` is what a person can run to take it back; `undo_about`
+    says who declared it. Both texts are bounded and hold no known secret.
+    """
 
     kind: ShowKind
     text: str
@@ -26,6 +31,10 @@ class WhatWillHappen:
     hazards: tuple[str, ...] = ()
     opaque: tuple[str, ...] = ()
     reversible: bool | None = None
+    preview: str = ""
+    preview_about: str = ""
+    undo: str = ""
+    undo_about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ def propose_action(
         epoch=asked.epoch,
         request_key=caller.key(idempotency_key),
         wait_possible=asked.wait_possible,
+        preview=asked.preview,
+        undo=asked.undo,
     )
     result = caller.engine.actions.propose(caller.actor, proposal)
     judged = {"verdict": result["would"], "risk": result["risk"], "rules": result["rules"]}

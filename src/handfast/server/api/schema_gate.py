@@ -70,7 +70,11 @@ class ShownIn(Asked):
 
 
 class ActionIn(Asked):
-    """A call about to be made. `facts` is believed from a runner only."""
+    """A call about to be made. `facts` is believed from a runner only.
+
+    `preview` is what a dry run of the caller's printed and `undo` what would take the call back: both are shown
+    to the reviewer as the caller's own words.
+    """
 
     key: Line
     call: CallIn
@@ -81,6 +85,8 @@ class ActionIn(Asked):
     executor: Executor = Executor.HOOKED
     epoch: Epoch | None = None
     wait_possible: bool = True
+    preview: Annotated[str, Field(max_length=200_000)] = ""
+    undo: Annotated[str, Field(max_length=4_000)] = ""
 
 
 class RuleOut(Reply):

@@ -185,6 +185,10 @@ class WhatWillHappenOut(Reply):
     hazards: list[str]
     opaque: list[str]
     reversible: bool | None
+    preview: str = ""
+    preview_about: str = ""
+    undo: str = ""
+    undo_about: str = ""
 
 
 class EvidenceOut(Reply):

@@ -72,6 +72,10 @@ class Effect:
     odd_characters: tuple[str, ...]
     blast: str
     undo: Fact
+    preview: str = ""
+    preview_about: str = ""
+    undo_text: str = ""
+    undo_about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +258,11 @@ def _effect(handoff: Record, package: Record) -> Effect:
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=_odd_characters(body) if kind == "command" else (),
         blast=text(will, "blast_radius") or _blast(hazards, opaque, text(handoff, "kind")),
-        undo=Fact(text(will, "undo") or undo, tone),
+        undo=Fact(undo, tone),
+        preview=text(will, "preview"),
+        preview_about=text(will, "preview_about"),
+        undo_text=text(will, "undo"),
+        undo_about=text(will, "undo_about"),
     )
 
 
