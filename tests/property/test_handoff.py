@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from handfast.core.domain import events_handoff as e
+from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import RejectedError, UsageError
 from handfast.core.domain.events import SYSTEM, HandoffEvent, Recorded, from_bytes, to_bytes
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.handoff import FINAL, Decision, Handoff, Status, evolve
+from handfast.core.domain.grant_scope import Scope, Wanted
+from handfast.core.domain.handoff import FINAL, Decision, GrantStatus, Handoff, Status, evolve
 from handfast.core.domain.ids import AgentId, GrantId, HandoffId, PersonId, RunId, StartId
+from handfast.core.domain.requirement import Requirement
 from handfast.testing.clock import START
 
 BODY = BodyRef("bo_1", "hmac-sha256:00", 3)
@@ -38,6 +41,8 @@ class HandoffMachine(RuleBasedStateMachine):
         self.decision: Decision | None = None
         self.final: Status | None = None
         self.starts = 0
+        self.settled = False
+        self.revoked_after: int | None = None
 
     @initialize(
         kind=st.sampled_from(list(HandoffKind)),
@@ -45,6 +50,7 @@ class HandoffMachine(RuleBasedStateMachine):
         executor=st.sampled_from(list(Executor)),
         offered=st.sets(st.sampled_from(list(DecisionKind)), min_size=1),
         levels=LEVELS,
+        most=st.builds(Scope, st.integers(1, 3), within_s=st.sampled_from([0, 50])),
     )
     def request(
         self,
@@ -53,6 +59,7 @@ class HandoffMachine(RuleBasedStateMachine):
         executor: Executor,
         offered: set[DecisionKind],
         levels: tuple[int, ...],
+        most: Scope,
     ) -> None:
         request = e.HandoffRequested(
             HandoffId("ho_1"),
@@ -67,6 +74,7 @@ class HandoffMachine(RuleBasedStateMachine):
             levels,
             RunId("run_1"),
             executor=executor,
+            requirement=Requirement(scope=most),
         )
         first = Recorded("ev_0", "handoff/ho_1", 1, self.now, SYSTEM, request)
         self.log.append(to_bytes(first))
@@ -83,9 +91,17 @@ class HandoffMachine(RuleBasedStateMachine):
                 self._check_start(before, event)
 
     def _check_start(self, before: Handoff, event: e.GrantRedeemed) -> None:
-        """R1, R3, R4, R5: a start needs a person's yes to this very digest, in time, and is the only one."""
+        """R1, R3, R4, R5: a start needs a person's yes to this very digest, in time, and there are no more of
+        them than were given, one at a time."""
         self.starts += 1
-        assert self.starts == 1
+        assert before.grant is not None
+        assert self.starts == event.use <= before.grant.uses <= before.requirement.scope.times
+        assert before.grant.status is GrantStatus.MINTED
+        assert (
+            before.effect is None
+            or before.effect.outcome is not EffectOutcome.UNKNOWN
+            or self.settled
+        )
         assert before.decision is not None
         assert before.decision.kind in (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
         assert before.grant is not None
@@ -110,6 +126,7 @@ class HandoffMachine(RuleBasedStateMachine):
         edited=st.sampled_from(["", EDITED]),
         answer=st.sampled_from(["", "it_ran", "it_did_not_run", "yes"]),
         has_reason=st.booleans(),
+        times=st.integers(0, 4),
     )
     def decide(
         self,
@@ -119,6 +136,7 @@ class HandoffMachine(RuleBasedStateMachine):
         edited: str,
         answer: str,
         has_reason: bool,
+        times: int,
     ) -> None:
         command = commands.Decide(
             kind,
@@ -130,6 +148,7 @@ class HandoffMachine(RuleBasedStateMachine):
             has_reason=has_reason,
             edited_digest=edited if kind is DecisionKind.APPROVE_WITH_EDITS else "",
             answer=answer,
+            scope=Wanted(times),
         )
         was = self.state
         try:
@@ -149,7 +168,9 @@ class HandoffMachine(RuleBasedStateMachine):
         executor=st.sampled_from([Executor.HOOKED, Executor.MEDIATED]),
     )
     def redeem(self, grant: GrantId, digest: str, executor: Executor) -> None:
-        command = commands.Redeem(grant, StartId("start_1"), digest, executor, 1, 60)
+        command = commands.Redeem(
+            grant, StartId(f"start_{self.starts + 1}"), digest, executor, 1, 60
+        )
         try:
             events = commands.redeem(self.state, command, self.now)
         except RejectedError:
@@ -166,7 +187,7 @@ class HandoffMachine(RuleBasedStateMachine):
             events = commands.settle(self.state, commands.Settle(start, outcome, executed))
         except RejectedError:
             return
-        assert self.starts == 1, "an effect was taken for something that never started"
+        assert self.starts >= 1, "an effect was taken for something that never started"
         self._write(events)
 
     @rule(person=PEOPLE, take=st.booleans())
@@ -188,6 +209,21 @@ class HandoffMachine(RuleBasedStateMachine):
     @rule()
     def refuse(self) -> None:
         self._write([e.GrantRefused(self.state.handoff_id, GRANT, "grant_used", ACTION)])
+
+    @rule()
+    def settle_the_doubt(self) -> None:
+        events = grant_commands.reopen(self.state, HandoffId("ho_doubt"))
+        self.settled = self.settled or bool(events)
+        self._write(events)
+
+    @precondition(lambda self: len(self.log) > 5)
+    @rule(person=PEOPLE)
+    def revoke(self, person: PersonId) -> None:
+        try:
+            self._write(grant_commands.revoke(self.state, person, None))
+        except RejectedError:
+            return
+        self.revoked_after = self.starts
 
     @rule()
     def sweep(self) -> None:
@@ -242,6 +278,10 @@ class HandoffMachine(RuleBasedStateMachine):
         refused = (DecisionKind.REJECT, DecisionKind.REQUEST_CHANGES)
         if self.state.decision is not None and self.state.decision.kind in refused:
             assert self.state.grant is None
+
+    @invariant()
+    def what_was_taken_back_does_not_start(self) -> None:
+        assert self.revoked_after in (None, self.starts)
 
     @invariant()
     def control_is_with_one_party(self) -> None:

@@ -22,14 +22,17 @@ import handfast
 from handfast.core.audit.tree import Frontier
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_org as o
+from handfast.core.domain.action import Effect, Facts
 from handfast.core.domain.errors import GateClosed
 from handfast.core.domain.events import SYSTEM, WIRE, Actor
 from handfast.core.domain.events_handoff import DecisionKind, Executor
 from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
+from handfast.core.domain.grant_scope import Wanted
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, RunId
 from handfast.core.domain.installation import Installation
 from handfast.core.domain.package import ReviewedWork
+from handfast.core.domain.publication import ORGANISATION
 from handfast.engine import ids, vault
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result, Unit
@@ -109,6 +112,27 @@ def _gate(room: Room) -> None:
     engine.sweep()
 
 
+SCOPED = """\
+version: 1
+builtin: {off: [push]}
+gates: [{id: push, when: "size(call.hazards) > 0", require: {scope: {times: 3}}}]
+"""
+
+
+def _scoped(room: Room) -> None:
+    """A permission for three starts: one reported, one in doubt, the last taken back."""
+    room.engine.policies.propose(room.me, ORGANISATION, SCOPED)
+    facts = Facts(Effect.WRITE, "writes", ("git.push",), reversible=True)
+    asked = room.propose("s1", "git push scoped", facts=facts)["handoff_id"]
+    room.decide(asked, scope=Wanted(3))  # type: ignore[arg-type]
+    room.propose("s1", "git push scoped", facts=facts)
+    room.result("s1")
+    room.propose("s2", "git push scoped", facts=facts)
+    doubt = room.propose("s3", "git push scoped", facts=facts)["handoff_id"]
+    room.decide(doubt, DecisionKind.ANSWER, answer="it_ran")
+    room.engine.grants.revoke(room.me, cast("str", asked), "enough")
+
+
 def _work(room: Room) -> None:
     """A run that pauses, is taken over and merged; one that never starts; one that ends early."""
     runs = room.engine.runs
@@ -183,7 +207,7 @@ def _audit(room: Room) -> None:
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
-        for chapter in (_people_and_agents, _gate, _work, _audit):
+        for chapter in (_people_and_agents, _gate, _scoped, _work, _audit):
             chapter(room)
             room.clock.move(60)
         room.check()

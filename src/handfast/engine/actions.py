@@ -215,6 +215,8 @@ class Actions:
         h = unit.get(Handoff, step.handoff_id)
         if not commands.starts_unsettled(h) or h.grant is None:
             return False
+        if h.grant.step_id and h.grant.step_id != step.step_id:
+            return False  # the late result of an earlier start
         settle = commands.Settle(
             h.grant.start_id, EffectOutcome.REPORTED, h.grant.action_digest, r.exit_code, output
         )

@@ -3,6 +3,7 @@
 import json
 from typing import cast
 
+from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Risk
 from handfast.core.domain.codec import decode
@@ -43,6 +44,14 @@ def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> H
             about=handoff.handoff_id,
         ),
     )
+
+
+def settle_doubt(unit: Unit, doubt: Handoff) -> None:
+    """The doubt was answered: the starts that are left of the grant it is about may be taken."""
+    if doubt.kind is HandoffKind.DOUBT and doubt.about and doubt.decision is not None:
+        about = unit.get(Handoff, doubt.about)
+        if events := grant_commands.reopen(about, doubt.handoff_id):
+            unit.record(Handoff, about.handoff_id, events)
 
 
 def open_package(kernel: Kernel, handoff: Handoff) -> Package:

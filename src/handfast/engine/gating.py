@@ -4,14 +4,16 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Facts, Judgement
 from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
+from handfast.core.domain.grant_scope import Span, most
 from handfast.core.domain.handoff import GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
+from handfast.core.domain.requirement import Requirement
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import settle_unknown
@@ -76,7 +78,7 @@ class Gating:
         if _only_edited(earlier, p.call.digest):
             return Stopped("deny", earlier.handoff_id, reason=self._refused_before(earlier))
         if earlier.status is Status.DECIDED:
-            used = self._use_grant(unit, run, p, earlier)
+            used = self._use_grant(unit, run, p, earlier, step_id)
             return used or self._hand_over(unit, run, p, judgement, step_id)
         if commands.starts_unsettled(earlier):
             opened = settle_unknown(self._kernel, unit, earlier, "proposed again before a result")
@@ -112,7 +114,20 @@ class Gating:
             granted = h.grant is not None and h.grant.action_digest == action_digest
             if granted and h.kind is not HandoffKind.REVIEW:
                 return unit.get(Handoff, h.handoff_id)
-        return same[0] if same else None
+        return same[0] if same else self._for_the_task(unit, run, action_digest)
+
+    def _for_the_task(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
+        """A grant that another run of the same task and agent got for the whole task, with a start left."""
+        if not run.task_id:
+            return None
+        query = Query("handoff", task_id=run.task_id, agent_id=run.agent_id, statuses=_GRANTED)
+        for row in self._kernel.store.find(query):
+            g = cast("Handoff", load(BY_NAME["handoff"], row.doc)).grant
+            if g and g.span is Span.TASK and g.action_digest == action_digest:
+                h = unit.get(Handoff, row.stream.partition("/")[2])
+                if h.grant and h.grant.status is GrantStatus.MINTED:
+                    return h
+        return None
 
     def _refused_before(self, h: Handoff) -> str:
         """Why an equal call stays denied (a denied action never runs), or '' when it may be asked anew."""
@@ -140,8 +155,10 @@ class Gating:
             return ""
         return self._kernel.vault.open(h.decision.edited_action.body_id).text
 
-    def _use_grant(self, unit: Unit, run: Run, p: Proposal, h: Handoff) -> Stopped | None:
-        """Take the one start of an approved call. None when its grant is used up or too old."""
+    def _use_grant(
+        self, unit: Unit, run: Run, p: Proposal, h: Handoff, step_id: StepId
+    ) -> Stopped | None:
+        """Take the next start of an approved call. None when its grant is used up or too old."""
         grant = h.grant
         if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
             return None
@@ -155,6 +172,8 @@ class Gating:
             executor=p.executor,
             epoch=run.epoch,
             settle_within_s=self._kernel.settings.settle_within_s,
+            run_id=run.run_id,
+            step_id=step_id,
         )
         unit.record(Handoff, h.handoff_id, commands.redeem(h, redeem, unit.now))
         return Stopped("allow", h.handoff_id, grant.grant_id)
@@ -185,7 +204,7 @@ class Gating:
                 rules=tuple(r.id for r in judgement.rules),
                 policy_digest=judgement.policy_digest,
                 brief_digest=task.brief_digest if task else "",
-                requirement=judgement.requirement,
+                requirement=_at_most(judgement, p.facts),
             ),
             handoff_id=handoff_id,
         )
@@ -201,6 +220,13 @@ class Gating:
             return  # a doubt is about what may have run already
         if h.grant is None or h.grant.action_digest != p.call.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
+
+
+def _at_most(judgement: Judgement, facts: Facts) -> Requirement:
+    """What an approval takes, and the most it may cover for this very action."""
+    asked = judgement.requirement
+    scope = most(asked.scope, reversible=facts.reversible, risk=judgement.risk.value)
+    return replace(asked, scope=scope)
 
 
 def _edited_away(h: Handoff) -> bool:

@@ -8,15 +8,17 @@ from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import run as runs
 from handfast.core.domain.action import Call, Judgement, Verdict
 from handfast.core.domain.codec import decode
-from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
+from handfast.core.domain.errors import StaleDecision, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, HandoffCommented, HandoffViewed
 from handfast.core.domain.faults import fault_point
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.run import Run
-from handfast.engine.grants import grant_of
+from handfast.engine.effects import settle_doubt
+from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.policies import Policies
 from handfast.engine.reading import ReadCall
@@ -35,6 +37,7 @@ class Decision:
     edited: str = ""
     answer: str = ""
     request_key: str = ""
+    scope: Wanted = AS_THE_RULE_SAYS
 
 
 class Handoffs:
@@ -56,7 +59,8 @@ class Handoffs:
             actor,
             lambda unit: self._decide(unit, actor, d),
             key=d.request_key,
-            command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer],
+            command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer]
+            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else []),
             before_commit=lambda: fault_point("decision.before_commit"),
         )
         fault_point("decision.after_commit")
@@ -80,27 +84,18 @@ class Handoffs:
             edited_action=unit.put_json(edited.canonical()) if edited else None,
             edited_digest=edited.digest if edited else "",
             answer=d.answer.strip(),
+            scope=d.scope,
         )
         events = commands.decide(handoff, command, unit.now)
         handoff = unit.record(Handoff, d.handoff_id, events)
+        settle_doubt(unit, handoff)
         self._wake(unit, handoff)
         unit.post("handoff.decided", {"handoff_id": d.handoff_id})
         grant_id = handoff.grant.grant_id if handoff.grant else ""
         return {"handoff_id": d.handoff_id, "decision": d.kind.value, "grant_id": grant_id}
 
     def _decider(self, unit: Unit, actor: Actor) -> Person:
-        """Only a person with a role that decides, who proved who they are as a person does."""
-        if actor.type != "person" or actor.auth not in ("browser", "pin"):
-            raise NotPermitted(
-                "only a signed-in person can decide; a token cannot",
-                hint="Decide in the browser, or in a terminal with your PIN.",
-            )
-        person = unit.get(Person, actor.id)
-        if not person.may_decide:
-            raise NotPermitted(
-                "your roles do not include deciding", hint="Ask an admin for the reviewer role."
-            )
-        return person
+        return deciding_person(unit, actor)
 
     def _edited(self, unit: Unit, handoff: Handoff, d: Decision) -> Call:
         """The edited action, judged by policy again. What policy denies cannot be edited in."""

@@ -10,10 +10,12 @@ from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
 from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
+from handfast.core.domain.grant_scope import Scope, shown
 from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import open_package
+from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
 from handfast.engine.people import People
@@ -135,7 +137,8 @@ class Views:
             "presented_digest": h.presented_digest,
             "executor": h.executor.value,
             "package": full(package),
-            "grant": self._grant(h),
+            "grant": grant_view(h, self.text),
+            "may_give": may_give(h),
             "about": h.about,
             "missing": list(h.missing),
             "policy_digest": h.policy_digest,
@@ -166,33 +169,8 @@ class Views:
             "edited_call": self._json(d.edited_action),
         }
 
-    def _grant(self, h: Handoff) -> Result | None:
-        g = h.grant
-        if g is None:
-            return None
-        return {
-            "grant_id": g.grant_id,
-            "status": g.status.value,
-            "executor": g.executor.value,
-            "action_digest": g.action_digest,
-            "expires_at": format_time(g.expires_at),
-            "redeemed_at": _time(g.redeemed_at),
-            "start_id": g.start_id,
-        }
-
     def _effect(self, h: Handoff) -> Result | None:
-        x = h.effect
-        if x is None:
-            return None
-        return {
-            "outcome": x.outcome.value,
-            "exit_code": x.exit_code,
-            "output_body_id": x.output.body_id if x.output else "",
-            "output": self.text(x.output)[-4000:],
-            "executed_digest": x.executed_digest,
-            "note": x.note,
-            "at": format_time(x.at),
-        }
+        return effect_view(h.effect, self.text) if h.effect else None
 
     def text(self, ref: BodyRef | None) -> str:
         return self._kernel.vault.open(ref.body_id).text if ref else ""
@@ -231,6 +209,12 @@ class Views:
                 return f"{r.event.decision.value}{': ' + words if words else ''}"
             case e.HandoffRouted():
                 return f"asked {r.event.to}, due {format_time(r.event.due_at)}"
+            case e.GrantMinted() if r.event.uses > 1:
+                return shown(Scope(r.event.uses, r.event.span))
+            case e.GrantRedeemed() if r.event.of > 1:
+                return f"use {r.event.use} of {r.event.of}"
+            case e.GrantRevoked():
+                return self.text(r.event.reason)
             case e.GrantRefused():
                 return f"refused: {r.event.reason}"
             case e.EffectRecorded():
@@ -344,7 +328,7 @@ class Views:
             "run_id": h.run_id,
             "agent_id": h.agent_id,
             "status": h.status.value,
-            "grant": self._grant(h),
+            "grant": grant_view(h, self.text),
             "call": self._json(edited or h.action),
             "worktree": self._kernel.state(Run, h.run_id).worktree if h.run_id else "",
         }

@@ -62,6 +62,7 @@ PERMITS: Mapping[str, Permit] = {
     "view_handoff": _to(_P),
     "get_grant": _EXECUTE,
     "redeem_grant": _EXECUTE,
+    "revoke_grant": _DECIDE,
     "record_effect": _EXECUTE,
     "list_events": _READ,
     "create_body": _to(_R, _O),

@@ -46,6 +46,8 @@ HandoffEvent: TypeAlias = (
     | h.GrantRedeemed
     | h.GrantRefused
     | h.GrantExpired
+    | h.GrantRevoked
+    | h.GrantReopened
     | h.EffectRecorded
     | h.HandoffClosed
     | h.HandoffSuperseded
@@ -105,6 +107,8 @@ WIRE: dict[str, type[Event]] = {
     "grant.redeemed": h.GrantRedeemed,
     "grant.refused": h.GrantRefused,
     "grant.expired": h.GrantExpired,
+    "grant.revoked": h.GrantRevoked,
+    "grant.reopened": h.GrantReopened,
     "effect.recorded": h.EffectRecorded,
     "handoff.closed": h.HandoffClosed,
     "handoff.superseded": h.HandoffSuperseded,

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
     AgentId,
     GrantId,
@@ -145,7 +146,7 @@ class HandoffDecided:
 
 @dataclass(frozen=True, slots=True)
 class GrantMinted:
-    """Permission to start exactly one execution of the action with `action_digest`."""
+    """Permission to start the action with `action_digest`, `uses` times and one at a time."""
 
     handoff_id: HandoffId
     grant_id: GrantId
@@ -154,11 +155,16 @@ class GrantMinted:
     run_id: RunId
     executor: Executor
     expires_at: datetime
+    uses: int = 1
+    span: Span = Span.RUN
 
 
 @dataclass(frozen=True, slots=True)
 class GrantRedeemed:
-    """The one start of a grant. Without an effect by `settle_by` it becomes unknown."""
+    """Start `use` of the `of` that a grant permits. Without an effect by `settle_by` it becomes unknown.
+
+    `run_id` and `step_id` name the call of an agent's own tool that took it.
+    """
 
     handoff_id: HandoffId
     grant_id: GrantId
@@ -167,6 +173,10 @@ class GrantRedeemed:
     action_digest: str
     epoch: int
     settle_by: datetime
+    use: int = 1
+    of: int = 1
+    run_id: RunId = RunId("")
+    step_id: StepId = StepId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +193,25 @@ class GrantRefused:
 class GrantExpired:
     handoff_id: HandoffId
     grant_id: GrantId
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRevoked:
+    """A person took back the starts that were left."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    person_id: PersonId
+    reason: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantReopened:
+    """A start of it was in doubt, and the doubt is settled: the starts that are left may be taken."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    doubt: HandoffId
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from handfast.core.domain.events_handoff import (
     HandoffRequested,
 )
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
     AgentId,
     GrantId,
@@ -55,14 +56,21 @@ FINAL = frozenset(
 
 
 class GrantStatus(StrEnum):
+    """`minted`: a start may be taken. `redeemed`: one runs. `blocked`: one is in doubt, and others are left."""
+
     MINTED = "minted"
     REDEEMED = "redeemed"
     SETTLED = "settled"
     EXPIRED = "expired"
+    BLOCKED = "blocked"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
+    """`used` of `uses` starts were taken, `before` of them before the last one, whose `start_id`, `step_id` and
+    `epoch` these are."""
+
     grant_id: GrantId
     action_digest: str
     agent_id: AgentId
@@ -74,6 +82,14 @@ class Grant:
     redeemed_at: datetime | None = None
     settle_by: datetime | None = None
     epoch: int = 0
+    uses: int = 1
+    before: int = 0
+    span: Span = Span.RUN
+    step_id: StepId = StepId("")
+
+    @property
+    def used(self) -> int:
+        return self.before + (1 if self.start_id else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +113,13 @@ class EffectRecord:
     output: BodyRef | None = None
     executed_digest: str = ""
     note: str = ""
+    use: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
+    """`effect` is of the last start, None while one runs; `earlier_effects` of the starts before it."""
+
     handoff_id: HandoffId
     kind: HandoffKind
     status: Status
@@ -133,6 +152,7 @@ class Handoff:
     grant: Grant | None = None
     effect: EffectRecord | None = None
     outcome: str = ""
+    earlier_effects: tuple[EffectRecord, ...] = ()
 
     @property
     def waiting(self) -> bool:
@@ -145,7 +165,7 @@ class Handoff:
             return self.due_at
         if self.grant is None:
             return None
-        if self.grant.status is GrantStatus.MINTED:
+        if self.grant.status in (GrantStatus.MINTED, GrantStatus.BLOCKED):
             return self.grant.expires_at
         return self.grant.settle_by if self.grant.status is GrantStatus.REDEEMED else None
 
@@ -159,8 +179,10 @@ def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
     match event:
         case e.HandoffDecided():
             return _decided(state, event, at)
-        case e.GrantMinted() | e.GrantRedeemed() | e.GrantExpired() | e.EffectRecorded():
+        case e.GrantMinted() | e.GrantRedeemed() | e.EffectRecorded():
             return _executed(state, event, at)
+        case e.GrantExpired() | e.GrantRevoked() | e.GrantReopened():
+            return _changed(state, event)
         case e.HandoffViewed():
             return state if state.first_viewed_at else replace(state, first_viewed_at=at)
         case e.HandoffCommented() | e.LevelTimedOut() | e.GrantRefused():
@@ -259,9 +281,7 @@ def _decided(state: Handoff, event: e.HandoffDecided, at: datetime) -> Handoff:
 
 
 def _executed(
-    state: Handoff,
-    event: e.GrantMinted | e.GrantRedeemed | e.GrantExpired | e.EffectRecorded,
-    at: datetime,
+    state: Handoff, event: e.GrantMinted | e.GrantRedeemed | e.EffectRecorded, at: datetime
 ) -> Handoff:
     if isinstance(event, e.GrantMinted):
         grant = Grant(
@@ -271,18 +291,14 @@ def _executed(
             event.run_id,
             event.executor,
             event.expires_at,
+            uses=event.uses,
+            span=event.span,
         )
         return replace(state, grant=grant)
     if isinstance(event, e.EffectRecorded):
-        effect = EffectRecord(
-            event.outcome, at, event.exit_code, event.output, event.executed_digest, event.note
-        )
-        settled = replace(state.grant, status=GrantStatus.SETTLED) if state.grant else None
-        return replace(state, effect=effect, grant=settled)
+        return _settled(state, event, at)
     if state.grant is None:
         raise ValueError("a grant was used that was never minted")
-    if isinstance(event, e.GrantExpired):
-        return replace(state, grant=replace(state.grant, status=GrantStatus.EXPIRED))
     used = replace(
         state.grant,
         status=GrantStatus.REDEEMED,
@@ -290,8 +306,50 @@ def _executed(
         redeemed_at=at,
         settle_by=event.settle_by,
         epoch=event.epoch,
+        before=event.use - 1,
+        step_id=event.step_id,
     )
-    return replace(state, grant=used, status=Status.RESUMED)
+    before = (state.effect,) if state.effect else ()
+    return replace(
+        state,
+        grant=used,
+        status=Status.RESUMED,
+        effect=None,
+        earlier_effects=(*state.earlier_effects, *before),
+    )
+
+
+def _settled(state: Handoff, event: e.EffectRecorded, at: datetime) -> Handoff:
+    """The end of one start. While others are left the grant goes on, unless nobody knows what this one did."""
+    grant = state.grant
+    use = grant.used if grant else 1
+    effect = EffectRecord(
+        event.outcome, at, event.exit_code, event.output, event.executed_digest, event.note, use
+    )
+    if grant is None:
+        return replace(state, effect=effect)
+    if grant.used >= grant.uses:
+        return replace(state, effect=effect, grant=replace(grant, status=GrantStatus.SETTLED))
+    unknown = event.outcome is EffectOutcome.UNKNOWN
+    left = replace(grant, status=GrantStatus.BLOCKED if unknown else GrantStatus.MINTED)
+    return replace(state, effect=effect, grant=left, status=Status.DECIDED)
+
+
+def _changed(state: Handoff, event: e.GrantExpired | e.GrantRevoked | e.GrantReopened) -> Handoff:
+    grant = state.grant
+    if grant is None:
+        raise ValueError("a grant was changed that was never minted")
+    match event:
+        case e.GrantExpired():
+            return replace(state, grant=replace(grant, status=GrantStatus.EXPIRED))
+        case e.GrantReopened():
+            return replace(state, grant=replace(grant, status=GrantStatus.MINTED))
+        case e.GrantRevoked():
+            running = grant.status is GrantStatus.REDEEMED
+            status = GrantStatus.REDEEMED if running else GrantStatus.REVOKED
+            return replace(state, grant=replace(grant, status=status, uses=max(grant.used, 1)))
+        case _:
+            assert_never(event)
 
 
 def due_after(levels_s: tuple[int, ...], level: int, now: datetime) -> datetime:

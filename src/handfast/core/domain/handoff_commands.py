@@ -19,8 +19,9 @@ from handfast.core.domain.errors import (
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.handoff import GrantStatus, Handoff, Status, due_after
-from handfast.core.domain.ids import GrantId, HandoffId, PersonId, StartId
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted, given
+from handfast.core.domain.handoff import Grant, GrantStatus, Handoff, due_after
+from handfast.core.domain.ids import GrantId, HandoffId, PersonId, RunId, StartId, StepId
 
 MUST_GIVE_REASON = frozenset({DecisionKind.REJECT, DecisionKind.REQUEST_CHANGES})
 REASON_FOR_RISK = frozenset({"critical"})
@@ -43,6 +44,7 @@ class Decide:
     edited_digest: str = ""
     edited_rules: tuple[str, ...] = ()
     answer: str = ""
+    scope: Wanted = AS_THE_RULE_SAYS
 
 
 def route(request: e.HandoffRequested, to: str, now: datetime) -> list[HandoffEvent]:
@@ -122,7 +124,11 @@ def _check_words(state: Handoff, cmd: Decide) -> None:
 def _consequence(state: Handoff, cmd: Decide, now: datetime) -> Sequence[HandoffEvent]:
     """What a decision leads to at once: a grant, or the end of a case in which nothing runs."""
     approved = cmd.kind in (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
-    if approved and state.executor is not Executor.NONE:
+    approved_runs = approved and state.executor is not Executor.NONE
+    if cmd.scope.said and not (cmd.kind is DecisionKind.APPROVE and approved_runs):
+        raise UsageError("`scope` goes with a plain approval of an action only")
+    if approved_runs:
+        scope = given(cmd.scope, state.requirement.scope, has_task=bool(state.task_id))
         minted = e.GrantMinted(
             handoff_id=state.handoff_id,
             grant_id=cmd.grant_id,
@@ -130,7 +136,9 @@ def _consequence(state: Handoff, cmd: Decide, now: datetime) -> Sequence[Handoff
             agent_id=state.agent_id,
             run_id=state.run_id,
             executor=state.executor,
-            expires_at=now + timedelta(seconds=cmd.grant_ttl_s),
+            expires_at=now + timedelta(seconds=scope.within_s or cmd.grant_ttl_s),
+            uses=scope.times,
+            span=scope.span,
         )
         return [minted]
     return [e.HandoffClosed(state.handoff_id, cmd.kind.value)]
@@ -164,19 +172,17 @@ class Redeem:
     executor: Executor
     epoch: int
     settle_within_s: int
+    run_id: RunId = RunId("")
+    step_id: StepId = StepId("")
 
 
 def redeem(state: Handoff, cmd: Redeem, now: datetime) -> list[HandoffEvent]:
-    """The one start of a grant. Raises GateClosed (used, expired) or StaleDecision (changed)."""
+    """The next start of a grant. Raises GateClosed (used, expired, in doubt) or StaleDecision (changed)."""
     grant = state.grant
     if grant is None or grant.grant_id != cmd.grant_id:
         raise GateClosed(f"handoff `{state.handoff_id}` has no grant `{cmd.grant_id}`")
     if grant.status is not GrantStatus.MINTED:
-        raise GateClosed(
-            f"grant `{grant.grant_id}` is {grant.status.value}: a grant starts one execution",
-            code="grant_used" if grant.status is not GrantStatus.EXPIRED else "grant_expired",
-            hint="Propose the action again to get a new decision.",
-        )
+        raise _not_usable(grant)
     if now >= grant.expires_at:
         raise GateClosed(
             f"grant `{grant.grant_id}` expired at {format_time(grant.expires_at)}",
@@ -205,8 +211,28 @@ def redeem(state: Handoff, cmd: Redeem, now: datetime) -> list[HandoffEvent]:
             cmd.action_digest,
             cmd.epoch,
             settle_by,
+            use=grant.used + 1,
+            of=grant.uses,
+            run_id=cmd.run_id,
+            step_id=cmd.step_id,
         )
     ]
+
+
+def _not_usable(grant: Grant) -> GateClosed:
+    if grant.status is GrantStatus.BLOCKED:
+        return GateClosed(
+            f"a start of grant `{grant.grant_id}` is in doubt, and until that is settled none is taken",
+            code="grant_blocked",
+            hint="Answer the doubt: see `handfast inbox`.",
+        )
+    codes = {GrantStatus.EXPIRED: "grant_expired", GrantStatus.REVOKED: "grant_revoked"}
+    return GateClosed(
+        f"grant `{grant.grant_id}` is {grant.status.value}: "
+        + ("a grant starts one execution" if grant.uses == 1 else "no start of it is left"),
+        code=codes.get(grant.status, "grant_used"),
+        hint="Propose the action again to get a new decision.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +250,7 @@ def settle(state: Handoff, cmd: Settle) -> list[HandoffEvent]:
     grant = state.grant
     if grant is None or not grant.start_id or grant.start_id != cmd.start_id:
         raise InvalidTransition(f"handoff `{state.handoff_id}` has no start `{cmd.start_id}`")
-    if grant.status is GrantStatus.SETTLED:
+    if grant.status is not GrantStatus.REDEEMED:
         return []
     if cmd.executed_digest and cmd.executed_digest != grant.action_digest:
         raise StaleDecision(
@@ -241,6 +267,8 @@ def settle(state: Handoff, cmd: Settle) -> list[HandoffEvent]:
         output=cmd.output,
         note=cmd.note,
     )
+    if grant.used < grant.uses:
+        return [effect]
     return [effect, e.HandoffClosed(state.handoff_id, f"effect_{cmd.outcome.value}")]
 
 
@@ -261,10 +289,10 @@ def sweep(state: Handoff, now: datetime, to: str) -> list[HandoffEvent]:
             return [timed_out, e.HandoffRouted(state.handoff_id, following, to, at)]
         return [timed_out, e.HandoffExpired(state.handoff_id, state.level)]
     grant = state.grant
-    if grant is not None and grant.status is GrantStatus.MINTED:
+    if grant is not None and grant.status in (GrantStatus.MINTED, GrantStatus.BLOCKED):
         return [
             e.GrantExpired(state.handoff_id, grant.grant_id),
-            e.HandoffClosed(state.handoff_id, "grant_expired"),
+            e.HandoffClosed(state.handoff_id, "scope_ended" if grant.used else "grant_expired"),
         ]
     return []
 
@@ -289,4 +317,4 @@ def overtake(state: Handoff, by: HandoffId, attempted: str) -> list[HandoffEvent
 
 def starts_unsettled(state: Handoff) -> bool:
     """A start happened and nobody knows what came of it."""
-    return state.status is Status.RESUMED and state.effect is None
+    return state.grant is not None and state.grant.status is GrantStatus.REDEEMED

@@ -8,6 +8,8 @@ the repository's CODEOWNERS names it).
 from dataclasses import dataclass
 from enum import StrEnum
 
+from handfast.core.domain.grant_scope import ONCE, Scope, narrowest
+
 REVIEWERS = "reviewers"
 OWNERS = "owners"
 PREFIXES = ("team:", "role:", "person:", "oncall:", "owner:")
@@ -44,13 +46,15 @@ class Requirement:
     """Every clause must be met. One person may count for several clauses, but once within each.
 
     `within_s` 0 means the installation's default. Without `levels` everybody who may count is asked at
-    once. The requester, the implementer and the editor of what is decided never count.
+    once. The requester, the implementer and the editor of what is decided never count. `scope` is the most
+    that one approval may cover.
     """
 
     clauses: tuple[Clause, ...] = (Clause(),)
     within_s: int = 0
     silence: Silence = Silence.EXPIRE
     levels: tuple[Level, ...] = ()
+    scope: Scope = ONCE
 
 
 def is_audience(name: str) -> bool:
@@ -61,7 +65,9 @@ def is_audience(name: str) -> bool:
 
 
 def merged(requirements: "list[Requirement]") -> Requirement:
-    """All of them at once: every clause, the shortest time, the strictest silence. Order-independent.
+    """All of them at once: every clause, the shortest time, the strictest silence, the narrowest scope.
+
+    Order-independent.
 
     A clause that another one implies (the same audience, no more approvals) is dropped. Levels are those
     of the requirement that asks the most people first, then by text, so that the order does not matter.
@@ -81,4 +87,5 @@ def merged(requirements: "list[Requirement]") -> Requirement:
         within_s=min(times, default=0),
         silence=max((r.silence for r in requirements), key=ranks.index),
         levels=leveled[0] if leveled else (),
+        scope=narrowest([r.scope for r in requirements]),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handfast.core.domain.action import Risk, Verdict
+from handfast.core.domain.grant_scope import MAX_TIMES, ONCE, Scope, Span
 from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence, is_audience
 from handfast.core.policy import sections
 from handfast.core.policy.builtin import RULES
@@ -23,7 +24,7 @@ MAX_CONDITION = 4_000
 # What no policy may switch off.
 ALWAYS_ON = frozenset({"control-plane"})
 _GATE = ("id", "when", "tools", "require", "deny", "risk", "why", "remedy")
-_REQUIRE = ("approvals", "from", "within", "silence")
+_REQUIRE = ("approvals", "from", "within", "silence", "scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,27 @@ def requirement(value: object, path: Path, risk: Risk) -> Requirement:
         )
     approvals = sections.whole(found.get("approvals", 1), (*path, "approvals"), 1, 20)
     within = sections.seconds(found["within"], (*path, "within")) if "within" in found else 0
-    return Requirement((Clause(approvals, tuple(sorted(set(audience)))),), within, silence)
+    return Requirement(
+        (Clause(approvals, tuple(sorted(set(audience)))),),
+        within,
+        silence,
+        scope=scope(found["scope"], (*path, "scope"), risk) if "scope" in found else ONCE,
+    )
+
+
+def scope(value: object, path: Path, risk: Risk) -> Scope:
+    """`{times: 5, for: task, within: 2h}`: the most that one approval may cover."""
+    found = sections.mapping(value, path, ("times", "for", "within"))
+    times = sections.whole(found.get("times", 1), (*path, "times"), 1, MAX_TIMES)
+    if times > 1 and risk is Risk.CRITICAL:
+        raise Wrong(
+            (*path, "times"),
+            "what is critical is approved one start at a time",
+            "Remove `times`, or lower the `risk` of the gate.",
+        )
+    span = sections.one_of(found.get("for", "run"), (*path, "for"), [s.value for s in Span])
+    within = sections.seconds(found["within"], (*path, "within")) if "within" in found else 0
+    return Scope(times, Span(span), within)
 
 
 _SECTIONS: Mapping[str, Section] = {"builtin": _builtin, "gates": _gates}

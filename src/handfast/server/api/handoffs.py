@@ -7,6 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 
 from handfast.core.domain.errors import AlreadyDecided, UsageError
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
 from handfast.engine.handoffs import Decision
 from handfast.server.api import schema_handoff as schema
 from handfast.server.api.tasks import After, Key, Limit
@@ -76,6 +77,9 @@ def decide_handoff(
         edited=asked.edited,
         answer=asked.answer,
         request_key=caller.key(asked.idempotency_key or idempotency_key),
+        scope=asked.scope.wanted(caller.engine.kernel.clock.now())
+        if asked.scope
+        else AS_THE_RULE_SAYS,
     )
     try:
         caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)

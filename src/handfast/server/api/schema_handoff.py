@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
+from handfast.core.domain.events_handoff import DecisionKind
 from handfast.server.api.schema_gate import CallIn
+from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_work import (
     Asked,
     AttemptIn,
@@ -100,6 +101,7 @@ class DecisionIn(Proof):
     answer: Words = ""
     edited_call: Annotated[str, Field(max_length=100_000)] | CallIn | None = None
     idempotency_key: Annotated[str, Field(max_length=200)] = ""
+    scope: ScopeIn | None = None
 
     @property
     def edited(self) -> str:
@@ -137,16 +139,6 @@ class DecisionOut(Reply):
     presented_digest: str
     edited_digest: str
     edited_call: JsonValue = None
-
-
-class EffectOut(Reply):
-    outcome: str
-    exit_code: int | None
-    output_body_id: str
-    output: str
-    executed_digest: str
-    note: str
-    at: str
 
 
 class HandoffSummary(Reply):
@@ -264,16 +256,6 @@ class PackageOut(Reply):
     containment: str
 
 
-class GrantOut(Reply):
-    grant_id: str
-    status: str
-    executor: str
-    action_digest: str
-    expires_at: str
-    redeemed_at: str
-    start_id: str
-
-
 class TimelineOut(Reply):
     at: str
     type: str
@@ -291,6 +273,7 @@ class HandoffOut(HandoffSummary):
     executor: str
     package: PackageOut
     grant: GrantOut | None
+    may_give: ScopeOut | None = None
     about: str
     missing: list[str]
     policy_digest: str
@@ -308,41 +291,5 @@ class WaitOut(Reply):
     handoff: HandoffOut
 
 
-class GrantDetail(Reply):
-    """A grant and the exact call that it permits."""
-
-    grant_id: str
-    handoff_id: str
-    run_id: str
-    agent_id: str
-    status: str
-    grant: GrantOut | None
-    call: JsonValue = None
-    worktree: str
-
-
-class RedeemIn(Asked):
-    action_digest: Digest
-    run_id: Id = ""
-    epoch: Epoch | None = None
-    executor: Executor = Executor.MEDIATED
-
-
-class Started(Reply):
-    start_id: str
-    handoff_id: str
-
-
-class EffectIn(Asked):
-    start_id: Id
-    outcome: EffectOutcome
-    exit_code: int | None = None
-    output: str = ""
-    output_body_id: Id = ""
-    executed_digest: Digest = ""
-    note: Annotated[str, Field(max_length=2000)] = ""
-
-
-class EffectNoted(Reply):
-    handoff_id: str
-    outcome: str
+class RevokeIn(Proof):
+    reason: Annotated[str, Field(max_length=2_000)] = ""

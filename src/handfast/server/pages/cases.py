@@ -72,6 +72,7 @@ def _decision(handoff_id: str, given: DecisionInput) -> Decision:
         reason=given.reason,
         edited=given.edited_command or "",
         answer=given.answer,
+        scope=given.scope,
     )
 
 
