@@ -124,7 +124,7 @@ def _scoped(room: Room) -> None:
     room.engine.policies.propose(room.me, ORGANISATION, SCOPED)
     facts = Facts(Effect.WRITE, "writes", ("git.push",), reversible=True)
     asked = room.propose("s1", "git push scoped", facts=facts)["handoff_id"]
-    room.decide(asked, scope=Wanted(3))  # type: ignore[arg-type]
+    room.decide(asked, scope=Wanted(3))
     room.propose("s1", "git push scoped", facts=facts)
     room.result("s1")
     room.propose("s2", "git push scoped", facts=facts)

@@ -1,7 +1,7 @@
 """Scoped grants: N starts of exactly one call, for a run or a task, until a time; never wider than the rule."""
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -29,17 +29,17 @@ FACTS = Facts(Effect.NETWORK, "pushes", ("git.push",), reversible=True)
 HOUR = 3600
 
 
-def scoped(room: Room, wanted: Wanted, **more: object) -> str:
+def scoped(room: Room, wanted: Wanted, **more: Any) -> str:
     """An approved `git push` with the scope that is wanted."""
     room.engine.policies.propose(room.me, ORGANISATION, POLICY)
     asked = push(room, "first", **more)
     assert asked["verdict"] == "wait"
-    room.decide(asked["handoff_id"], scope=wanted)  # type: ignore[arg-type]
+    room.decide(asked["handoff_id"], scope=wanted)
     return cast("str", asked["handoff_id"])
 
 
-def push(room: Room, key: str, command: str = "git push", **more: object) -> Result:
-    return room.propose(key, command, **{"facts": FACTS, **more})  # type: ignore[arg-type]
+def push(room: Room, key: str, command: str = "git push", **more: Any) -> Result:
+    return room.propose(key, command, **{"facts": FACTS, **more})
 
 
 def grant(room: Room, handoff_id: str) -> Grant:
@@ -90,7 +90,7 @@ def test_nothing_wider_than_the_rule_can_be_given(room: Room, wanted: Wanted) ->
     room.engine.policies.propose(room.me, ORGANISATION, POLICY)
     asked = push(room, "t")
     with pytest.raises(UsageError, match="wider than the rule") as refused:
-        room.decide(asked["handoff_id"], scope=wanted)  # type: ignore[arg-type]
+        room.decide(asked["handoff_id"], scope=wanted)
     assert refused.value.code == "scope_too_wide"
     assert room.handoff(asked["handoff_id"]).waiting
 
@@ -108,20 +108,20 @@ def test_what_cannot_be_undone_is_approved_once_whatever_the_rule_says(
         "words": "once, within 2 h",
     }
     with pytest.raises(UsageError, match="wider"):
-        room.decide(asked["handoff_id"], scope=Wanted(2))  # type: ignore[arg-type]
+        room.decide(asked["handoff_id"], scope=Wanted(2))
 
 
 def test_a_scope_without_a_word_in_the_rule_is_refused(room: Room) -> None:
     asked = push(room, "t")
     with pytest.raises(UsageError, match="wider than the rule"):
-        room.decide(asked["handoff_id"], scope=Wanted(2))  # type: ignore[arg-type]
+        room.decide(asked["handoff_id"], scope=Wanted(2))
 
 
 def test_a_scope_goes_with_a_plain_approval_only(room: Room) -> None:
     room.engine.policies.propose(room.me, ORGANISATION, POLICY)
     asked = push(room, "t")
     with pytest.raises(UsageError, match="plain approval"):
-        room.decide(asked["handoff_id"], DecisionKind.REJECT, scope=Wanted(2))  # type: ignore[arg-type]
+        room.decide(asked["handoff_id"], DecisionKind.REJECT, scope=Wanted(2))
 
 
 def test_a_start_in_doubt_blocks_the_others_until_a_person_settles_it(room: Room) -> None:
@@ -260,7 +260,7 @@ def test_a_grant_for_the_task_covers_its_other_runs_and_one_for_the_run_does_not
     stranger = room.queued_run()
     assert push(room, "t1", run_id=stranger)["verdict"] == "wait"
     narrow = push(room, "n", "git push 2", run_id=one)["handoff_id"]
-    room.decide(narrow, scope=Wanted(3, Span.RUN))  # type: ignore[arg-type]
+    room.decide(narrow, scope=Wanted(3, Span.RUN))
     assert push(room, "t2", "git push 2", run_id=other)["verdict"] == "wait"
 
 

@@ -4,22 +4,21 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Facts, Judgement
 from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
-from handfast.core.domain.grant_scope import Span, most
+from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
-from handfast.core.domain.requirement import Requirement
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
-from handfast.engine.opening import Opening, open_handoff
+from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.preview import declared
 from handfast.engine.projections import BY_NAME, load
@@ -73,6 +72,7 @@ class Gating:
         earlier = self._earlier(unit, run, p.call.digest)
         if earlier is None:
             return self._hand_over(unit, run, p, judgement, step_id)
+        earlier = self._followed(unit, earlier)
         if earlier.waiting:
             return Stopped("wait", earlier.handoff_id)
         if _only_edited(earlier, p.call.digest):
@@ -90,7 +90,10 @@ class Gating:
     def refused(self, unit: Unit, run: Run, p: Proposal) -> Stopped | None:
         """Whether a person refused this very call in this run: then no later policy lets it through."""
         earlier = self._earlier(unit, run, p.call.digest) if run.counts.stopped else None
-        if earlier is None or earlier.waiting:
+        if earlier is None:
+            return None
+        earlier = self._followed(unit, earlier)
+        if earlier.waiting:
             return None
         reason = self._refused_before(earlier)
         edited = _edited_away(earlier) and not _only_edited(earlier, p.call.digest)
@@ -129,6 +132,12 @@ class Gating:
                     return h
         return None
 
+    def _followed(self, unit: Unit, h: Handoff) -> Handoff:
+        """The handoff that an edit put in the place of this one, and so on."""
+        while h.edited_into:
+            h = unit.get(Handoff, h.edited_into)
+        return h
+
     def _refused_before(self, h: Handoff) -> str:
         """Why an equal call stays denied (a denied action never runs), or '' when it may be asked anew."""
         if h.decision is None:
@@ -151,9 +160,9 @@ class Gating:
         return self._kernel.vault.open(h.decision.reason.body_id).text
 
     def edited_text(self, h: Handoff) -> str:
-        if h.decision is None or h.decision.edited_action is None:
-            return ""
-        return self._kernel.vault.open(h.decision.edited_action.body_id).text
+        edited = h.decision.edited_action if h.decision else None
+        edited = edited or (h.action if h.editor else None)
+        return self._kernel.vault.open(edited.body_id).text if edited else ""
 
     def _use_grant(
         self, unit: Unit, run: Run, p: Proposal, h: Handoff, step_id: StepId
@@ -204,7 +213,7 @@ class Gating:
                 rules=tuple(r.id for r in judgement.rules),
                 policy_digest=judgement.policy_digest,
                 brief_digest=task.brief_digest if task else "",
-                requirement=_at_most(judgement, p.facts),
+                requirement=at_most(judgement, p.facts),
             ),
             handoff_id=handoff_id,
         )
@@ -222,15 +231,14 @@ class Gating:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
 
 
-def _at_most(judgement: Judgement, facts: Facts) -> Requirement:
-    """What an approval takes, and the most it may cover for this very action."""
-    asked = judgement.requirement
-    scope = most(asked.scope, reversible=facts.reversible, risk=judgement.risk.value)
-    return replace(asked, scope=scope)
-
-
 def _edited_away(h: Handoff) -> bool:
-    return h.decision is not None and h.decision.kind is DecisionKind.APPROVE_WITH_EDITS
+    """Whether a person approved another form of the call that was proposed."""
+    if h.decision is None:
+        return False
+    kind = h.decision.kind
+    return kind is DecisionKind.APPROVE_WITH_EDITS or (
+        bool(h.editor) and kind is DecisionKind.APPROVE
+    )
 
 
 def _only_edited(h: Handoff, action_digest: str) -> bool:

@@ -1,14 +1,11 @@
 """Decisions and the other things people do to a handoff."""
 
-import json
 from dataclasses import dataclass
-from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import run as runs
-from handfast.core.domain.action import Call, Judgement, Verdict
-from handfast.core.domain.codec import decode
-from handfast.core.domain.errors import StaleDecision, UsageError
+from handfast.core.domain.action import Call
+from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, HandoffCommented, HandoffViewed
 from handfast.core.domain.faults import fault_point
@@ -17,6 +14,7 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.run import Run
+from handfast.engine.edits import Edits, check_not_editor
 from handfast.engine.effects import settle_doubt
 from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
@@ -45,8 +43,7 @@ class Handoffs:
 
     def __init__(self, kernel: Kernel, policies: Policies, read_call: ReadCall) -> None:
         self._kernel = kernel
-        self._policies = policies
-        self._read_call = read_call
+        self._edits = Edits(kernel, policies, read_call)
 
     def decide(self, actor: Actor, d: Decision) -> Result:
         """Record a person's decision, mint its grant, and wake the run. Idempotent by `request_key`.
@@ -69,9 +66,9 @@ class Handoffs:
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
         person = self._decider(unit, actor)
         handoff = unit.get(Handoff, d.handoff_id)
-        edited = (
-            self._edited(unit, handoff, d) if d.kind is DecisionKind.APPROVE_WITH_EDITS else None
-        )
+        check_not_editor(handoff, person.person_id, d.kind)
+        with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
+        edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
         command = commands.Decide(
             kind=d.kind,
             person_id=person.person_id,
@@ -81,12 +78,18 @@ class Handoffs:
             grant_ttl_s=self._kernel.settings.grant_ttl_s,
             has_reason=bool(d.reason.strip()),
             reason=unit.put(d.reason.strip()) if d.reason.strip() else None,
-            edited_action=unit.put_json(edited.canonical()) if edited else None,
-            edited_digest=edited.digest if edited else "",
+            edited_action=unit.put_json(edited.call.canonical()) if edited else None,
+            edited_digest=edited.call.digest if edited else "",
+            edited_rules=tuple(r.id for r in edited.judgement.rules) if edited else (),
+            edited_text=unit.put(edited.text) if edited and edited.text else None,
             answer=d.answer.strip(),
             scope=d.scope,
         )
         events = commands.decide(handoff, command, unit.now)
+        if edited and self._edits.asks_more(handoff, edited):
+            new = self._edits.hand_on(unit, handoff, edited, person.person_id, d.reason)
+            self._wake(unit, handoff)
+            return {"handoff_id": new.handoff_id, "decision": "", "grant_id": ""}
         handoff = unit.record(Handoff, d.handoff_id, events)
         settle_doubt(unit, handoff)
         self._wake(unit, handoff)
@@ -97,44 +100,8 @@ class Handoffs:
     def _decider(self, unit: Unit, actor: Actor) -> Person:
         return deciding_person(unit, actor)
 
-    def _edited(self, unit: Unit, handoff: Handoff, d: Decision) -> Call:
-        """The edited action, judged by policy again. What policy denies cannot be edited in."""
-        if handoff.action is None:
-            raise UsageError("this handoff has no action that could be edited")
-        original = self.action_of(handoff)
-        if not d.edited.strip():
-            raise UsageError("`edited_call` is empty", hint="Send the call as it should run.")
-        if "command" not in original.arguments:
-            raise UsageError(
-                f"a `{original.tool}` call cannot be edited here",
-                hint="Request changes, and say what should be different.",
-            )
-        run = unit.get(Run, handoff.run_id)
-        arguments = {"command": d.edited.strip()}
-        call, facts = self._read_call(original.tool, arguments, run, original.cwd)
-        self._check_edit(original, call, self._policies.judge(unit, run, call, facts))
-        return call
-
-    def _check_edit(self, original: Call, call: Call, judgement: Judgement) -> None:
-        if call.digest == original.digest:
-            raise UsageError(
-                "the edited call is the same as the original", hint="Approve it instead."
-            )
-        if judgement.verdict is Verdict.DENY:
-            why = " ".join(r.why for r in judgement.rules)
-            raise UsageError(f"policy denies the edited call: {why}", code="edit_denied")
-
-    def action_of(self, handoff: Handoff) -> Call:
-        """The exact call that the handoff is about. Raises StaleDecision when it was erased."""
-        if handoff.action is None:
-            raise UsageError(f"handoff `{handoff.handoff_id}` has no action")
-        return self.call_in(handoff.action.body_id)
-
     def call_in(self, body_id: str) -> Call:
-        content = self._kernel.vault.open(body_id)
-        if content.erased:
-            raise StaleDecision("the action was erased; nobody can approve what cannot be read")
-        return decode(Call, cast("dict[str, object]", json.loads(content.data)))
+        return self._edits.call_in(body_id)
 
     def _wake(self, unit: Unit, handoff: Handoff) -> None:
         if handoff.run_id and (run := unit.find(Run, handoff.run_id)):

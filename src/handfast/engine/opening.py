@@ -1,8 +1,9 @@
 """Opens a handoff inside a unit of work: the one way a handoff comes to be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain.action import Facts, Judgement
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
 from handfast.core.domain.events_handoff import (
@@ -12,8 +13,9 @@ from handfast.core.domain.events_handoff import (
     HandoffReturned,
 )
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import most
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.ids import AgentId, HandoffId, RunId, StepId, TaskId
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, StepId, TaskId
 from handfast.core.domain.package import Package, missing
 from handfast.core.domain.requirement import Requirement
 from handfast.engine.ids import new_id
@@ -41,6 +43,15 @@ class Opening:
     brief_digest: str = ""
     about: HandoffId = HandoffId("")
     requirement: Requirement = Requirement()
+    editor: PersonId = PersonId("")
+    edited_text: BodyRef | None = None
+
+
+def at_most(judgement: Judgement, facts: Facts) -> Requirement:
+    """What an approval takes, and the most it may cover for this very action."""
+    asked = judgement.requirement
+    scope = most(asked.scope, reversible=facts.reversible, risk=judgement.risk.value)
+    return replace(asked, scope=scope)
 
 
 def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
@@ -68,6 +79,8 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
         brief_digest=o.brief_digest,
         about=o.about,
         requirement=o.requirement,
+        editor=o.editor,
+        edited_text=o.edited_text,
     )
     lacking = missing(o.kind, o.package)
     if lacking:

@@ -140,6 +140,9 @@ class Views:
             "grant": grant_view(h, self.text),
             "may_give": may_give(h),
             "about": h.about,
+            "editor": h.editor,
+            "edited_text": self.text(h.edited_text),
+            "edited_into": h.edited_into,
             "missing": list(h.missing),
             "policy_digest": h.policy_digest,
             "brief_digest": h.brief_digest,
@@ -167,6 +170,7 @@ class Views:
             "presented_digest": d.presented_digest,
             "edited_digest": d.edited_digest,
             "edited_call": self._json(d.edited_action),
+            "edited_text": self.text(d.edited_text),
         }
 
     def _effect(self, h: Handoff) -> Result | None:

@@ -55,7 +55,11 @@ class EffectOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandoffRequested:
-    """`levels_s` holds how long each level of people has, in seconds; the last one expires it."""
+    """`levels_s` holds how long each level of people has, in seconds; the last one expires it.
+
+    `editor` is who wrote this form of the action: they do not approve it. `edited_text` is the content of an
+    edited file change, which the canonical form holds only as a digest.
+    """
 
     handoff_id: HandoffId
     kind: HandoffKind
@@ -78,6 +82,8 @@ class HandoffRequested:
     brief_digest: str = ""
     about: HandoffId = HandoffId("")
     requirement: Requirement = Requirement()
+    editor: PersonId = PersonId("")
+    edited_text: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,7 @@ class HandoffDecided:
     edited_digest: str = ""
     edited_rules: tuple[str, ...] = ()
     answer: str = ""
+    edited_text: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +241,11 @@ class HandoffClosed:
 
 @dataclass(frozen=True, slots=True)
 class HandoffSuperseded:
+    """`why` is `edited` when a reviewer's edit took its place, '' when the action itself changed."""
+
     handoff_id: HandoffId
     by: HandoffId
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ class Decision:
     edited_action: BodyRef | None = None
     edited_digest: str = ""
     answer: str = ""
+    edited_text: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,9 @@ class Handoff:
     effect: EffectRecord | None = None
     outcome: str = ""
     earlier_effects: tuple[EffectRecord, ...] = ()
+    editor: PersonId = PersonId("")
+    edited_text: BodyRef | None = None
+    edited_into: HandoffId = HandoffId("")
 
     @property
     def waiting(self) -> bool:
@@ -228,7 +232,14 @@ def _ended(state: Handoff, event: _Ending) -> Handoff:
         case e.HandoffReturned():
             return replace(state, status=Status.INCOMPLETE, missing=event.missing, due_at=None)
         case e.HandoffSuperseded():
-            return replace(state, status=Status.SUPERSEDED, outcome="superseded", due_at=None)
+            into = event.by if event.why == "edited" else HandoffId("")
+            return replace(
+                state,
+                status=Status.SUPERSEDED,
+                outcome="superseded",
+                due_at=None,
+                edited_into=into,
+            )
         case e.HandoffWithdrawn():
             return replace(state, status=Status.WITHDRAWN, outcome=event.reason, due_at=None)
         case e.HandoffExpired():
@@ -262,6 +273,8 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         brief_digest=event.brief_digest,
         about=event.about,
         requirement=event.requirement,
+        editor=event.editor,
+        edited_text=event.edited_text,
     )
 
 
@@ -276,6 +289,7 @@ def _decided(state: Handoff, event: e.HandoffDecided, at: datetime) -> Handoff:
         edited_action=event.edited_action,
         edited_digest=event.edited_digest,
         answer=event.answer,
+        edited_text=event.edited_text,
     )
     return replace(state, status=Status.DECIDED, decision=decision, due_at=None)
 

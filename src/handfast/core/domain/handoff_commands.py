@@ -45,6 +45,7 @@ class Decide:
     edited_rules: tuple[str, ...] = ()
     answer: str = ""
     scope: Wanted = AS_THE_RULE_SAYS
+    edited_text: BodyRef | None = None
 
 
 def route(request: e.HandoffRequested, to: str, now: datetime) -> list[HandoffEvent]:
@@ -82,6 +83,7 @@ def decide(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
         edited_digest=cmd.edited_digest,
         edited_rules=cmd.edited_rules,
         answer=cmd.answer,
+        edited_text=cmd.edited_text,
     )
     return [decided, *_consequence(state, cmd, now)]
 

@@ -176,21 +176,24 @@ class Gate:
         if answer["verdict"] != "deny":
             raise AdapterError(f"the server answered `{answer['verdict']}`", code="not_handfast")
         handoff_id = str(answer.get("handoff_id") or "")
-        command = await self._edited_command(handoff_id) if handoff_id else ""
-        if command:
-            return answers.edited(handoff_id, event.tool_name, command)
+        what, content = await self._edited(handoff_id) if handoff_id else ("", "")
+        if what and len(content) <= answers.MAX_REASON - 500:
+            return answers.edited(handoff_id, event.tool_name, what, content)
         return answers.refused(str(answer.get("reason") or "policy does not allow it"), handoff_id)
 
-    async def _edited_command(self, handoff_id: str) -> str:
-        """The command as a reviewer changed it, or ''."""
+    async def _edited(self, handoff_id: str) -> tuple[str, str]:
+        """The command as a reviewer changed it, or the file and its new content; '' for neither."""
         try:
             handoff = await self._client.asend(calls.handoff(handoff_id))
         except HandfastError:
-            return ""
+            return "", ""
         decision = handoff.get("decision") or {}
-        arguments = (decision.get("edited_call") or {}).get("arguments") or {}
-        command = arguments.get("command")
-        return command if isinstance(command, str) else ""
+        handed_on = handoff.get("editor") and decision.get("kind") == "approve"
+        call = handoff.get("action") if handed_on else decision.get("edited_call")
+        content = handoff.get("edited_text") if handed_on else decision.get("edited_text")
+        arguments = (call or {}).get("arguments") or {}
+        what = arguments.get("command") or (arguments.get("file_path") if content else "")
+        return (what if isinstance(what, str) else ""), str(content or "")
 
     # -- waiting
 

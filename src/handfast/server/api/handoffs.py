@@ -82,11 +82,11 @@ def decide_handoff(
         else AS_THE_RULE_SAYS,
     )
     try:
-        caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)
+        done = caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)
     except AlreadyDecided as e:
         e.details["decided_by_name"] = caller.engine.people.name(str(e.details["decided_by"]))
         raise
-    return _shown(caller, handoff_id)
+    return _shown(caller, str(done["handoff_id"]))
 
 
 @router.post("/{handoff_id}/acknowledge")

@@ -92,7 +92,9 @@ class Proof(Asked):
 class DecisionIn(Proof):
     """`presented_digest` is the one of the handoff as it was shown.
 
-    `edited_call` is the command as it should run, or the call that holds it.
+    `edited_call` is the command as it should run, the content a file should get (for a Write or an Edit), or
+    the call that holds it. Where policy asks more of the edited call than of the original, the answer is the
+    handoff that was opened for it, which another person decides.
     """
 
     kind: DecisionKind
@@ -106,8 +108,9 @@ class DecisionIn(Proof):
     @property
     def edited(self) -> str:
         if isinstance(self.edited_call, CallIn):
-            command = self.edited_call.arguments.get("command", "")
-            return command if isinstance(command, str) else ""
+            given = self.edited_call.arguments
+            found = next((given[n] for n in ("command", "content", "new_string") if n in given), "")
+            return found if isinstance(found, str) else ""
         return self.edited_call or ""
 
 
@@ -139,6 +142,7 @@ class DecisionOut(Reply):
     presented_digest: str
     edited_digest: str
     edited_call: JsonValue = None
+    edited_text: str = ""
 
 
 class HandoffSummary(Reply):
@@ -275,6 +279,9 @@ class HandoffOut(HandoffSummary):
     grant: GrantOut | None
     may_give: ScopeOut | None = None
     about: str
+    editor: str = ""
+    edited_text: str = ""
+    edited_into: str = ""
     missing: list[str]
     policy_digest: str
     brief_digest: str
