@@ -12,7 +12,7 @@ from handfast.cli.person import Signature, logged_in, sign
 from handfast.cli.reads import RemoteReads
 from handfast.cli.show import handoff_lines
 from handfast.cli.terminal import Terminal
-from handfast.client import calls
+from handfast.client import calls, grant_calls
 from handfast.client.request import Request
 from handfast.core.domain.errors import InvalidTransition, UsageError
 from handfast.core.domain.handoff_commands import REASON_FOR_RISK
@@ -176,7 +176,7 @@ def _call(shown: dict[str, Any], kind: str, words: Words, signed: Signature) -> 
         person=signed.login,
         pin=signed.pin,
     )
-    return calls.with_scope(decision, words.scope) if words.scope else decision
+    return grant_calls.with_scope(decision, words.scope) if words.scope else decision
 
 
 def _print(done: dict[str, Any], handoff_id: str, kind: str, *, as_json: bool) -> None:

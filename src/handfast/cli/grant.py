@@ -2,7 +2,7 @@
 
 from handfast.cli.output import Json, say, say_json
 from handfast.cli.person import logged_in, sign
-from handfast.client import calls
+from handfast.client import grant_calls
 
 
 def revoke(grant: str, /, *, reason: str = "", as_json: Json = False) -> None:
@@ -17,10 +17,12 @@ def revoke(grant: str, /, *, reason: str = "", as_json: Json = False) -> None:
     reason
         Why; it goes into the audit trail.
     """
-    attempt = calls.revoke(grant)
+    attempt = grant_calls.revoke(grant)
     with logged_in(f"revoke {grant}", attempt) as (control, terminal):
         signed = sign(terminal, f"Revoke {grant}")
-        done = control.send(calls.revoke(grant, reason=reason, person=signed.login, pin=signed.pin))
+        done = control.send(
+            grant_calls.revoke(grant, reason=reason, person=signed.login, pin=signed.pin)
+        )
         signed.remember()
     if as_json:
         say_json(done)

@@ -5,7 +5,7 @@ repeats nothing. Build a new Request for a new command.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from handfast.client.request import (
@@ -146,6 +146,8 @@ class Proposed:
     shown: Mapping[str, str] | None = None
     preview: str = ""
     undo: str = ""
+    previews: bool = False
+    previewed: Mapping[str, object] | None = None
 
 
 def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
@@ -165,6 +167,8 @@ def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
         "shown": dict(proposed.shown) if proposed.shown else None,
         "preview": proposed.preview or None,
         "undo": proposed.undo or None,
+        "previews": proposed.previews or None,
+        "previewed": dict(proposed.previewed) if proposed.previewed else None,
     }
     return _post(f"/v1/runs/{_id(run_id)}/actions", body, new_key())
 
@@ -237,11 +241,6 @@ def decide(
     return _post(f"/v1/handoffs/{_id(handoff_id)}/decisions", body, key)
 
 
-def with_scope(decision: Request[Json], scope: Mapping[str, object]) -> Request[Json]:
-    """The same approval for more than one start: `{times?, span?, within_s?, until?}`."""
-    return replace(decision, body={**(decision.body or {}), "scope": dict(scope)})
-
-
 def about_handoff(handoff_id: str, what: str, fields: Mapping[str, object]) -> Request[Json]:
     """acknowledge, release, comments, viewed."""
     return _post(f"/v1/handoffs/{_id(handoff_id)}/{what}", fields, new_key())
@@ -266,12 +265,6 @@ def redeem(
         "epoch": epoch,
     }
     return _post(f"/v1/grants/{_id(grant_id)}/redeem", body, new_key())
-
-
-def revoke(grant_id: str, *, reason: str = "", person: str = "", pin: str = "") -> Request[Json]:
-    """Take back the starts of a grant that are left."""
-    body = {"reason": reason or None, "person": person or None, "pin": pin or None}
-    return _post(f"/v1/grants/{_id(grant_id)}/revoke", body, new_key())
 
 
 def effect(

@@ -62,7 +62,7 @@ class Actions:
         self._gating = Gating(kernel)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
-        """Judge a call. Result: verdict allow|wait|deny, step_id, handoff_id, grant_id, reason, would.
+        """Judge a call. Result: verdict allow|wait|deny|preview, step_id, handoff_id, grant_id, reason, would.
 
         Idempotent for an equal `request_key`. Raises NotFound, StaleEpoch, InvalidTransition, and
         UsageError for a key that is not 1 to 200 printable characters.
@@ -86,6 +86,8 @@ class Actions:
         judgement = self._judge(unit, run, p)
         step_id = StepId(new_id("st"))
         stopped = self._stopped(unit, run, p, judgement, step_id)
+        if stopped.verdict == "preview":
+            return _answer(stopped, judgement, "")
         return self._step(unit, p, judgement, step_id, stopped)
 
     def _stopped(
@@ -100,7 +102,8 @@ class Actions:
             return Stopped("deny")
         if self._mode(unit, run) is Mode.OBSERVE:
             return Stopped("observed")
-        return self._gating.stopped(unit, run, p, judgement, step_id)
+        kind = self._policies.kind(unit, run, p.call, p.facts)
+        return self._gating.stopped(unit, run, replace(p, kind=kind), judgement, step_id)
 
     def _judge(self, unit: Unit, run: Run, p: Proposal) -> Judgement:
         agent = unit.find(Agent, run.agent_id)
@@ -148,16 +151,7 @@ class Actions:
             summary=unit.put(p.facts.summary),
         )
         unit.record(Run, p.run_id, [step])
-        return {
-            "verdict": "allow" if stopped.verdict == "observed" else stopped.verdict,
-            "step_id": step_id,
-            "handoff_id": stopped.handoff_id,
-            "grant_id": stopped.grant_id,
-            "reason": stopped.reason or _reason(judgement),
-            "would": judgement.verdict.value,
-            "risk": judgement.risk.value,
-            "rules": [cast("object", encode(r)) for r in judgement.rules],
-        }
+        return _answer(stopped, judgement, step_id)
 
     def record_reads(
         self, actor: Actor, run_id: str, reads: list[Read], request_key: str = ""
@@ -222,6 +216,20 @@ class Actions:
         )
         unit.record(Handoff, h.handoff_id, commands.settle(h, settle))
         return True
+
+
+def _answer(stopped: Stopped, judgement: Judgement, step_id: str) -> Result:
+    answer: Result = {
+        "verdict": "allow" if stopped.verdict == "observed" else stopped.verdict,
+        "step_id": step_id,
+        "handoff_id": stopped.handoff_id,
+        "grant_id": stopped.grant_id,
+        "reason": stopped.reason or _reason(judgement),
+        "would": judgement.verdict.value,
+        "risk": judgement.risk.value,
+        "rules": [cast("object", encode(r)) for r in judgement.rules],
+    }
+    return answer | ({"preview": list(stopped.preview)} if stopped.preview else {})
 
 
 def check_key(key: str) -> None:

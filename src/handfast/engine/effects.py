@@ -1,6 +1,8 @@
 """What starts led to: reported, verified, or unknown with a doubt handoff."""
 
 import json
+import shlex
+from dataclasses import replace
 from typing import cast
 
 from handfast.core.domain import grant_commands
@@ -9,7 +11,7 @@ from handfast.core.domain.action import Risk
 from handfast.core.domain.codec import decode
 from handfast.core.domain.events_handoff import EffectOutcome, HandoffKind
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
+from handfast.core.domain.package import Contract, Package, ShowKind, WhatWillHappen
 from handfast.core.domain.run import Run
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, open_handoff
@@ -33,7 +35,7 @@ def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> H
         Opening(
             kind=HandoffKind.DOUBT,
             risk=Risk.HIGH.value if handoff.risk != Risk.CRITICAL.value else handoff.risk,
-            package=doubt(handoff, package.ask, shown, run),
+            package=_with_probe(doubt(handoff, package.ask, shown, run), package.contract),
             action_digest=handoff.grant.action_digest,
             agent_id=handoff.agent_id,
             within_s=kernel.settings.review_within_s,
@@ -44,6 +46,19 @@ def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> H
             about=handoff.handoff_id,
         ),
     )
+
+
+def _with_probe(package: Package, contract: Contract | None) -> Package:
+    """The doubt with what is declared about checking it."""
+    if contract is None or package.doubt is None:
+        return package
+    checks = list(package.doubt.how_to_check)
+    if contract.reconcile:
+        checks.insert(0, f"Run the declared probe: {shlex.join(contract.reconcile)} (0: it ran).")
+    if contract.idempotent:
+        checks.append("The policy declares it idempotent: running it again does no harm.")
+    found = replace(package.doubt, how_to_check=tuple(checks))
+    return replace(package, doubt=found, contract=contract)
 
 
 def settle_doubt(unit: Unit, doubt: Handoff) -> None:

@@ -11,6 +11,7 @@ from handfast.engine.actions import INSTALLATION_ID, Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audit import Audit
 from handfast.engine.deadlines import sweep
+from handfast.engine.edits import Edits
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
 from handfast.engine.heads import Heads
@@ -23,6 +24,7 @@ from handfast.engine.reading import reader
 from handfast.engine.reviews import Reviews
 from handfast.engine.runs import Runs
 from handfast.engine.tasks import Tasks
+from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
 
 
@@ -43,6 +45,7 @@ class Engine:
     access: Access
     hooks: Hooks
     policies: Policies
+    undoing: Undoing
     heads: Heads
     audit: Audit
     views: Views
@@ -81,6 +84,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         access=Access(kernel),
         hooks=Hooks(kernel),
         policies=policies,
+        undoing=Undoing(kernel, policies, Edits(kernel, policies, reader(home)), reader(home)),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks),

@@ -4,7 +4,7 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
@@ -15,12 +15,13 @@ from handfast.core.domain.handoff import GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
+from handfast.core.policy.kinds import ActionKind
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import Shown, approval, shown_call
-from handfast.engine.preview import declared
+from handfast.engine.preview import Previewed, ahead, contract_of, with_kind
 from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Query
 
@@ -32,6 +33,8 @@ class Proposal:
     """A call about to be made. `key` is the harness's own id of the call.
 
     `preview` and `undo` are texts of the caller's own: what a dry run printed, and what would take it back.
+    `previews` says that the caller can make the dry run that policy declares; `previewed` is one that was made.
+    `kind` is filled in by the engine.
     """
 
     run_id: str
@@ -47,16 +50,23 @@ class Proposal:
     wait_possible: bool = True
     preview: str = ""
     undo: str = ""
+    previews: bool = False
+    previewed: Previewed | None = None
+    kind: ActionKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed."""
+    """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed.
+
+    `preview`: nothing was recorded yet; run this and propose again with what it printed.
+    """
 
     verdict: str
     handoff_id: str = ""
     grant_id: str = ""
     reason: str = ""
+    preview: tuple[str, ...] = ()
 
 
 class Gating:
@@ -105,9 +115,7 @@ class Gating:
         match = f"{run.run_id}|{action_digest}"
         rows = store.find(Query("handoff", match=match, newest_first=True, limit=1))
         same = [unit.get(Handoff, r.stream.partition("/")[2]) for r in rows]
-        same = [
-            h for h in same if h.kind is not HandoffKind.REVIEW
-        ]  # merged by us, never by a call
+        same = [h for h in same if _for_calls_of(h, run)]
         pending = same and (same[0].waiting or same[0].status is Status.DECIDED)
         if pending and not _edited_away(same[0]):
             return same[0]
@@ -115,7 +123,7 @@ class Gating:
         for row in decided:
             h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
             granted = h.grant is not None and h.grant.action_digest == action_digest
-            if granted and h.kind is not HandoffKind.REVIEW:
+            if granted and _for_calls_of(h, run):
                 return unit.get(Handoff, h.handoff_id)
         return same[0] if same else self._for_the_task(unit, run, action_digest)
 
@@ -190,18 +198,24 @@ class Gating:
     def _hand_over(
         self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
     ) -> Stopped:
+        if p.kind is not None and p.kind.preview and p.previews and p.previewed is None:
+            return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
+        facts = with_kind(p.facts, p.kind)
         self._overtake(unit, run, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
+        known = ahead(p.preview, p.undo, p.kind, p.previewed)
         shown = shown_call(p.call, p.shown)
+        package = replace(
+            approval(facts, judgement, run, shown, p.agent_says, known),
+            contract=contract_of(p.kind),
+        )
         open_handoff(
             unit,
             Opening(
                 kind=HandoffKind.APPROVAL,
                 risk=judgement.risk.value,
-                package=approval(
-                    p.facts, judgement, run, shown, p.agent_says, declared(p.preview, p.undo)
-                ),
+                package=package,
                 action_digest=p.call.digest,
                 agent_id=run.agent_id,
                 within_s=self._kernel.settings.approval_within_s,
@@ -213,7 +227,7 @@ class Gating:
                 rules=tuple(r.id for r in judgement.rules),
                 policy_digest=judgement.policy_digest,
                 brief_digest=task.brief_digest if task else "",
-                requirement=at_most(judgement, p.facts),
+                requirement=at_most(judgement, facts),
             ),
             handoff_id=handoff_id,
         )
@@ -229,6 +243,11 @@ class Gating:
             return  # a doubt is about what may have run already
         if h.grant is None or h.grant.action_digest != p.call.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
+
+
+def _for_calls_of(h: Handoff, run: Run) -> bool:
+    """Not finished work, which we merge, and not an undo, which a person runs."""
+    return h.kind is not HandoffKind.REVIEW and h.agent_id == run.agent_id
 
 
 def _edited_away(h: Handoff) -> bool:

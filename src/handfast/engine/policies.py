@@ -19,7 +19,9 @@ from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.publication import ORGANISATION, PolicyText, Publication
 from handfast.core.domain.run import Run
+from handfast.core.policy.carrying import CarryOver
 from handfast.core.policy.judging import Rulebook, digest_of, judge
+from handfast.core.policy.kinds import ActionKind, together
 from handfast.core.policy.subject import Subject
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.projections import KINDS, load
@@ -43,6 +45,15 @@ class InForce:
 
     def judge(self, facts: Facts, subject: Subject) -> Judgement:
         return judge(facts, subject, self.books)
+
+    def kind(self, subject: Subject) -> ActionKind | None:
+        """What the policies declare about actions like this one, together."""
+        return together([kind for book in self.books for kind in book.kinds(subject)])
+
+    @property
+    def carry_over(self) -> frozenset[CarryOver]:
+        """Changes that may be carried over: the organisation's word, so of the first policy that has one."""
+        return frozenset(c for book in self.books for c in book.policy.carry_over)
 
 
 class Policies:
@@ -78,6 +89,13 @@ class Policies:
         subject = subject_of(unit, run, call, facts, executor=executor, subagent=subagent)
         return policy.judge(facts, subject)
 
+    def kind(self, unit: Unit, run: Run, call: Call, facts: Facts) -> ActionKind | None:
+        """What is declared about actions like this one. Raises as `in_force` does."""
+        policy = self.in_force(unit, run.repository)
+        if not any(book.policy.actions for book in policy.books):
+            return None
+        return policy.kind(subject_of(unit, run, call, facts))
+
     def propose(self, actor: Actor, scope: str, text: str, reason: str = "") -> Result:
         """Propose a policy for `organisation` or a repository. In force at once where the author is the
         only one who may publish; otherwise another person approves it. Result: scope, digest, status.
@@ -87,9 +105,11 @@ class Policies:
         """
         book = _loaded(text)
         check_scope(scope)
-        if scope != ORGANISATION and book.policy.off:
+        loosens = "carry_over" if book.policy.carry_over else ""
+        loosens = next((f"actions: {k.id}" for k in book.policy.actions if k.loosens), loosens)
+        if scope != ORGANISATION and (book.policy.off or loosens):
             raise UsageError(
-                "`builtin.off` is for the organisation's policy; a repository may only tighten",
+                f"`{loosens or 'builtin.off'}` is for the organisation's policy; a repository may only tighten",
                 hint="Remove it, or ask for a change of the organisation's policy.",
             )
 

@@ -8,6 +8,7 @@ from handfast.core.domain.errors import UsageError
 from handfast.core.policy import document
 from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.judging import Match
+from handfast.core.policy.kinds import ActionKind
 from handfast.core.policy.sections import Problem, shown
 from handfast.core.policy.subject import Subject
 from handfast.policyfile import lint
@@ -45,6 +46,7 @@ class Loaded:
         self._by_tool: dict[str, tuple[tuple[Gate, ...], Conditions]] = {}
         self._named = frozenset(tool for gate in policy.gates for tool in gate.tools)
         self._any = self._compiled("")
+        self._kinds = speaks.compile([kind.when for kind in policy.actions])
 
     def matches(self, subject: Subject) -> tuple[Match, ...]:
         tool = subject.call.tool
@@ -57,6 +59,16 @@ class Loaded:
             for gate, answer in zip(gates, answers, strict=True)
             if answer.holds
         )
+
+    def kinds(self, subject: Subject) -> tuple[ActionKind, ...]:
+        if not self.policy.actions:
+            return ()
+        tool, found = subject.call.tool, []
+        for kind, answer in zip(self.policy.actions, self._kinds.ask(subject), strict=True):
+            if not answer.holds or (kind.tools and tool not in kind.tools):
+                continue
+            found.append(ActionKind(kind.id, reversible=False) if answer.problem else kind)
+        return tuple(found)
 
     def _for(self, tool: str) -> tuple[tuple[Gate, ...], Conditions]:
         """Compiled on first use; two threads may do it at once, with the same result."""
@@ -108,15 +120,14 @@ def _examined(text: str, speaks: Language) -> tuple[Policy, list[Located]]:
 
 def _conditions(policy: Policy, speaks: Language) -> list[Problem]:
     found = []
-    for i, gate in enumerate(policy.gates):
-        path = ("gates", i, "when")
-        fault = speaks.check(gate.when)
+    conditions = [(("gates", i, "when"), g.id, g.when) for i, g in enumerate(policy.gates)]
+    conditions += [(("actions", i, "when"), k.id, k.when) for i, k in enumerate(policy.actions)]
+    for path, name, when in conditions:
+        fault = speaks.check(when)
         if fault is not None:
-            found.append(
-                Problem(path, f"`{gate.id}`: {fault.message}", "", fault.line, fault.column)
-            )
+            found.append(Problem(path, f"`{name}`: {fault.message}", "", fault.line, fault.column))
         else:
-            found += lint.optional_fields(gate.when, path)
+            found += lint.optional_fields(when, path)
     return found
 
 

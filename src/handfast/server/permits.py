@@ -63,6 +63,8 @@ PERMITS: Mapping[str, Permit] = {
     "get_grant": _EXECUTE,
     "redeem_grant": _EXECUTE,
     "revoke_grant": _DECIDE,
+    "undo_handoff": _to(_O, _P),
+    "reconcile_handoff": _RUNNER,
     "record_effect": _EXECUTE,
     "list_events": _READ,
     "create_body": _to(_R, _O),

@@ -103,6 +103,19 @@ class DoubtFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Contract:
+    """What policy declares about this kind of action: commands as lists of words, never run by a shell.
+
+    `undo` a person may run afterwards. `reconcile` answers whether it ran: exit 0 yes, 1 no.
+    """
+
+    kind: str
+    undo: tuple[str, ...] = ()
+    reconcile: tuple[str, ...] = ()
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     ask: str
     what_will_happen: WhatWillHappen
@@ -118,6 +131,7 @@ class Package:
     review: ReviewedWork | None = None
     doubt: DoubtFacts | None = None
     containment: str = ""
+    contract: Contract | None = None
 
 
 def missing(kind: HandoffKind, p: Package) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from handfast.core.domain.grant_scope import MAX_TIMES, ONCE, Scope, Span
 from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence, is_audience
 from handfast.core.policy import sections
 from handfast.core.policy.builtin import RULES
+from handfast.core.policy.carrying import CarryOver, read_carry_over
+from handfast.core.policy.kinds import ActionKind, read_kind
 from handfast.core.policy.sections import Path, Problem, Wrong
 
 VERSION = 1
@@ -52,6 +54,8 @@ class Policy:
 
     gates: tuple[Gate, ...] = ()
     off: tuple[str, ...] = ()
+    actions: tuple[ActionKind, ...] = ()
+    carry_over: tuple[CarryOver, ...] = ()
 
 
 @dataclass(slots=True)
@@ -196,4 +200,29 @@ def scope(value: object, path: Path, risk: Risk) -> Scope:
     return Scope(times, Span(span), within)
 
 
-_SECTIONS: Mapping[str, Section] = {"builtin": _builtin, "gates": _gates}
+def _actions(reading: Reading, value: object) -> None:
+    seen: set[str] = set()
+    for i, item in enumerate(sections.entries(value, ("actions",))):
+        path: Path = ("actions", i)
+        try:
+            kind = read_kind(item, path)
+            if kind.id in seen:
+                raise Wrong((*path, "id"), f"the id `{kind.id}` stands twice", "Ids are unique.")
+        except Wrong as e:
+            reading.problems.append(e.problem)
+            continue
+        seen.add(kind.id)
+        reading.policy = replace(reading.policy, actions=(*reading.policy.actions, kind))
+
+
+def _carry_over(reading: Reading, value: object) -> None:
+    found = read_carry_over(value, ("carry_over",))
+    reading.policy = replace(reading.policy, carry_over=found)
+
+
+_SECTIONS: Mapping[str, Section] = {
+    "builtin": _builtin,
+    "gates": _gates,
+    "actions": _actions,
+    "carry_over": _carry_over,
+}

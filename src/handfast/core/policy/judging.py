@@ -13,6 +13,7 @@ from handfast.core.domain.canonical import digest
 from handfast.core.domain.requirement import Requirement, merged
 from handfast.core.policy import builtin
 from handfast.core.policy.document import Gate, Policy
+from handfast.core.policy.kinds import ActionKind
 from handfast.core.policy.subject import Subject
 
 _VERDICTS = tuple(Verdict)
@@ -41,6 +42,10 @@ class Rulebook(Protocol):
 
     def matches(self, subject: Subject) -> tuple[Match, ...]:
         """Every gate that applies to `subject`, and every one that cannot tell. Never raises."""
+        ...
+
+    def kinds(self, subject: Subject) -> tuple[ActionKind, ...]:
+        """The kinds of action that `subject` is. One that cannot tell only says 'not reversible'."""
         ...
 
 

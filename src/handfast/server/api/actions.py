@@ -47,6 +47,8 @@ def propose_action(
         wait_possible=asked.wait_possible,
         preview=asked.preview,
         undo=asked.undo,
+        previews=asked.previews and not caller.is_agent,
+        previewed=asked.previewed.previewed() if asked.previewed and not caller.is_agent else None,
     )
     result = caller.engine.actions.propose(caller.actor, proposal)
     judged = {"verdict": result["would"], "risk": result["risk"], "rules": result["rules"]}

@@ -2,11 +2,21 @@
 
 from fastapi import FastAPI
 
-from handfast.server.api import actions, agents, grants, handoffs, health, log, runs, tasks
+from handfast.server.api import (
+    actions,
+    aftereffects,
+    agents,
+    grants,
+    handoffs,
+    health,
+    log,
+    runs,
+    tasks,
+)
 from handfast.server.identity import SCHEMES
 
 # In the order of how often they are called: routes are matched one after the other.
-_AREAS = (actions, handoffs, runs, grants, log, tasks, agents)
+_AREAS = (actions, handoffs, runs, grants, log, tasks, agents, aftereffects)
 
 
 def add_api(app: FastAPI) -> None:

@@ -11,6 +11,7 @@ from handfast.core.domain.canonical import JSON
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.package import ShowKind
 from handfast.engine.packages import Shown
+from handfast.engine.preview import Previewed
 from handfast.server.api.schema_work import Asked, Digest, Epoch, Id, Line, Lines, Place, Reply
 
 
@@ -69,11 +70,25 @@ class ShownIn(Asked):
         return Shown(self.kind, self.text)
 
 
+class PreviewedIn(Asked):
+    """The dry run that an answer `preview` asked for, or why it was not made."""
+
+    command: Annotated[tuple[Annotated[str, Field(max_length=2_000)], ...], Field(max_length=64)]
+    exit_code: int | None = None
+    duration_ms: Annotated[int, Field(ge=0)] = 0
+    output: Annotated[str, Field(max_length=200_000)] = ""
+    refused: Line = ""
+
+    def previewed(self) -> Previewed:
+        return Previewed(self.command, self.exit_code, self.duration_ms, self.output, self.refused)
+
+
 class ActionIn(Asked):
     """A call about to be made. `facts` is believed from a runner only.
 
     `preview` is what a dry run of the caller's printed and `undo` what would take the call back: both are shown
-    to the reviewer as the caller's own words.
+    to the reviewer as the caller's own words. A runner that can make the dry run policy declares says `previews`
+    and may be answered `preview`: it runs that and proposes again, with `previewed`.
     """
 
     key: Line
@@ -87,6 +102,8 @@ class ActionIn(Asked):
     wait_possible: bool = True
     preview: Annotated[str, Field(max_length=200_000)] = ""
     undo: Annotated[str, Field(max_length=4_000)] = ""
+    previews: bool = False
+    previewed: PreviewedIn | None = None
 
 
 class RuleOut(Reply):
@@ -107,13 +124,14 @@ class Judged(Reply):
 class Verdict(Reply):
     """`allow` of a gated call: its grant was redeemed, and this is the one start there will be."""
 
-    verdict: Literal["allow", "wait", "deny"]
+    verdict: Literal["allow", "wait", "deny", "preview"]
     step_id: str
     handoff_id: str
     grant_id: str
     reason: str
     would: str
     judgement: Judged
+    preview: list[str] = Field(default_factory=list)
 
 
 class ReadIn(Asked):

@@ -241,6 +241,15 @@ class DoubtOut(Reply):
     how_to_check: list[str]
 
 
+class ContractOut(Reply):
+    """What policy declares about this kind of action. Commands are lists of words."""
+
+    kind: str
+    undo: list[str]
+    reconcile: list[str]
+    idempotent: bool
+
+
 class PackageOut(Reply):
     """Drawn from recorded facts, but for `agent_says`: those are the agent's words."""
 
@@ -258,6 +267,7 @@ class PackageOut(Reply):
     review: ReviewedOut | None
     doubt: DoubtOut | None
     containment: str
+    contract: ContractOut | None = None
 
 
 class TimelineOut(Reply):

@@ -1,0 +1,31 @@
+"""After a decision or an effect: an undo is asked for, a probe settles a doubt, a trivial change is carried over."""
+
+from fastapi import APIRouter
+
+from handfast.engine.undoing import Probed
+from handfast.server.api import schema_aftereffects as schema
+from handfast.server.identity import CallerDep
+
+router = APIRouter(prefix="/v1/handoffs/{handoff_id}", tags=["handoffs"])
+
+
+@router.post("/undo", status_code=201)
+def undo_handoff(caller: CallerDep, handoff_id: str) -> schema.UndoAsked:
+    """Ask for the declared undo of what ran: a handoff of its own. Nothing is undone by this call."""
+    return schema.UndoAsked.model_validate(caller.engine.undoing.undo(caller.actor, handoff_id))
+
+
+@router.post("/reconciled")
+def reconcile_handoff(
+    caller: CallerDep, handoff_id: str, asked: schema.ProbedIn
+) -> schema.Reconciled:
+    """What the probe declared for a doubt found. `answer` is empty where it settled nothing."""
+    probed = Probed(
+        handoff_id,
+        asked.command,
+        asked.exit_code,
+        asked.duration_ms,
+        asked.output,
+        asked.refused,
+    )
+    return schema.Reconciled.model_validate(caller.engine.undoing.reconciled(caller.actor, probed))
