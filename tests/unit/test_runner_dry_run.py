@@ -48,8 +48,10 @@ def test_its_output_is_cut_and_holds_no_secret(
 ) -> None:
     monkeypatch.setenv("HANDFAST_TOKEN", "hfo_abc")
     secret = "ghp_" + "a1B2" * 9
-    (tmp_path / "x.sh").write_text(f"echo token=$HANDFAST_TOKEN; echo {secret}; yes | head -c 300000\n")
-    found = dry_run(["bash", "x.sh"], scope_of(tmp_path))
+    lines = ["import os", "print('token=' + os.environ.get('HANDFAST_TOKEN', ''))"]
+    lines += [f"print('{secret}')", "print('x' * 300000)"]
+    (tmp_path / "x.py").write_text("\n".join(lines))
+    found = dry_run(["python3", "x.py"], scope_of(tmp_path))
     assert len(found.output) < MAX_OUTPUT + 200
     assert "bytes left out" in found.output
     assert secret not in found.output

@@ -23,6 +23,7 @@ from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.preview import Previewed, ahead, contract_of, with_kind
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.staleness import changed_since, earlier_form, form_of, goes_stale
 from handfast.storage.api import Query
 
 _GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
@@ -202,13 +203,16 @@ class Gating:
             return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
         facts = with_kind(p.facts, p.kind)
-        self._overtake(unit, run, p, HandoffId(handoff_id))
+        earlier = earlier_form(self._kernel, unit, run, p.key, p.call)
+        if earlier is not None:
+            self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
         known = ahead(p.preview, p.undo, p.kind, p.previewed)
         shown = shown_call(p.call, p.shown)
         package = replace(
             approval(facts, judgement, run, shown, p.agent_says, known),
             contract=contract_of(p.kind),
+            changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
         )
         open_handoff(
             unit,
@@ -228,19 +232,18 @@ class Gating:
                 policy_digest=judgement.policy_digest,
                 brief_digest=task.brief_digest if task else "",
                 requirement=at_most(judgement, facts),
+                form_digest=form_of(p.call),
             ),
             handoff_id=handoff_id,
         )
         return Stopped("wait", handoff_id)
 
-    def _overtake(self, unit: Unit, run: Run, p: Proposal, by: HandoffId) -> None:
-        """The same call of the harness with another content: what was asked or approved is stale."""
-        step = run.open_steps.get(p.key)
-        if step is None or not step.handoff_id or step.action_digest == p.call.digest:
+    def _overtake(self, unit: Unit, h: Handoff, p: Proposal, by: HandoffId) -> None:
+        """The call has another content now: what was asked or approved is stale."""
+        step = unit.get(Run, p.run_id).open_steps.get(p.key)
+        same_call = step is not None and step.handoff_id == h.handoff_id
+        if not same_call and not goes_stale(h):
             return
-        h = unit.get(Handoff, step.handoff_id)
-        if h.kind is not HandoffKind.APPROVAL:
-            return  # a doubt is about what may have run already
         if h.grant is None or h.grant.action_digest != p.call.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
 

@@ -45,6 +45,7 @@ class Opening:
     requirement: Requirement = Requirement()
     editor: PersonId = PersonId("")
     edited_text: BodyRef | None = None
+    form_digest: str = ""
 
 
 def at_most(judgement: Judgement, facts: Facts) -> Requirement:
@@ -81,6 +82,7 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
         requirement=o.requirement,
         editor=o.editor,
         edited_text=o.edited_text,
+        form_digest=o.form_digest,
     )
     lacking = missing(o.kind, o.package)
     if lacking:

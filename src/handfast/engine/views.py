@@ -12,6 +12,7 @@ from handfast.core.domain.events import Recorded, from_bytes
 from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
 from handfast.core.domain.grant_scope import Scope, shown
 from handfast.core.domain.handoff import WAITING, Handoff
+from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import open_package
@@ -136,7 +137,7 @@ class Views:
             "action_digest": h.action_digest,
             "presented_digest": h.presented_digest,
             "executor": h.executor.value,
-            "package": full(package),
+            "package": self._package(package),
             "grant": grant_view(h, self.text),
             "may_give": may_give(h),
             "about": h.about,
@@ -153,6 +154,15 @@ class Views:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
             out["run"] = self.run_summary(self._kernel.state(Run, h.run_id))
+        return out
+
+    def _package(self, package: Package) -> Result:
+        out = full(package)
+        if package.changed is not None:
+            by = package.changed.decided_by
+            out["changed"] = full(package.changed) | {
+                "decided_by_name": self._people.name(by) if by else ""
+            }
         return out
 
     def _decision(self, h: Handoff) -> Result | None:

@@ -13,6 +13,7 @@ from handfast.observe import (
     execution,
     files,
     gitcalls,
+    images,
     network,
     processes,
     reading,
@@ -168,6 +169,8 @@ def _dispatch(call: Invocation, case: Case) -> None:
     handler = HANDLERS.get(call.name)
     if call.name in {"docker", "podman", "nerdctl"}:
         containers.check(call, case)
+    if call.name in {"docker", "podman", "nerdctl", "docker-compose", "podman-compose"}:
+        images.check(call, case)
     if wrappers.runner(call, case):
         return
     looks = reading.check(call, case)

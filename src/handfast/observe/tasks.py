@@ -61,12 +61,11 @@ def _definition(
     for name in names:
         path = name if name.startswith("/") else f"{folder}/{name}"
         real = case.places.real(path)
-        case.depends_on_file(path) if name == names[-1] else None
+        case.depends_on_file(path)  # one that is not there yet would be read instead, once it is
         if call.name in {"make", "gmake"}:
             wanted = [target for target in targets if "=" not in target]
             recipe = recipes.make_recipe(real, wanted)
             if recipe:
-                case.depends_on_file(path)
                 nested_text(recipe, " ".join([name, *wanted]), (folder,), case)
 
 

@@ -58,7 +58,8 @@ class HandoffRequested:
     """`levels_s` holds how long each level of people has, in seconds; the last one expires it.
 
     `editor` is who wrote this form of the action: they do not approve it. `edited_text` is the content of an
-    edited file change, which the canonical form holds only as a digest.
+    edited file change, which the canonical form holds only as a digest. `form_digest` is of the action without
+    what it depends on.
     """
 
     handoff_id: HandoffId
@@ -84,6 +85,7 @@ class HandoffRequested:
     requirement: Requirement = Requirement()
     editor: PersonId = PersonId("")
     edited_text: BodyRef | None = None
+    form_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

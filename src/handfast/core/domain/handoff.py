@@ -157,6 +157,7 @@ class Handoff:
     editor: PersonId = PersonId("")
     edited_text: BodyRef | None = None
     edited_into: HandoffId = HandoffId("")
+    form_digest: str = ""
 
     @property
     def waiting(self) -> bool:
@@ -275,6 +276,7 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         requirement=event.requirement,
         editor=event.editor,
         edited_text=event.edited_text,
+        form_digest=event.form_digest,
     )
 
 

@@ -116,6 +116,30 @@ class Contract:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedOperand:
+    """A thing the action depends on, with its digests; '' where it was no operand."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """An earlier form of this action. `before` is its text where the words differ, `moved` its folder where that
+    does; `operands` are those that are not the same any more."""
+
+    handoff_id: str
+    approved: bool = False
+    decided_by: str = ""
+    decided_at: str = ""
+    before: str = ""
+    before_digest: str = ""
+    operands: tuple[ChangedOperand, ...] = ()
+    moved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     ask: str
     what_will_happen: WhatWillHappen
@@ -132,6 +156,7 @@ class Package:
     doubt: DoubtFacts | None = None
     containment: str = ""
     contract: Contract | None = None
+    changed: ChangedSince | None = None
 
 
 def missing(kind: HandoffKind, p: Package) -> tuple[str, ...]:

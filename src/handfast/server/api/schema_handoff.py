@@ -241,6 +241,26 @@ class DoubtOut(Reply):
     how_to_check: list[str]
 
 
+class ChangedOperandOut(Reply):
+    path: str
+    before: str
+    after: str
+
+
+class ChangedOut(Reply):
+    """An earlier form of this action, and what is not the same any more."""
+
+    handoff_id: str
+    approved: bool
+    decided_by: str
+    decided_by_name: str = ""
+    decided_at: str
+    before: str
+    before_digest: str
+    operands: list[ChangedOperandOut]
+    moved: str
+
+
 class ContractOut(Reply):
     """What policy declares about this kind of action. Commands are lists of words."""
 
@@ -268,6 +288,7 @@ class PackageOut(Reply):
     doubt: DoubtOut | None
     containment: str
     contract: ContractOut | None = None
+    changed: ChangedOut | None = None
 
 
 class TimelineOut(Reply):
