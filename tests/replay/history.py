@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ from handfast.core.domain.installation import Installation
 from handfast.core.domain.package import ReviewedWork
 from handfast.core.domain.publication import ORGANISATION
 from handfast.engine import ids, vault
+from handfast.engine.carrying import Proof
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.packages import ReviewFacts
@@ -114,6 +116,7 @@ def _gate(room: Room) -> None:
 
 SCOPED = """\
 version: 1
+carry_over: [no-code-change]
 builtin: {off: [push]}
 gates: [{id: push, when: "size(call.hazards) > 0", require: {scope: {times: 3}}}]
 """
@@ -149,9 +152,12 @@ def _work(room: Room) -> None:
     assert second is not None
     runs.exited(RUNNER, run_id, second.epoch, Exit(0, None, "done", "0.25", 7, 900, "bye"))
     work = ReviewedWork("a" * 40, "b" * 40, "main", files=("billing/total.py",))
+    work = replace(work, target_commit="d" * 40)
     facts = ReviewFacts(work, "diff", 1, 0, "I am done")
     review = room.engine.reviews.open(RUNNER, FinishedWork(run_id, second.epoch, facts, Pause()))
     granted = cast("str", room.decide(review["handoff_id"])["grant_id"])
+    proof = Proof("no-code-change", "b" * 40, "d" * 40, "e" * 40)
+    room.engine.carrying.carry(RUNNER, cast("str", review["handoff_id"]), proof, "")
     _merge(room, cast("str", review["handoff_id"]), granted)
     runs.ended(RUNNER, run_id, second.epoch, RunOutcome.MERGED)
     room.queued_run()
@@ -163,7 +169,9 @@ def _work(room: Room) -> None:
 
 
 def _merge(room: Room, handoff_id: str, grant_id: str) -> None:
-    digest = room.handoff(handoff_id).action_digest
+    grant = room.handoff(handoff_id).grant
+    assert grant is not None
+    digest = grant.action_digest
     right = Redemption(handoff_id, grant_id, digest, Executor.MEDIATED)
     start = cast("str", room.engine.grants.redeem(RUNNER, right)["start_id"])
     for _ in range(2):

@@ -10,6 +10,7 @@ from handfast.engine.access import Access
 from handfast.engine.actions import INSTALLATION_ID, Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audit import Audit
+from handfast.engine.carrying import Carrying
 from handfast.engine.deadlines import sweep
 from handfast.engine.edits import Edits
 from handfast.engine.grants import Grants
@@ -46,6 +47,7 @@ class Engine:
     hooks: Hooks
     policies: Policies
     undoing: Undoing
+    carrying: Carrying
     heads: Heads
     audit: Audit
     views: Views
@@ -78,7 +80,8 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         actions=Actions(kernel, policies),
         handoffs=Handoffs(kernel, policies, reader(home)),
         grants=Grants(kernel),
-        reviews=Reviews(kernel, tasks),
+        reviews=Reviews(kernel, tasks, policies),
+        carrying=Carrying(kernel, policies),
         agents=Agents(kernel),
         people=people,
         access=Access(kernel),

@@ -52,8 +52,13 @@ class InForce:
 
     @property
     def carry_over(self) -> frozenset[CarryOver]:
-        """Changes that may be carried over: the organisation's word, so of the first policy that has one."""
-        return frozenset(c for book in self.books for c in book.policy.carry_over)
+        """Changes after an approval that may be carried over. Only the organisation's policy says so."""
+        return frozenset(c for book in self.books for c in book.policy.carry_over or ())
+
+    @property
+    def binds_target(self) -> bool:
+        """Whether the approval of a merge is bound to where its target branch stood."""
+        return any(book.policy.carry_over is not None for book in self.books)
 
 
 class Policies:
@@ -105,7 +110,7 @@ class Policies:
         """
         book = _loaded(text)
         check_scope(scope)
-        loosens = "carry_over" if book.policy.carry_over else ""
+        loosens = "carry_over" if book.policy.carry_over is not None else ""
         loosens = next((f"actions: {k.id}" for k in book.policy.actions if k.loosens), loosens)
         if scope != ORGANISATION and (book.policy.off or loosens):
             raise UsageError(

@@ -144,6 +144,7 @@ class Views:
             "editor": h.editor,
             "edited_text": self.text(h.edited_text),
             "edited_into": h.edited_into,
+            "target_commit": h.target_commit,
             "missing": list(h.missing),
             "policy_digest": h.policy_digest,
             "brief_digest": h.brief_digest,
@@ -227,6 +228,10 @@ class Views:
                 return shown(Scope(r.event.uses, r.event.span))
             case e.GrantRedeemed() if r.event.of > 1:
                 return f"use {r.event.use} of {r.event.of}"
+            case e.HandoffCarriedOver():
+                x = r.event
+                patch = f", patch {x.new_patch_id[:12]} on both" if x.new_patch_id else ""
+                return f"{x.kind}: the target went from {x.old_target[:12]} to {x.new_target[:12]}{patch}"
             case e.GrantRevoked():
                 return self.text(r.event.reason)
             case e.GrantRefused():

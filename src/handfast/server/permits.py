@@ -65,6 +65,7 @@ PERMITS: Mapping[str, Permit] = {
     "revoke_grant": _DECIDE,
     "undo_handoff": _to(_O, _P),
     "reconcile_handoff": _RUNNER,
+    "carry_over_handoff": _RUNNER,
     "record_effect": _EXECUTE,
     "list_events": _READ,
     "create_body": _to(_R, _O),

@@ -48,6 +48,7 @@ HandoffEvent: TypeAlias = (
     | h.GrantExpired
     | h.GrantRevoked
     | h.GrantReopened
+    | h.HandoffCarriedOver
     | h.EffectRecorded
     | h.HandoffClosed
     | h.HandoffSuperseded
@@ -109,6 +110,7 @@ WIRE: dict[str, type[Event]] = {
     "grant.expired": h.GrantExpired,
     "grant.revoked": h.GrantRevoked,
     "grant.reopened": h.GrantReopened,
+    "handoff.carried_over": h.HandoffCarriedOver,
     "effect.recorded": h.EffectRecorded,
     "handoff.closed": h.HandoffClosed,
     "handoff.superseded": h.HandoffSuperseded,

@@ -224,6 +224,22 @@ class GrantReopened:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffCarriedOver:
+    """A person's approval holds for `action_digest` too: the target moved, provably without touching what was
+    approved. The patch ids are those of the merge onto the old and the new target."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    kind: str
+    commit: str
+    old_target: str
+    new_target: str
+    action_digest: str
+    old_patch_id: str = ""
+    new_patch_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EffectRecorded:
     handoff_id: HandoffId
     grant_id: GrantId

@@ -158,6 +158,7 @@ class Handoff:
     edited_text: BodyRef | None = None
     edited_into: HandoffId = HandoffId("")
     form_digest: str = ""
+    target_commit: str = ""
 
     @property
     def waiting(self) -> bool:
@@ -186,7 +187,7 @@ def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
             return _decided(state, event, at)
         case e.GrantMinted() | e.GrantRedeemed() | e.EffectRecorded():
             return _executed(state, event, at)
-        case e.GrantExpired() | e.GrantRevoked() | e.GrantReopened():
+        case e.GrantExpired() | e.GrantRevoked() | e.GrantReopened() | e.HandoffCarriedOver():
             return _changed(state, event)
         case e.HandoffViewed():
             return state if state.first_viewed_at else replace(state, first_viewed_at=at)
@@ -351,13 +352,19 @@ def _settled(state: Handoff, event: e.EffectRecorded, at: datetime) -> Handoff:
     return replace(state, effect=effect, grant=left, status=Status.DECIDED)
 
 
-def _changed(state: Handoff, event: e.GrantExpired | e.GrantRevoked | e.GrantReopened) -> Handoff:
+_GrantChange = e.GrantExpired | e.GrantRevoked | e.GrantReopened | e.HandoffCarriedOver
+
+
+def _changed(state: Handoff, event: _GrantChange) -> Handoff:
     grant = state.grant
     if grant is None:
         raise ValueError("a grant was changed that was never minted")
     match event:
         case e.GrantExpired():
             return replace(state, grant=replace(grant, status=GrantStatus.EXPIRED))
+        case e.HandoffCarriedOver():
+            carried = replace(grant, action_digest=event.action_digest)
+            return replace(state, grant=carried, target_commit=event.new_target)
         case e.GrantReopened():
             return replace(state, grant=replace(grant, status=GrantStatus.MINTED))
         case e.GrantRevoked():

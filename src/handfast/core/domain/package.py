@@ -80,7 +80,10 @@ class CommandRun:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedWork:
-    """Finished work: exactly `head_commit` is what approval merges into `target_branch`."""
+    """Finished work: exactly `head_commit` is what approval merges into `target_branch`.
+
+    `target_commit` is where that branch stood when the work was handed over.
+    """
 
     base_commit: str
     head_commit: str
@@ -93,6 +96,7 @@ class ReviewedWork:
     symlinks: tuple[str, ...] = ()
     submodules: tuple[str, ...] = ()
     mode_changes: tuple[str, ...] = ()
+    target_commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,13 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One file. `off` names rules of the built-in policy that do not apply."""
+    """One file. `off` names rules of the built-in policy that do not apply. `carry_over` None says nothing; a
+    list, an empty one too, binds the approval of a merge to where its target stood."""
 
     gates: tuple[Gate, ...] = ()
     off: tuple[str, ...] = ()
     actions: tuple[ActionKind, ...] = ()
-    carry_over: tuple[CarryOver, ...] = ()
+    carry_over: tuple[CarryOver, ...] | None = None
 
 
 @dataclass(slots=True)

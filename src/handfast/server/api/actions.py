@@ -135,6 +135,7 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         symlinks=asked.symlinks,
         submodules=asked.submodules,
         mode_changes=asked.mode_changes,
+        target_commit=asked.target_commit,
     )
     return ReviewFacts(
         work=work,

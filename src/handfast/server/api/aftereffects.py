@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from handfast.engine.carrying import Proof
 from handfast.engine.undoing import Probed
 from handfast.server.api import schema_aftereffects as schema
 from handfast.server.identity import CallerDep
@@ -29,3 +30,21 @@ def reconcile_handoff(
         asked.refused,
     )
     return schema.Reconciled.model_validate(caller.engine.undoing.reconciled(caller.actor, probed))
+
+
+@router.post("/carry-over")
+def carry_over_handoff(caller: CallerDep, handoff_id: str, asked: schema.CarryIn) -> schema.Carried:
+    """The target of an approved merge moved. Bound to where it stands now, or closed as stale."""
+    proof = None
+    if asked.kind:
+        proof = Proof(
+            asked.kind,
+            asked.commit,
+            asked.old_target,
+            asked.new_target,
+            asked.old_patch_id,
+            asked.new_patch_id,
+        )
+    return schema.Carried.model_validate(
+        caller.engine.carrying.carry(caller.actor, handoff_id, proof, asked.attempted)
+    )

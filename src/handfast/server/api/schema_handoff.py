@@ -71,6 +71,7 @@ class ReviewIn(Asked):
     snapshot_ref: Line = ""
     snapshot_commit: Line = ""
     session_body_id: Id = ""
+    target_commit: Line = ""
 
 
 class ReviewOpened(Reply):
@@ -233,6 +234,7 @@ class ReviewedOut(Reply):
     symlinks: list[str]
     submodules: list[str]
     mode_changes: list[str]
+    target_commit: str = ""
 
 
 class DoubtOut(Reply):
@@ -313,6 +315,7 @@ class HandoffOut(HandoffSummary):
     editor: str = ""
     edited_text: str = ""
     edited_into: str = ""
+    target_commit: str = ""
     missing: list[str]
     policy_digest: str
     brief_digest: str
