@@ -61,3 +61,15 @@ def test_an_undo_is_asked_approved_and_run(bench: HookBench) -> None:
         assert (bench.repo / "undone").exists()
         effect = client.send(calls.handoff(str(undo)))["effect"]
     assert (effect["outcome"], effect["exit_code"]) == ("verified", 0)
+
+
+def test_edited_content_is_handed_to_the_agent_and_only_that_is_written(bench: HookBench) -> None:
+    path = str(bench.repo / ".git" / "hooks" / "pre-commit")
+    asked = {"file_path": path, "content": "one\n"}
+    bench.asks("Write", asked)
+    bench.decide_next("approve_with_edits", edited="two\n")
+    told = bench.asks("Write", asked)
+    assert told["permissionDecision"] == "deny"
+    assert "with this `content`" in told["permissionDecisionReason"]
+    assert "two\n" in told["permissionDecisionReason"]
+    assert bench.asks("Write", {**asked, "content": "two\n"})["permissionDecision"] == "allow"
