@@ -13,8 +13,9 @@ from handfast.core.domain.events_work import CoverageGap, Mode
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import RunId
 from handfast.core.domain.run import Run
-from handfast.engine.actions import Proposal, StepResult
+from handfast.engine.actions import StepResult
 from handfast.engine.facade import Engine
+from handfast.engine.gating import Proposal
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.people import NewPerson

@@ -130,3 +130,21 @@ def test_a_second_reviewer_may_edit_the_edit(room: Room) -> None:
     room.decide(new, EDIT, bo, edited="git push --force-with-lease")
     assert bash(room, "t2", "git push --force-with-lease")["verdict"] == "allow"
     assert bash(room, "t3", "git push --force")["verdict"] == "deny"
+
+
+SUBAGENTS = """\
+version: 1
+gates:
+  - {id: sub, when: 'call.subagent != ""', risk: high, require: {from: "team:leads"}}
+"""
+
+
+def test_an_edit_is_judged_as_the_call_of_who_made_it(room: Room) -> None:
+    """A sub-agent's call stays one when it is edited."""
+    asked = room.propose("t1", "git push", subagent="helper 1")["handoff_id"]
+    room.engine.policies.propose(room.me, ORGANISATION, SUBAGENTS)
+    opened = room.decide(asked, EDIT, edited="git push origin fix")
+    assert opened["grant_id"] == ""
+    new = room.handoff(opened["handoff_id"])
+    assert "sub" in new.rules
+    assert new.subagent == "helper 1"

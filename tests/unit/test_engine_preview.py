@@ -7,9 +7,9 @@ import pytest
 
 from handfast.core.domain.errors import InvalidTransition, NotPermitted, UsageError
 from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import Executor
+from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
 from handfast.core.domain.publication import ORGANISATION
-from handfast.engine.grants import Redemption
+from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result
 from handfast.engine.preview import CALLER, Previewed
 from handfast.engine.undoing import Probed
@@ -198,3 +198,17 @@ def test_only_the_declared_probe_counts(room: Room) -> None:
     with pytest.raises(InvalidTransition, match="another command"):
         room.engine.undoing.reconciled(RUNNER, Probed(doubt, ("true",), 0))
     assert room.handoff(doubt).waiting
+
+
+def test_the_undo_of_the_original_is_not_that_of_an_edit(room: Room) -> None:
+    with_kinds(room)
+    asked = cast("str", room.propose("t1", "git push")["handoff_id"])
+    room.decide(asked, DecisionKind.APPROVE_WITH_EDITS, edited="git push origin fix")
+    grant = room.handoff(asked).grant
+    assert grant is not None
+    redeem = Redemption(asked, grant.grant_id, grant.action_digest, Executor.MEDIATED)
+    start = cast("str", room.engine.grants.redeem(OPERATOR, redeem)["start_id"])
+    done = EffectReport(asked, start, EffectOutcome.VERIFIED)
+    room.engine.grants.effect(OPERATOR, done)
+    with pytest.raises(InvalidTransition, match="approved with edits"):
+        room.engine.undoing.undo(OPERATOR, asked)

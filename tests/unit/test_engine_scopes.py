@@ -264,6 +264,19 @@ def test_a_grant_for_the_task_covers_its_other_runs_and_one_for_the_run_does_not
     assert push(room, "t2", "git push 2", run_id=other)["verdict"] == "wait"
 
 
+def test_a_start_is_settled_with_the_run_that_took_it(room: Room) -> None:
+    one, other = _runs_of_one_task(room)
+    wide = scoped(room, Wanted(3, Span.TASK), run_id=one)
+    push(room, "t1", run_id=other)
+    assert room.engine.runs.settle(RUNNER, one, None)["doubts"] == []
+    (doubt,) = cast("list[str]", room.engine.runs.settle(RUNNER, other, None)["doubts"])
+    assert grant(room, wide).status is GrantStatus.BLOCKED
+    assert room.handoff(doubt).run_id == other
+    assert push(room, "t2", run_id=other)["handoff_id"] == doubt
+    room.decide(doubt, DecisionKind.ANSWER, answer="it_ran")
+    assert push(room, "t3", run_id=one)["handoff_id"] == wide
+
+
 def test_a_grant_for_a_run_ends_with_it(room: Room) -> None:
     handoff_id = scoped(room, Wanted(3), executor=Executor.MEDIATED)
     room.engine.runs.ended(RUNNER, room.run_id, None, RunOutcome.SESSION_OVER)

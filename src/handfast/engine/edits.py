@@ -28,6 +28,7 @@ from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.policies import Policies
+from handfast.engine.preview import ahead, contract_of, with_kind
 from handfast.engine.reading import ReadCall
 
 MAX_CONTENT = 60_000
@@ -81,7 +82,9 @@ class Edits:
             raise UsageError(
                 "the edited call is the same as the original", hint="Approve it instead."
             )
-        judgement = self._policies.judge(unit, run, call, facts, executor=handoff.executor.value)
+        judgement = self._policies.judge(
+            unit, run, call, facts, executor=handoff.executor.value, subagent=handoff.subagent
+        )
         if judgement.verdict is Verdict.DENY:
             why = " ".join(r.why for r in judgement.rules)
             raise UsageError(f"policy denies the edited call: {why}", code="edit_denied")
@@ -119,16 +122,17 @@ class Edits:
         superseded = HandoffSuperseded(handoff.handoff_id, new, why="edited")
         unit.record(Handoff, handoff.handoff_id, [superseded])
         run = unit.get(Run, handoff.run_id)
-        judgement, facts = edited.judgement, edited.facts
+        kind = self._policies.kind(unit, run, edited.call, edited.facts)
+        judgement, facts = edited.judgement, with_kind(edited.facts, kind)
         shown = shown_call(edited.call, Shown(ShowKind.TEXT, edited.text) if edited.text else None)
-        package = approval(facts, judgement, run, shown, "")
+        package = approval(facts, judgement, run, shown, "", ahead("", "", kind, None))
         why = f"A reviewer edited the call, and policy asks more of it so. {package.why_now}"
         opened = open_handoff(
             unit,
             Opening(
                 kind=HandoffKind.APPROVAL,
                 risk=judgement.risk.value,
-                package=replace(package, why_now=why),
+                package=replace(package, why_now=why, contract=contract_of(kind)),
                 action_digest=edited.call.digest,
                 agent_id=handoff.agent_id,
                 within_s=self._kernel.settings.approval_within_s,
@@ -143,6 +147,7 @@ class Edits:
                 about=handoff.handoff_id,
                 requirement=at_most(judgement, facts),
                 editor=editor,
+                subagent=handoff.subagent,
                 edited_text=unit.put(edited.text) if edited.text else None,
             ),
             handoff_id=new,

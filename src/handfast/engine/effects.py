@@ -28,7 +28,8 @@ def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> H
     unknown = commands.Settle(handoff.grant.start_id, EffectOutcome.UNKNOWN, note=note)
     unit.record(Handoff, handoff.handoff_id, commands.settle(handoff, unknown))
     package = open_package(kernel, handoff)
-    run = unit.find(Run, handoff.run_id) if handoff.run_id else None
+    run_id = handoff.grant.started_by or handoff.run_id
+    run = unit.find(Run, run_id) if run_id else None
     shown = Shown(package.what_will_happen.kind, package.what_will_happen.text)
     return open_handoff(
         unit,
@@ -39,7 +40,7 @@ def settle_unknown(kernel: Kernel, unit: Unit, handoff: Handoff, note: str) -> H
             action_digest=handoff.grant.action_digest,
             agent_id=handoff.agent_id,
             within_s=kernel.settings.review_within_s,
-            run_id=handoff.run_id,
+            run_id=run_id,
             task_id=handoff.task_id,
             step_id=handoff.step_id,
             action=handoff.action,

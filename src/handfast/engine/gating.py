@@ -233,6 +233,7 @@ class Gating:
                 brief_digest=task.brief_digest if task else "",
                 requirement=at_most(judgement, facts),
                 form_digest=form_of(p.call),
+                subagent=p.subagent[:200],
             ),
             handoff_id=handoff_id,
         )

@@ -46,6 +46,7 @@ class Opening:
     editor: PersonId = PersonId("")
     edited_text: BodyRef | None = None
     form_digest: str = ""
+    subagent: str = ""
 
 
 def at_most(judgement: Judgement, facts: Facts) -> Requirement:
@@ -83,6 +84,7 @@ def open_handoff(unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
         editor=o.editor,
         edited_text=o.edited_text,
         form_digest=o.form_digest,
+        subagent=o.subagent,
     )
     lacking = missing(o.kind, o.package)
     if lacking:

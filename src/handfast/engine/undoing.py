@@ -68,6 +68,11 @@ class Undoing:
             raise InvalidTransition(
                 f"nothing ran on handoff `{handoff_id}`: there is nothing to undo"
             )
+        if h.decision is not None and h.decision.edited_action is not None:
+            raise InvalidTransition(
+                f"handoff `{handoff_id}` was approved with edits, and its undo was declared for the original",
+                hint="Undo it by hand: only you know whether the same undo fits.",
+            )
         package = open_package(self._kernel, h)
         words = package.contract.undo if package.contract else ()
         command = shlex.join(words) if words else package.what_will_happen.undo

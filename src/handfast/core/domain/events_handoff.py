@@ -86,6 +86,7 @@ class HandoffRequested:
     editor: PersonId = PersonId("")
     edited_text: BodyRef | None = None
     form_digest: str = ""
+    subagent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ class GrantStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`used` of `uses` starts were taken, `before` of them before the last one, whose `start_id`, `step_id` and
-    `epoch` these are."""
+    """`used` of `uses` starts were taken, `before` of them before the last one, whose `start_id`, `step_id`,
+    `started_by` and `epoch` these are."""
 
     grant_id: GrantId
     action_digest: str
@@ -86,6 +86,7 @@ class Grant:
     before: int = 0
     span: Span = Span.RUN
     step_id: StepId = StepId("")
+    started_by: RunId = RunId("")
 
     @property
     def used(self) -> int:
@@ -159,6 +160,7 @@ class Handoff:
     edited_into: HandoffId = HandoffId("")
     form_digest: str = ""
     target_commit: str = ""
+    subagent: str = ""
 
     @property
     def waiting(self) -> bool:
@@ -278,6 +280,7 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         editor=event.editor,
         edited_text=event.edited_text,
         form_digest=event.form_digest,
+        subagent=event.subagent,
     )
 
 
@@ -325,6 +328,7 @@ def _executed(
         epoch=event.epoch,
         before=event.use - 1,
         step_id=event.step_id,
+        started_by=event.run_id,
     )
     before = (state.effect,) if state.effect else ()
     return replace(

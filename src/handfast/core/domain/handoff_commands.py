@@ -320,3 +320,9 @@ def overtake(state: Handoff, by: HandoffId, attempted: str) -> list[HandoffEvent
 def starts_unsettled(state: Handoff) -> bool:
     """A start happened and nobody knows what came of it."""
     return state.grant is not None and state.grant.status is GrantStatus.REDEEMED
+
+
+def started_in(state: Handoff, run_id: RunId) -> bool:
+    """Whether the last start was taken in this run: a grant for a task may be used in another one than its own."""
+    grant = state.grant
+    return grant is not None and (grant.started_by or state.run_id) == run_id
