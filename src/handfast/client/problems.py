@@ -24,6 +24,8 @@ def _classes(root: type[HandfastError]) -> Iterator[type[HandfastError]]:
 _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "grant_used": errors.GateClosed,
     "grant_expired": errors.GateClosed,
+    "grant_blocked": errors.GateClosed,
+    "grant_revoked": errors.GateClosed,
     "wrong_executor": errors.GateClosed,
 }
 _BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)

@@ -16,6 +16,7 @@ from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, PersonId
+from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.engine.edits import Edits
 from handfast.engine.effects import open_package, settle_doubt
@@ -63,24 +64,10 @@ class Undoing:
 
     def _undo(self, unit: Unit, handoff_id: str) -> Result:
         h = unit.get(Handoff, handoff_id)
-        ran = [x for x in (*h.earlier_effects, h.effect) if x and x.outcome in _RAN]
-        if not ran or h.action is None:
-            raise InvalidTransition(
-                f"nothing ran on handoff `{handoff_id}`: there is nothing to undo"
-            )
-        if h.decision is not None and h.decision.edited_action is not None:
-            raise InvalidTransition(
-                f"handoff `{handoff_id}` was approved with edits, and its undo was declared for the original",
-                hint="Undo it by hand: only you know whether the same undo fits.",
-            )
         package = open_package(self._kernel, h)
-        words = package.contract.undo if package.contract else ()
-        command = shlex.join(words) if words else package.what_will_happen.undo
-        if not command:
-            raise InvalidTransition(
-                f"no undo is declared for handoff `{handoff_id}`",
-                hint="A policy declares one under `actions:`; a tool with the call it proposes.",
-            )
+        command = _declared_undo(h, package)
+        if h.action is None:
+            raise InvalidTransition(f"handoff `{handoff_id}` has no action that could be undone")
         run = unit.get(Run, h.run_id)
         original = self._edits.call_in(h.action.body_id)
         call, facts = self._read_call("Bash", {"command": command}, run, original.cwd)
@@ -154,3 +141,25 @@ class Undoing:
             unit.record(Run, run.run_id, runs.ready(run, h.handoff_id))
         unit.post("handoff.decided", {"handoff_id": h.handoff_id})
         return {"handoff_id": h.handoff_id, "answer": answer}
+
+
+def _declared_undo(h: Handoff, package: Package) -> str:
+    """The command that takes back what ran. Raises InvalidTransition when nothing ran or none is declared."""
+    ran = [x for x in (*h.earlier_effects, h.effect) if x and x.outcome in _RAN]
+    if not ran:
+        raise InvalidTransition(
+            f"nothing ran on handoff `{h.handoff_id}`: there is nothing to undo"
+        )
+    if h.decision is not None and h.decision.edited_action is not None:
+        raise InvalidTransition(
+            f"handoff `{h.handoff_id}` was approved with edits, and its undo was declared for the original",
+            hint="Undo it by hand: only you know whether the same undo fits.",
+        )
+    words = package.contract.undo if package.contract else ()
+    command = shlex.join(words) if words else package.what_will_happen.undo
+    if not command:
+        raise InvalidTransition(
+            f"no undo is declared for handoff `{h.handoff_id}`",
+            hint="A policy declares one under `actions:`; a tool with the call it proposes.",
+        )
+    return command
