@@ -59,12 +59,12 @@ class Room:
         handoff_id: object,
         kind: DecisionKind = DecisionKind.APPROVE,
         actor: Actor | None = None,
-        **more: str,
+        **more: object,
     ) -> Result:
         """As the person who saw what is presented now."""
         seen = self.handoff(handoff_id).presented_digest
         given = {"reason": "looks right", "presented_digest": seen} | more
-        decision = Decision(cast("str", handoff_id), kind, **given)
+        decision = Decision(cast("str", handoff_id), kind, **given)  # type: ignore[arg-type]
         return self.engine.handoffs.decide(actor or self.me, decision)
 
     def another(self, login: str, roles: tuple[str, ...] = ("reviewer",)) -> Actor:

@@ -37,7 +37,7 @@ class GateBench:
     def decide(self, handoff_id: object, kind: str = "approve", **more: str) -> None:
         shown = str(self.handoff(handoff_id)["presented_digest"])
         given = {"reason": "looked at it", **more}
-        decision = Decision(str(handoff_id), DecisionKind(kind), shown, **given)
+        decision = Decision(str(handoff_id), DecisionKind(kind), shown, **given)  # type: ignore[arg-type]
         self.served.engine.handoffs.decide(self.person, decision)
 
     def decide_next(self, kind: str = "approve", **more: str) -> Json:

@@ -40,7 +40,11 @@ def test_the_cycle_runs_as_it_is_shown(served: Served, tmp_path: Path) -> None:
     assert said == ["False", "approve", "deploying", "verified"]
     assert int(entries) > 10
     handoff = served.engine.views.handoff(handoff_id)
-    details = handoff["package"]["what_will_happen"]["details"]  # type: ignore[index]  # JSON
-    assert "  would replace 1.4.1 on 3 hosts" in details
-    assert "Undo, as declared: deploy 1.4.1 again" in details
+    will = handoff["package"]["what_will_happen"]  # type: ignore[index]  # JSON
+    assert (will["preview"], will["undo"]) == (
+        "would replace 1.4.1 on 3 hosts",
+        "deploy 1.4.1 again",
+    )
+    assert will["undo_about"] == "declared with the call, not checked"
+    assert served.engine.switch.status() == []
     assert handoff["status"] == "closed"

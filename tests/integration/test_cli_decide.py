@@ -12,6 +12,7 @@ from handfast.app import open_engine
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_work import Mode
+from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.access import PrincipalKind
 from handfast.engine.gating import Proposal
 from handfast.engine.people import NewPerson
@@ -237,3 +238,31 @@ def test_a_server_announces_itself_and_only_once(world: World) -> None:
     done = world.handfast("serve", "--port", "0", "--json")
     assert done.code == 3
     assert done.problem["code"] == "server_running"
+
+
+SCOPED = """\
+version: 1
+builtin: {off: [push]}
+gates: [{id: push, when: "size(call.hazards) > 0", require: {scope: {times: 3}}}]
+actions: [{id: push, when: "true", reversible: true}]
+"""
+
+
+def test_a_scope_is_given_and_taken_back_at_the_terminal(world: World) -> None:
+    engine = open_engine(home=world.home)
+    person = engine.people.with_pin("ana", PIN)
+    engine.policies.propose(person, ORGANISATION, SCOPED)
+    engine.close()
+    handoff_id = world.waiting("git push origin scoped")
+    answers = [("Login", "ana"), ("PIN", PIN)]
+    done = world.handfast.typed(
+        *("handoff", "approve", handoff_id, "--times", "2", "--until", "2h"), answers=answers
+    )
+    assert (done.code, done.err) == (0, "")
+    assert "May give  3 times, for this run" in done.terminal
+    grant_id = handoff_id.replace("ho_", "gr_")
+    assert f"grant {grant_id}, 2 times for this run" in done.out
+    taken = world.handfast.typed("grant", "revoke", grant_id, answers=answers)
+    assert (taken.code, taken.out) == (0, f"{grant_id}: revoked\n")
+    without = world.handfast("grant", "revoke", grant_id, stdin=f"ana\n{PIN}\n")
+    assert without.code == 4

@@ -1,5 +1,6 @@
 """The handoff under every command in any order, with a clock that moves."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from handfast.core.domain import events_handoff as e
+from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import handoff_votes as votes
@@ -16,7 +18,8 @@ from handfast.core.domain.errors import RejectedError, UsageError
 from handfast.core.domain.events import SYSTEM, HandoffEvent, Recorded, from_bytes, to_bytes
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.handoff import FINAL, Decision, Handoff, Status
+from handfast.core.domain.grant_scope import Scope, Wanted
+from handfast.core.domain.handoff import FINAL, Decision, GrantStatus, Handoff, Status
 from handfast.core.domain.handoff_fold import evolve
 from handfast.core.domain.ids import AgentId, GrantId, HandoffId, PersonId, RunId, StartId
 from handfast.core.domain.requirement import Clause, Level, Requirement, Silence, askings
@@ -40,6 +43,8 @@ REQUIREMENTS = st.one_of(
     st.builds(Requirement, silence=st.sampled_from(Silence)),
     st.builds(Requirement, CLAUSES, st.just(0), st.sampled_from(Silence), LEVELS),
 )
+SCOPES = st.builds(Scope, st.integers(1, 3), within_s=st.sampled_from([0, 50]))
+WITH_SCOPE = st.builds(lambda r, most: replace(r, scope=most), REQUIREMENTS, SCOPES)
 COUNTS = st.fixed_dictionaries(
     {p: st.sets(st.integers(0, 1)).map(lambda s: tuple(sorted(s))) for p in ALL}
 )
@@ -57,6 +62,8 @@ class HandoffMachine(RuleBasedStateMachine):
         self.decision: Decision | None = None
         self.final: Status | None = None
         self.starts = 0
+        self.settled = False
+        self.revoked_after: int | None = None
         self.ballots: dict[PersonId, str] = {}
         self.edited_by: set[PersonId] = set()
 
@@ -65,9 +72,12 @@ class HandoffMachine(RuleBasedStateMachine):
         risk=st.sampled_from(["low", "medium", "high", "critical"]),
         executor=st.sampled_from(list(Executor)),
         offered=st.sets(st.sampled_from(list(DecisionKind)), min_size=1),
-        takes=st.tuples(REQUIREMENTS, st.integers(1, 400)),
+        takes=st.tuples(WITH_SCOPE, st.integers(1, 400)),
         counts=COUNTS,
-        requested_by=st.lists(PEOPLE, max_size=1).map(tuple),
+        close=st.tuples(
+            st.lists(PEOPLE, max_size=1).map(tuple),
+            st.sampled_from([PersonId(""), PersonId(""), ALL[0]]),
+        ),
         may_proceed=st.booleans(),
     )
     def request(
@@ -78,10 +88,11 @@ class HandoffMachine(RuleBasedStateMachine):
         offered: set[DecisionKind],
         takes: tuple[Requirement, int],
         counts: dict[PersonId, tuple[int, ...]],
-        requested_by: tuple[PersonId, ...],
+        close: tuple[tuple[PersonId, ...], PersonId],
         may_proceed: bool,
     ) -> None:
         requirement, within = takes
+        requested_by, editor = close
         n = len(requirement.clauses)
         self.counts = {p: tuple(i for i in have if i < n) for p, have in counts.items()}
         planned = askings(requirement, within)
@@ -102,6 +113,7 @@ class HandoffMachine(RuleBasedStateMachine):
             requirement=requirement,
             requested_by=requested_by,
             may_proceed=may_proceed,
+            editor=editor,
         )
         first = Recorded("ev_0", "handoff/ho_1", 1, self.now, SYSTEM, request)
         self.log.append(to_bytes(first))
@@ -118,9 +130,17 @@ class HandoffMachine(RuleBasedStateMachine):
                 self._check_start(before, event)
 
     def _check_start(self, before: Handoff, event: e.GrantRedeemed) -> None:
-        """R1, R3, R4, R5: a start needs a person's yes to this very digest, in time, and is the only one."""
+        """R1, R3, R4, R5: a start needs a person's yes to this very digest, in time, and there are no more of
+        them than were given, one at a time."""
         self.starts += 1
-        assert self.starts == 1
+        assert before.grant is not None
+        assert self.starts == event.use <= before.grant.uses <= before.requirement.scope.times
+        assert before.grant.status is GrantStatus.MINTED
+        assert (
+            before.effect is None
+            or before.effect.outcome is not EffectOutcome.UNKNOWN
+            or self.settled
+        )
         assert before.decision is not None
         assert before.decision.kind in (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
         assert before.grant is not None
@@ -146,6 +166,7 @@ class HandoffMachine(RuleBasedStateMachine):
         edited=st.sampled_from(["", EDITED]),
         answer=st.sampled_from(["", "it_ran", "it_did_not_run", "yes"]),
         has_reason=st.booleans(),
+        times=st.integers(0, 4),
     )
     def decide(
         self,
@@ -155,6 +176,7 @@ class HandoffMachine(RuleBasedStateMachine):
         edited: str,
         answer: str,
         has_reason: bool,
+        times: int,
     ) -> None:
         was = self.state
         command = votes.Decide(
@@ -170,6 +192,7 @@ class HandoffMachine(RuleBasedStateMachine):
             edited_digest=edited if kind is DecisionKind.APPROVE_WITH_EDITS else "",
             next_presented=f"sha256:presented-{len(self.log)}",
             answer=answer,
+            scope=Wanted(times),
         )
         try:
             events = votes.decide(was, command, self.now)
@@ -180,6 +203,9 @@ class HandoffMachine(RuleBasedStateMachine):
         assert kind in was.offered
         assert not stale
         assert self.counts[person], "somebody decided who is in no audience"
+        if person == was.editor:
+            assert kind not in (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
+        self._check_scope(was, events, times)
         for event in events:
             if isinstance(event, e.HandoffVoted):
                 self.ballots[person] = was.presented_digest
@@ -192,6 +218,17 @@ class HandoffMachine(RuleBasedStateMachine):
                 self._check_quorum(was, {person: was.presented_digest}, editor=person)
         self._write(events)
         self.decision = self.state.decision
+
+    def _check_scope(self, was: Handoff, events: list[HandoffEvent], times: int) -> None:
+        """Only the approval that decides says how far it reaches, of the form that was asked about."""
+        for event in events:
+            if isinstance(event, e.GrantMinted):
+                assert event.uses == max(times, 1) <= was.requirement.scope.times
+                assert event.uses == 1 or was.edit is None
+                limit = was.requirement.scope.within_s or 200
+                assert event.expires_at <= self.now + timedelta(seconds=limit)
+            elif isinstance(event, e.HandoffVoted | e.HandoffEdited):
+                assert times == 0
 
     def _check_quorum(
         self, was: Handoff, ballots: dict[PersonId, str], editor: PersonId | None = None
@@ -222,11 +259,12 @@ class HandoffMachine(RuleBasedStateMachine):
             events = votes.override(was, command, self.now)
         except RejectedError:
             return
-        assert only_one or person not in was.requested_by
+        assert only_one or person not in (*was.requested_by, was.editor)
         self._write(events)
         self.decision = self.state.decision
         assert self.decision is not None
         assert self.decision.overridden
+        assert self.state.grant is None or self.state.grant.uses == 1
 
     @rule(person=PEOPLE, people=st.lists(PEOPLE, max_size=2).map(tuple))
     def re_route(self, person: PersonId, people: tuple[PersonId, ...]) -> None:
@@ -255,7 +293,9 @@ class HandoffMachine(RuleBasedStateMachine):
         executor=st.sampled_from([Executor.HOOKED, Executor.MEDIATED]),
     )
     def redeem(self, grant: GrantId, digest: str, executor: Executor) -> None:
-        command = commands.Redeem(grant, StartId("start_1"), digest, executor, 1, 60)
+        command = commands.Redeem(
+            grant, StartId(f"start_{self.starts + 1}"), digest, executor, 1, 60
+        )
         try:
             events = commands.redeem(self.state, command, self.now)
         except RejectedError:
@@ -272,7 +312,7 @@ class HandoffMachine(RuleBasedStateMachine):
             events = commands.settle(self.state, commands.Settle(start, outcome, executed))
         except RejectedError:
             return
-        assert self.starts == 1, "an effect was taken for something that never started"
+        assert self.starts >= 1, "an effect was taken for something that never started"
         self._write(events)
 
     @rule(person=PEOPLE, take=st.booleans())
@@ -306,6 +346,21 @@ class HandoffMachine(RuleBasedStateMachine):
         self._write([e.GrantRefused(self.state.handoff_id, GRANT, "grant_used", ACTION)])
 
     @rule()
+    def settle_the_doubt(self) -> None:
+        events = grant_commands.reopen(self.state, HandoffId("ho_doubt"))
+        self.settled = self.settled or bool(events)
+        self._write(events)
+
+    @precondition(lambda self: len(self.log) > 5)
+    @rule(person=PEOPLE)
+    def revoke(self, person: PersonId) -> None:
+        try:
+            self._write(grant_commands.revoke(self.state, person, None))
+        except RejectedError:
+            return
+        self.revoked_after = self.starts
+
+    @rule()
     def sweep(self) -> None:
         self._sweep()
 
@@ -323,6 +378,8 @@ class HandoffMachine(RuleBasedStateMachine):
             self.decision = self.state.decision
             assert self.decision.by_machine
             assert (was.risk, was.may_proceed, was.holder) == ("low", True, "")
+            assert not was.editors
+            assert self.state.grant is None or self.state.grant.uses == 1
             assert was.requirement.silence is Silence.AUTO_PROCEED
         if self.state.status is Status.EXPIRED:
             assert self.state.grant is None
@@ -366,6 +423,10 @@ class HandoffMachine(RuleBasedStateMachine):
         refused = (DecisionKind.REJECT, DecisionKind.REQUEST_CHANGES)
         if self.state.decision is not None and self.state.decision.kind in refused:
             assert self.state.grant is None
+
+    @invariant()
+    def what_was_taken_back_does_not_start(self) -> None:
+        assert self.revoked_after in (None, self.starts)
 
     @invariant()
     def control_is_with_one_party(self) -> None:

@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -30,12 +31,15 @@ from handfast.core.domain.events import SYSTEM, WIRE, Actor
 from handfast.core.domain.events_control import RotationCovered
 from handfast.core.domain.events_handoff import DecisionKind, Executor
 from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
+from handfast.core.domain.grant_scope import Wanted
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId
 from handfast.core.domain.installation import Installation
 from handfast.core.domain.limit_facts import Reported
 from handfast.core.domain.package import ReviewedWork
+from handfast.core.domain.publication import ORGANISATION
 from handfast.engine import ids, vault
+from handfast.engine.carrying import Proof
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.overrides import Emergency
@@ -149,6 +153,28 @@ def _limits(room: Room) -> None:
             room.decide(asked["handoff_id"], DecisionKind(kind))
 
 
+SCOPED = """\
+version: 1
+carry_over: [no-code-change]
+builtin: {off: [push]}
+gates: [{id: push, when: "size(call.hazards) > 0", require: {scope: {times: 3}}}]
+"""
+
+
+def _scoped(room: Room) -> None:
+    """A permission for three starts: one reported, one in doubt, the last taken back."""
+    room.engine.policies.propose(room.me, ORGANISATION, SCOPED)
+    facts = Facts(Effect.WRITE, "writes", ("git.push",), reversible=True)
+    asked = room.propose("s1", "git push scoped", facts=facts)["handoff_id"]
+    room.decide(asked, scope=Wanted(3))
+    room.propose("s1", "git push scoped", facts=facts)
+    room.result("s1")
+    room.propose("s2", "git push scoped", facts=facts)
+    doubt = room.propose("s3", "git push scoped", facts=facts)["handoff_id"]
+    room.decide(doubt, DecisionKind.ANSWER, answer="it_ran")
+    room.engine.grants.revoke(room.me, cast("str", asked), "enough")
+
+
 def _work(room: Room) -> None:
     """A run that pauses, is taken over and merged; one that never starts; one that ends early."""
     runs = room.engine.runs
@@ -165,9 +191,12 @@ def _work(room: Room) -> None:
     assert second is not None
     runs.exited(RUNNER, run_id, second.epoch, Exit(0, None, "done", "0.25", 7, 900, "bye"))
     work = ReviewedWork("a" * 40, "b" * 40, "main", files=("billing/total.py",))
+    work = replace(work, target_commit="d" * 40)
     facts = ReviewFacts(work, "diff", 1, 0, "I am done")
     review = room.engine.reviews.open(RUNNER, FinishedWork(run_id, second.epoch, facts, Pause()))
     granted = cast("str", room.decide(review["handoff_id"])["grant_id"])
+    proof = Proof("no-code-change", "b" * 40, "d" * 40, "e" * 40)
+    room.engine.carrying.carry(RUNNER, cast("str", review["handoff_id"]), proof, "")
     _merge(room, cast("str", review["handoff_id"]), granted)
     runs.ended(RUNNER, run_id, second.epoch, RunOutcome.MERGED)
     room.queued_run()
@@ -179,7 +208,9 @@ def _work(room: Room) -> None:
 
 
 def _merge(room: Room, handoff_id: str, grant_id: str) -> None:
-    digest = room.handoff(handoff_id).action_digest
+    grant = room.handoff(handoff_id).grant
+    assert grant is not None
+    digest = grant.action_digest
     right = Redemption(handoff_id, grant_id, digest, Executor.MEDIATED)
     start = cast("str", room.engine.grants.redeem(RUNNER, right)["start_id"])
     for _ in range(2):
@@ -266,7 +297,8 @@ def _audit(room: Room) -> None:
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
-        for chapter in (_people_and_agents, _gate, _limits, _work, _audit, _several):
+        chapters = (_people_and_agents, _gate, _limits, _scoped, _work, _audit, _several)
+        for chapter in chapters:
             chapter(room)
             room.clock.move(60)
         room.check()

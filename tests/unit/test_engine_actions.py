@@ -110,7 +110,7 @@ def test_a_refusal_holds_for_its_run_only(room: Room) -> None:
 
 def test_an_edited_call_is_the_only_one_that_runs(room: Room) -> None:
     asked = room.propose("t1", "git push --force")
-    edited = "git push --force-with-lease"
+    edited = "git push origin fix"
     room.decide(asked["handoff_id"], DecisionKind.APPROVE_WITH_EDITS, edited=edited)
     original = room.propose("t1", "git push --force")
     assert original["verdict"] == "deny"

@@ -11,7 +11,7 @@ from handfast.core.domain.events_handoff import EffectOutcome, Executor
 from handfast.core.domain.events_work import Mode
 from handfast.core.domain.inert import inert
 from handfast.engine.grants import EffectReport, Redemption
-from handfast.engine.packages import MAX_PREVIEW_LINES, said_by_caller
+from handfast.engine.preview import CALLER, MAX_PREVIEW
 from handfast.engine.runs import Session
 from tests.engine_room import RUNNER, Room, opened
 
@@ -22,9 +22,9 @@ def room(tmp_path: Path) -> Iterator[Room]:
         yield made
 
 
-def details(room: Room, handoff_id: object) -> list[str]:
+def effect(room: Room, handoff_id: object) -> dict[str, str]:
     package = room.engine.views.handoff(str(handoff_id))["package"]
-    found: list[str] = package["what_will_happen"]["details"]  # type: ignore[index]  # JSON
+    found: dict[str, str] = package["what_will_happen"]  # type: ignore[index]  # JSON
     return found
 
 
@@ -52,14 +52,13 @@ def test_preview_and_undo_are_shown_as_the_callers_words_and_belong_to_what_was_
     room: Room,
 ) -> None:
     asked = room.propose("a", "git push", preview="one\n\u202etwo", undo="run it\nbackwards")
-    assert details(room, asked["handoff_id"]) == [
-        "Preview, as the program that asks reports it:",
-        "  one",
-        f"  {inert(chr(0x202E))}two",
-        f"Undo, as declared: run it{inert(chr(10), multiline=False)}backwards",
-    ]
+    shown = effect(room, asked["handoff_id"])
+    assert shown["preview"] == f"one\n{inert(chr(0x202E))}two"
+    assert shown["undo"] == "run it\nbackwards"
+    assert (shown["preview_about"], shown["undo_about"]) == (CALLER, CALLER)
     other = room.propose("b", "git push x", preview="three")
-    assert "  three" in details(room, other["handoff_id"])
+    assert effect(room, other["handoff_id"])["preview"] == "three"
+    assert effect(room, other["handoff_id"])["undo_about"] == ""
     with pytest.raises(StaleDecision):
         room.decide(
             asked["handoff_id"],
@@ -67,11 +66,14 @@ def test_preview_and_undo_are_shown_as_the_callers_words_and_belong_to_what_was_
         )
 
 
-def test_a_long_preview_says_how_much_is_missing() -> None:
-    lines = said_by_caller("\n".join(str(n) for n in range(500)), "")
-    assert len(lines) == MAX_PREVIEW_LINES + 2
-    assert lines[-1] == f"  … {500 - MAX_PREVIEW_LINES} more lines of the preview are not shown"
-    assert said_by_caller(" ", " ") == ()
+def test_a_long_preview_is_cut_and_an_empty_one_is_none(room: Room) -> None:
+    asked = room.propose("a", "git push", preview="x" * 3 * MAX_PREVIEW, undo=" ")
+    shown = effect(room, asked["handoff_id"])
+    assert len(shown["preview"]) < MAX_PREVIEW + 100
+    assert shown["preview"].endswith(
+        f"cut: {MAX_PREVIEW:,} of {3 * MAX_PREVIEW:,} characters shown"
+    )
+    assert (shown["undo"], shown["undo_about"]) == ("", "")
 
 
 def started(room: Room) -> tuple[str, str]:

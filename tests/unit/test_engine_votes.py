@@ -1,5 +1,6 @@
 """Quorum and separation of duties: who counts, who does not, and what an approval takes."""
 
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -12,7 +13,6 @@ from handfast.core.domain.errors import (
     InvalidTransition,
     NotPermitted,
     StaleDecision,
-    UsageError,
 )
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind
@@ -22,6 +22,8 @@ from handfast.core.domain.requirement import Clause, Requirement, covers, with_o
 from handfast.engine.gating import owners_of
 from handfast.engine.runs import NewRun
 from handfast.engine.tasks import NewTask
+from handfast.observe.claude_code import read_call
+from handfast.observe.scope import Scope
 from tests.engine_room import Room, parallel
 
 EDIT = DecisionKind.APPROVE_WITH_EDITS
@@ -230,18 +232,80 @@ def test_an_edit_is_put_to_the_others_and_its_editor_does_not_count(room: Room) 
     room.check()
 
 
-def test_an_edit_that_takes_more_people_is_refused(room: Room) -> None:
+def test_an_edit_that_takes_other_people_is_asked_anew_of_them(room: Room) -> None:
     policy(
         room,
-        """teams: {dba: [ana]}
+        """teams: {dba: [ana, ben]}
 gates: [{id: g, when: 'call.command.contains("--force")', require: {from: team:dba}}]
 """,
     )
+    ben, cy = room.another("ben"), room.another("cy")
     case = asked(room)
-    with pytest.raises(UsageError, match="takes more") as refused:
-        room.decide(case, EDIT, edited="git push --force")
-    assert refused.value.code == "edit_needs_more"
-    room.decide(case, EDIT, edited="git push --dry-run")
+    done = room.decide(case, EDIT, edited="git push --force")
+    assert (done["decided"], done["grant_id"]) == (False, "")
+    assert room.handoff(case).edited_into == done["handoff_id"]
+    for person in (room.me, cy):
+        with pytest.raises(NotPermitted):
+            room.decide(done["handoff_id"], actor=person)
+    assert room.decide(done["handoff_id"], actor=ben)["decided"]
+    other = asked(room, "git push other")
+    assert room.decide(other, EDIT, edited="git push --dry-run")["grant_id"]
+
+
+def test_a_stricter_edit_in_a_quorum_keeps_everybody_who_edited_apart(room: Room) -> None:
+    policy(
+        room,
+        """gates:
+  - {id: two, when: 'true', require: {approvals: 2}}
+  - {id: three, when: 'call.command.contains("--force")', require: {approvals: 3}}
+""",
+    )
+    ben, cy, dee, eve = (room.another(name) for name in ("ben", "cy", "dee", "eve"))
+    case = asked(room)
+    room.decide(case, EDIT, actor=ben, edited="git push --dry-run")
+    new = room.decide(case, EDIT, actor=cy, edited="git push --force")["handoff_id"]
+    assert room.handoff(case).votes == ()
+    assert room.handoff(new).editor == cy.id
+    for editor in (ben, cy):
+        with pytest.raises(NotPermitted):
+            room.decide(new, actor=editor)
+    for person in (dee, eve, room.me):
+        room.decide(new, actor=person)
+    h = room.handoff(new)
+    assert h.grant is not None
+    assert room.engine.handoffs.action_of(h).arguments == {"command": "git push --force"}
+
+
+def test_whoever_made_an_edit_stricter_may_refuse_it_and_nothing_else(room: Room) -> None:
+    """Also where policy does not keep duties apart."""
+    room.another("ben")
+    new = room.decide(asked(room), EDIT, edited="git push --force")["handoff_id"]
+    assert not room.handoff(new).requirement.clauses[0].separate
+    for kind in (DecisionKind.APPROVE, EDIT):
+        with pytest.raises(NotPermitted, match="the edit is yours"):
+            room.decide(new, kind, edited="git push --dry-run")
+    could = cast("dict[str, list[dict[str, object]]]", room.engine.views.handoff(str(new))["takes"])
+    assert could["clauses"][0]["could"] == ["Ben"]
+    room.decide(new, DecisionKind.REJECT)
+    assert room.handoff(new).grant is None
+
+
+def test_a_file_edited_in_a_quorum_runs_as_edited(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    ben, cy = room.another("ben"), room.another("cy")
+    scope = Scope(Path("/repo"), Path("/repo"), (room.home,), ())
+    fields = {"file_path": "/etc/profile", "content": "one\n"}
+    call, facts = read_call("Write", fields, scope)
+    case = room.propose("w", "", call=call, facts=facts)["handoff_id"]
+    room.decide(case, EDIT, actor=ben, edited="two\n")
+    shown = room.engine.views.handoff(str(case))
+    assert (shown["edited_by"], shown["edited_text"]) == ("Ben", "two\n")
+    room.decide(case)
+    room.decide(case, actor=cy)
+    decision = cast("dict[str, object]", room.engine.views.handoff(str(case))["decision"])
+    assert decision["edited_text"] == "two\n"
+    call, facts = read_call("Write", fields | {"content": "two\n"}, scope)
+    assert room.propose("w2", "", call=call, facts=facts)["verdict"] == "allow"
 
 
 def test_owners_become_a_clause_for_each_set_of_them() -> None:

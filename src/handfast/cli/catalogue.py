@@ -34,6 +34,8 @@ GROUPS: Final = {
     "agent": "Register agents and manage their tokens.",
     "hook": "The hook in an agent's harness.",
     "exec": "Run an approved action.",
+    "grant": "What an approval still permits.",
+    "undo": "Take back what ran.",
     "policy": "Rules: check, try, simulate and publish them.",
     "kill": "Stop agents at once.",
     "person": "People and their roles.",
@@ -81,6 +83,8 @@ COMMANDS: Final = (
     Entry("hook", "resume", "hook:resume", "End a pause early."),
     Entry("hook", "mode", "hook:mode", "Switch between observe and enforce."),
     Entry("exec", "", "execute:execute", "Run the action a grant permits, exactly once."),
+    Entry("grant", "revoke", "grant:revoke", "Take back what an approval still permits."),
+    Entry("undo", "", "undo:undo", "Ask for the declared undo of what ran."),
     Entry(
         "policy", "check", "policy:check", "Check a policy file: line and column of each problem."
     ),

@@ -1,17 +1,20 @@
 """Decisions in the terminal: shown first, then signed with a PIN on the controlling terminal."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from handfast.cli.control import server
+from handfast.cli.durations import seconds
 from handfast.cli.output import Json, cell, say, say_json
 from handfast.cli.person import Signature, logged_in, sign
 from handfast.cli.reads import RemoteReads
 from handfast.cli.show import handoff_lines
 from handfast.cli.terminal import Terminal
-from handfast.client import calls
+from handfast.client import calls, grant_calls
 from handfast.client.request import Request
-from handfast.core.domain.errors import InvalidTransition
+from handfast.core.domain.errors import InvalidTransition, UsageError
 from handfast.core.domain.handoff_votes import REASON_FOR_RISK
 
 _NO_DIGEST = "sha256:" + "0" * 64
@@ -31,9 +34,20 @@ class Words:
     reason: str = ""
     edited: str = ""
     answer: str = ""
+    scope: dict[str, object] = field(default_factory=dict)
 
 
-def approve(handoff: str, /, *, reason: str = "", edit: str = "", as_json: Json = False) -> None:
+def approve(
+    handoff: str,
+    /,
+    *,
+    reason: str = "",
+    edit: str = "",
+    times: int = 0,
+    for_: Annotated[str, Parameter(name="--for")] = "",
+    until: str = "",
+    as_json: Json = False,
+) -> None:
     """Let exactly this action happen. Asks for your PIN on the terminal.
 
     Parameters
@@ -44,9 +58,23 @@ def approve(handoff: str, /, *, reason: str = "", edit: str = "", as_json: Json 
         Why. Asked for when the risk is critical and it was left out.
     edit
         The command as it should run instead: only that may run then.
+    times
+        Let it start so often, one after the other, where the rule allows it. Each time exactly this call.
+    for_
+        `run` or `task`: whose calls it covers.
+    until
+        For how long, like `2h`. Alone, it takes the most starts the rule allows.
     """
     kind = "approve_with_edits" if edit else "approve"
-    _decide(handoff, kind, Words(reason, edited=edit), as_json=as_json)
+    scope = _scope(times, for_, until)
+    _decide(handoff, kind, Words(reason, edited=edit, scope=scope), as_json=as_json)
+
+
+def _scope(times: int, span: str, until: str) -> dict[str, object]:
+    if span not in ("", "run", "task"):
+        raise UsageError(f"`--for` is `{span}`", hint="Write run or task.")
+    found = {"times": times, "span": span, "within_s": seconds(until, "--until") if until else 0}
+    return {name: value for name, value in found.items() if value}
 
 
 def reject(handoff: str, /, *, reason: str = "", as_json: Json = False) -> None:
@@ -138,7 +166,7 @@ def _complete(
 
 
 def _call(shown: dict[str, Any], kind: str, words: Words, signed: Signature) -> Request[Any]:
-    return calls.decide(
+    decision = calls.decide(
         shown["handoff_id"],
         kind,
         shown["presented_digest"],
@@ -148,6 +176,7 @@ def _call(shown: dict[str, Any], kind: str, words: Words, signed: Signature) -> 
         person=signed.login,
         pin=signed.pin,
     )
+    return grant_calls.with_scope(decision, words.scope) if words.scope else decision
 
 
 def _print(done: dict[str, Any], handoff_id: str, kind: str, *, as_json: bool) -> None:
@@ -160,8 +189,11 @@ def _print(done: dict[str, Any], handoff_id: str, kind: str, *, as_json: bool) -
     if done.get("waiting") and takes:
         missing = sum(clause["missing"] for clause in takes["clauses"])
         say(f"it takes {cell(takes['in_words'])}; {missing} missing")
-    if grant := (done.get("grant") or {}).get("grant_id"):
-        say(f"grant {grant}")
+    if grant := done.get("grant"):
+        uses = (
+            f", {grant['uses']} times for this {grant['span']}" if grant.get("uses", 1) > 1 else ""
+        )
+        say(f"grant {grant['grant_id']}{uses}")
 
 
 def acknowledge(handoff: str, /, *, as_json: Json = False) -> None:

@@ -35,6 +35,8 @@ def handoff_lines(h: dict[str, Any]) -> Iterator[str]:
         yield ""
         yield "The agent says (its own words, not checked)"
         yield _indented(shown(package["agent_says"], _MAX_SAID))
+    if (h.get("may_give") or {}).get("times", 1) > 1:
+        yield f"May give  {cell(h['may_give']['words'])}"
     yield from _result(h)
 
 
@@ -74,6 +76,11 @@ def _facts(what: dict[str, Any]) -> Iterator[str]:
         yield f"  could not be read: {cell(', '.join(what['opaque']))}"
     undo = {True: "yes", False: "no", None: "not known"}[what.get("reversible")]
     yield f"  can be undone: {undo}"
+    if what.get("undo"):
+        yield f"  undo ({cell(what.get('undo_about', ''))}): {cell(what['undo'], 500)}"
+    if what.get("preview_about"):
+        yield f"Preview  {cell(what['preview_about'], 300)}"
+        yield _indented(shown(what.get("preview", ""), _MAX_EXACT))
 
 
 def _listed(title: str, items: list[Any]) -> Iterator[str]:
@@ -100,6 +107,8 @@ def _result(h: dict[str, Any]) -> Iterator[str]:
         yield f"Decided  {d['kind']} by {cell(d['by_name'])} at {short_time(d['at'])} UTC{alone}"
         if d.get("reason"):
             yield _indented(shown(d["reason"], _MAX_SAID))
+    if (g := h.get("grant")) and g.get("uses", 1) > 1:
+        yield f"Used     {g['used']} of {g['uses']}, for this {cell(g['span'])}"
     if x := h.get("effect"):
         code = "" if x.get("exit_code") is None else f", exit code {x['exit_code']}"
         yield f"Effect   {cell(x['outcome'])}{code}"

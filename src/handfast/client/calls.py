@@ -137,6 +137,8 @@ class Proposed:
     require_approval: bool = False
     preview: str = ""
     undo: str = ""
+    previews: bool = False
+    previewed: Mapping[str, object] | None = None
 
 
 def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
@@ -157,6 +159,8 @@ def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
         "require_approval": proposed.require_approval or None,
         "preview": proposed.preview or None,
         "undo": proposed.undo or None,
+        "previews": proposed.previews or None,
+        "previewed": dict(proposed.previewed) if proposed.previewed else None,
     }
     return _post(f"/v1/runs/{_id(run_id)}/actions", body, new_key())
 

@@ -24,6 +24,9 @@ def _classes(root: type[HandfastError]) -> Iterator[type[HandfastError]]:
 _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "grant_used": errors.GateClosed,
     "grant_expired": errors.GateClosed,
+    "grant_blocked": errors.GateClosed,
+    "grant_revoked": errors.GateClosed,
+    "limit_reached": errors.GateClosed,
     "wrong_executor": errors.GateClosed,
     "kill_switch": errors.GateClosed,
     "frozen": errors.InvalidTransition,

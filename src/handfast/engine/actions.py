@@ -18,6 +18,7 @@ from handfast.core.domain.events_handoff import EffectOutcome
 from handfast.core.domain.events_org import AccessRefused
 from handfast.core.domain.events_work import BodyRef, Mode, StepFinished, StepJudged
 from handfast.core.domain.faults import fault_point
+from handfast.core.domain.grant_scope import ONCE
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import HandoffId, StepId
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
@@ -76,7 +77,7 @@ class Actions:
         self._switch = KillSwitch(audiences.kernel)
 
     def propose(self, actor: Actor, p: Proposal) -> Result:
-        """Judge a call. Result: verdict allow|wait|deny, step_id, handoff_id, grant_id, reason, would.
+        """Judge a call. Result: verdict allow|wait|deny|preview, step_id, handoff_id, grant_id, reason, would.
 
         Idempotent for an equal `request_key`. Raises NotFound, StaleEpoch, InvalidTransition, and
         UsageError for a key that is not 1 to 200 printable characters.
@@ -100,6 +101,8 @@ class Actions:
         judgement = self._judge(unit, run, p)
         step_id = StepId(new_id("st"))
         stopped = self._stopped(unit, run, p, judgement, step_id)
+        if stopped.verdict == "preview":
+            return _answer(stopped, judgement, "")
         return self._step(unit, p, judgement, step_id, stopped)
 
     def _stopped(
@@ -118,7 +121,8 @@ class Actions:
             return self._gating.refused(unit, run, p) or Stopped("allow")
         if mode is Mode.OBSERVE and not p.require_approval:
             return Stopped("observed")
-        return self._gating.stopped(unit, run, p, judgement, step_id)
+        kind = self._policies.kind(unit, run, p.call, p.facts)
+        return self._gating.stopped(unit, run, replace(p, kind=kind), judgement, step_id)
 
     def _judge(self, unit: Unit, run: Run, p: Proposal) -> Judgement:
         agent = unit.find(Agent, run.agent_id)
@@ -172,17 +176,7 @@ class Actions:
             facts=unit.put_json(seen) if (seen := seen_facts(p.facts)) else None,
         )
         unit.record(Run, p.run_id, [step])
-        return {
-            "verdict": "allow" if stopped.verdict == "observed" else stopped.verdict,
-            "step_id": step_id,
-            "handoff_id": stopped.handoff_id,
-            "grant_id": stopped.grant_id,
-            "reason": stopped.reason or _reason(judgement),
-            "words": stopped.words,
-            "would": judgement.verdict.value,
-            "risk": judgement.risk.value,
-            "rules": [cast("object", encode(r)) for r in judgement.rules],
-        }
+        return _answer(stopped, judgement, step_id)
 
     def record_reads(
         self, actor: Actor, run_id: str, reads: list[Read], request_key: str = ""
@@ -266,6 +260,8 @@ class Actions:
         h = unit.get(Handoff, step.handoff_id)
         if not commands.starts_unsettled(h) or h.grant is None:
             return False
+        if h.grant.step_id and h.grant.step_id != step.step_id:
+            return False  # the late result of an earlier start
         settle = commands.Settle(
             h.grant.start_id, EffectOutcome.REPORTED, h.grant.action_digest, r.exit_code, output
         )
@@ -282,12 +278,29 @@ def seen_facts(facts: Facts) -> dict[str, object]:
 
 
 def _required(judged: Judgement) -> Judgement:
-    """The caller's own code asks for a person. Only ever stricter than what policy says."""
+    """The caller's own code asks for a person every time. Only ever stricter than what policy says."""
     if judged.verdict is Verdict.DENY:
         return judged
     rules = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
     risk = Risk.MEDIUM if judged.risk is Risk.LOW else judged.risk
-    return replace(judged, verdict=Verdict.GATE, risk=risk, rules=(_ALWAYS, *rules))
+    once = replace(judged.requirement, scope=ONCE)
+    gated = replace(judged, verdict=Verdict.GATE, risk=risk, rules=(_ALWAYS, *rules))
+    return replace(gated, requirement=once)
+
+
+def _answer(stopped: Stopped, judgement: Judgement, step_id: str) -> Result:
+    answer: Result = {
+        "verdict": "allow" if stopped.verdict == "observed" else stopped.verdict,
+        "step_id": step_id,
+        "handoff_id": stopped.handoff_id,
+        "grant_id": stopped.grant_id,
+        "reason": stopped.reason or _reason(judgement),
+        "words": stopped.words,
+        "would": judgement.verdict.value,
+        "risk": judgement.risk.value,
+        "rules": [cast("object", encode(r)) for r in judgement.rules],
+    }
+    return answer | ({"preview": list(stopped.preview)} if stopped.preview else {})
 
 
 def check_key(key: str) -> None:

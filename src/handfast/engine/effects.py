@@ -1,14 +1,17 @@
 """What starts led to: reported, verified, or unknown with a doubt handoff."""
 
 import json
+import shlex
+from dataclasses import replace
 from typing import cast
 
+from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Risk
 from handfast.core.domain.codec import decode
 from handfast.core.domain.events_handoff import EffectOutcome, HandoffKind
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
+from handfast.core.domain.package import Contract, Package, ShowKind, WhatWillHappen
 from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Unit
@@ -27,7 +30,8 @@ def settle_unknown(audiences: Audiences, unit: Unit, handoff: Handoff, note: str
     unit.record(Handoff, handoff.handoff_id, commands.settle(handoff, unknown))
     kernel = audiences.kernel
     package = open_package(kernel, handoff)
-    run = unit.find(Run, handoff.run_id) if handoff.run_id else None
+    run_id = handoff.grant.started_by or handoff.run_id
+    run = unit.find(Run, run_id) if run_id else None
     shown = Shown(package.what_will_happen.kind, package.what_will_happen.text)
     return open_handoff(
         audiences,
@@ -35,17 +39,38 @@ def settle_unknown(audiences: Audiences, unit: Unit, handoff: Handoff, note: str
         Opening(
             kind=HandoffKind.DOUBT,
             risk=Risk.HIGH.value if handoff.risk != Risk.CRITICAL.value else handoff.risk,
-            package=doubt(handoff, package.ask, shown, run),
+            package=_with_probe(doubt(handoff, package.ask, shown, run), package.contract),
             action_digest=handoff.grant.action_digest,
             agent_id=handoff.agent_id,
             within_s=kernel.settings.review_within_s,
-            run_id=handoff.run_id,
+            run_id=run_id,
             task_id=handoff.task_id,
             step_id=handoff.step_id,
             action=handoff.action,
             about=handoff.handoff_id,
         ),
     )
+
+
+def _with_probe(package: Package, contract: Contract | None) -> Package:
+    """The doubt with what is declared about checking it."""
+    if contract is None or package.doubt is None:
+        return package
+    checks = list(package.doubt.how_to_check)
+    if contract.reconcile:
+        checks.insert(0, f"Run the declared probe: {shlex.join(contract.reconcile)} (0: it ran).")
+    if contract.idempotent:
+        checks.append("The policy declares it idempotent: running it again does no harm.")
+    found = replace(package.doubt, how_to_check=tuple(checks))
+    return replace(package, doubt=found, contract=contract)
+
+
+def settle_doubt(unit: Unit, doubt: Handoff) -> None:
+    """The doubt was answered: the starts that are left of the grant it is about may be taken."""
+    if doubt.kind is HandoffKind.DOUBT and doubt.about and doubt.decision is not None:
+        about = unit.get(Handoff, doubt.about)
+        if events := grant_commands.reopen(about, doubt.handoff_id):
+            unit.record(Handoff, about.handoff_id, events)
 
 
 def open_package(kernel: Kernel, handoff: Handoff) -> Package:

@@ -12,8 +12,10 @@ from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.calendars import Calendars
+from handfast.engine.carrying import Carrying
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
+from handfast.engine.edits import Edits
 from handfast.engine.freezing import Freezing
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
@@ -32,6 +34,7 @@ from handfast.engine.reviews import Reviews
 from handfast.engine.runs import Runs
 from handfast.engine.staff import Staff
 from handfast.engine.tasks import Tasks
+from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
 
 
@@ -60,6 +63,8 @@ class Engine:
     staff: Staff
     switch: KillSwitch
     freezing: Freezing
+    undoing: Undoing
+    carrying: Carrying
     heads: Heads
     audit: Audit
     views: Views
@@ -85,7 +90,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     policies, calendars = Policies(kernel), Calendars(home)
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
-    limits = RunLimits(audiences, policies)
+    limits, read_call = RunLimits(audiences, policies), reader(home)
     heads = Heads(kernel.store, key, home / "heads")
     engine = Engine(
         home=home,
@@ -94,9 +99,10 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         runs=Runs(audiences, tasks, limits),
         actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, reader(home)),
+        handoffs=Handoffs(audiences, policies, limits, read_call),
         grants=Grants(audiences),
-        reviews=Reviews(audiences, tasks),
+        reviews=Reviews(audiences, tasks, policies),
+        carrying=Carrying(audiences, policies),
         agents=Agents(kernel),
         people=people,
         access=Access(kernel),
@@ -109,6 +115,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
+        undoing=Undoing(audiences, policies, Edits(audiences, policies, read_call), read_call),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),

@@ -10,17 +10,21 @@ from typing import cast
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Facts, Judgement
 from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
+from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
+from handfast.core.policy.kinds import ActionKind
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
-from handfast.engine.opening import Opening, open_handoff
-from handfast.engine.packages import Shown, approval, said_by_caller, shown_call
+from handfast.engine.opening import Opening, at_most, open_handoff
+from handfast.engine.packages import Shown, approval, shown_call
+from handfast.engine.preview import Previewed, ahead, contract_of, with_kind
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.staleness import changed_since, earlier_form, form_of, goes_stale
 from handfast.storage.api import Query
 
 _FROZEN = "approved, but frozen by the kill switch. Ask again when it ended."
@@ -32,7 +36,9 @@ class Proposal:
     """A call about to be made. `key` is the harness's own id of the call.
 
     `require_approval` asks a person whatever policy and mode say: a caller may tighten, never loosen.
-    `preview` and `undo` are the caller's words on a dry run and on how to take the call back.
+    `preview` and `undo` are texts of the caller's own: what a dry run printed, and what would take it back.
+    `previews` says that the caller can make the dry run that policy declares; `previewed` is one that was made.
+    `kind` is filled in by the engine.
     """
 
     run_id: str
@@ -49,18 +55,25 @@ class Proposal:
     require_approval: bool = False
     preview: str = ""
     undo: str = ""
+    previews: bool = False
+    previewed: Previewed | None = None
+    kind: ActionKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed. `words` are a
-    person's, for the agent."""
+    person's, for the agent.
+
+    `preview`: nothing was recorded yet; run this and propose again with what it printed.
+    """
 
     verdict: str
     handoff_id: str = ""
     grant_id: str = ""
     reason: str = ""
     words: str = ""
+    preview: tuple[str, ...] = ()
 
 
 class Gating:
@@ -77,6 +90,7 @@ class Gating:
         earlier = self._earlier(unit, run, p.call.digest)
         if earlier is None:
             return self._hand_over(unit, run, p, judgement, step_id)
+        earlier = self._followed(unit, earlier)
         if earlier.waiting:
             return Stopped("wait", earlier.handoff_id)
         if _only_edited(earlier, p.call.digest):
@@ -84,7 +98,7 @@ class Gating:
         if earlier.frozen_at is not None:
             return Stopped("deny", earlier.handoff_id, reason=_FROZEN)
         if earlier.status is Status.DECIDED:
-            used = self._use_grant(unit, run, p, earlier)
+            used = self._use_grant(unit, run, p, earlier, step_id)
             return used or self._hand_over(unit, run, p, judgement, step_id)
         if commands.starts_unsettled(earlier):
             opened = settle_unknown(
@@ -98,7 +112,10 @@ class Gating:
     def refused(self, unit: Unit, run: Run, p: Proposal) -> Stopped | None:
         """Whether a person refused this very call in this run: then no later policy lets it through."""
         earlier = self._earlier(unit, run, p.call.digest) if run.counts.stopped else None
-        if earlier is None or earlier.waiting:
+        if earlier is None:
+            return None
+        earlier = self._followed(unit, earlier)
+        if earlier.waiting:
             return None
         reason = self._refused_before(earlier)
         edited = _edited_away(earlier) and not _only_edited(earlier, p.call.digest)
@@ -110,9 +127,7 @@ class Gating:
         match = f"{run.run_id}|{action_digest}"
         rows = store.find(Query("handoff", match=match, newest_first=True, limit=1))
         same = [unit.get(Handoff, r.stream.partition("/")[2]) for r in rows]
-        same = [
-            h for h in same if h.kind is not HandoffKind.REVIEW
-        ]  # merged by us, never by a call
+        same = [h for h in same if _for_calls_of(h, run)]
         pending = same and (same[0].waiting or same[0].status is Status.DECIDED)
         if pending and not _edited_away(same[0]):
             return same[0]
@@ -120,9 +135,28 @@ class Gating:
         for row in decided:
             h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
             granted = h.grant is not None and h.grant.action_digest == action_digest
-            if granted and h.kind is not HandoffKind.REVIEW:
+            if granted and _for_calls_of(h, run):
                 return unit.get(Handoff, h.handoff_id)
-        return same[0] if same else None
+        return same[0] if same else self._for_the_task(unit, run, action_digest)
+
+    def _for_the_task(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
+        """A grant that another run of the same task and agent got for the whole task, with a start left."""
+        if not run.task_id:
+            return None
+        query = Query("handoff", task_id=run.task_id, agent_id=run.agent_id, statuses=_GRANTED)
+        for row in self._kernel.store.find(query):
+            g = cast("Handoff", load(BY_NAME["handoff"], row.doc)).grant
+            if g and g.span is Span.TASK and g.action_digest == action_digest:
+                h = unit.get(Handoff, row.stream.partition("/")[2])
+                if h.grant and h.grant.status is GrantStatus.MINTED:
+                    return h
+        return None
+
+    def _followed(self, unit: Unit, h: Handoff) -> Handoff:
+        """The handoff that an edit put in the place of this one, and so on."""
+        while h.edited_into:
+            h = unit.get(Handoff, h.edited_into)
+        return h
 
     def _refused_before(self, h: Handoff) -> str:
         """Why an equal call stays denied (a denied action never runs), or '' when it may be asked anew."""
@@ -148,14 +182,19 @@ class Gating:
         return self._kernel.vault.open(h.decision.reason.body_id).text
 
     def edited_text(self, h: Handoff) -> str:
-        if h.decision is None or h.decision.edited_action is None:
-            return ""
-        return self._kernel.vault.open(h.decision.edited_action.body_id).text
+        edited = h.decision.edited_action if h.decision else None
+        edited = edited or (h.action if h.editor else None)
+        return self._kernel.vault.open(edited.body_id).text if edited else ""
 
-    def _use_grant(self, unit: Unit, run: Run, p: Proposal, h: Handoff) -> Stopped | None:
-        """Take the one start of an approved call. None when its grant is used up or too old."""
+    def _use_grant(
+        self, unit: Unit, run: Run, p: Proposal, h: Handoff, step_id: StepId
+    ) -> Stopped | None:
+        """Take the next start of an approved call. None when its grant is used up or too old, or when the
+        caller wants a person every time and one start of it was taken."""
         grant = h.grant
         if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
+            return None
+        if p.require_approval and grant.used:
             return None
         if grant.executor is Executor.MEDIATED and p.executor is not Executor.MEDIATED:
             reason = f"approved to run through Handfast: run `handfast exec {grant.grant_id}`"
@@ -167,6 +206,8 @@ class Gating:
             executor=p.executor,
             epoch=run.epoch,
             settle_within_s=self._kernel.settings.settle_within_s,
+            run_id=run.run_id,
+            step_id=step_id,
         )
         unit.record(Handoff, h.handoff_id, commands.redeem(h, redeem, unit.now))
         return Stopped("allow", h.handoff_id, grant.grant_id)
@@ -174,17 +215,28 @@ class Gating:
     def _hand_over(
         self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
     ) -> Stopped:
+        if p.kind is not None and p.kind.preview and p.previews and p.previewed is None:
+            return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
-        self._overtake(unit, run, p, HandoffId(handoff_id))
+        facts = with_kind(p.facts, p.kind)
+        earlier = earlier_form(self._kernel, unit, run, p.key, p.call)
+        if earlier is not None:
+            self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
+        known = ahead(p.preview, p.undo, p.kind, p.previewed)
         shown = shown_call(p.call, p.shown)
+        package = replace(
+            approval(facts, judgement, run, shown, p.agent_says, known),
+            contract=contract_of(p.kind),
+            changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
+        )
         open_handoff(
             self._audiences,
             unit,
             Opening(
                 kind=HandoffKind.APPROVAL,
                 risk=judgement.risk.value,
-                package=approval(declared(p), judgement, run, shown, p.agent_says),
+                package=package,
                 action_digest=p.call.digest,
                 agent_id=run.agent_id,
                 within_s=self._kernel.settings.approval_within_s,
@@ -196,22 +248,22 @@ class Gating:
                 rules=tuple(r.id for r in judgement.rules),
                 policy_digest=judgement.policy_digest,
                 brief_digest=task.brief_digest if task else "",
-                requirement=judgement.requirement,
+                requirement=at_most(judgement, facts),
                 tool=p.call.tool,
                 owners=owners_of(p.facts),
+                form_digest=form_of(p.call),
+                subagent=p.subagent[:200],
             ),
             handoff_id=handoff_id,
         )
         return Stopped("wait", handoff_id)
 
-    def _overtake(self, unit: Unit, run: Run, p: Proposal, by: HandoffId) -> None:
-        """The same call of the harness with another content: what was asked or approved is stale."""
-        step = run.open_steps.get(p.key)
-        if step is None or not step.handoff_id or step.action_digest == p.call.digest:
+    def _overtake(self, unit: Unit, h: Handoff, p: Proposal, by: HandoffId) -> None:
+        """The call has another content now: what was asked or approved is stale."""
+        step = unit.get(Run, p.run_id).open_steps.get(p.key)
+        same_call = step is not None and step.handoff_id == h.handoff_id
+        if not same_call and not goes_stale(h):
             return
-        h = unit.get(Handoff, step.handoff_id)
-        if h.kind is not HandoffKind.APPROVAL:
-            return  # a doubt is about what may have run already
         if h.grant is None or h.grant.action_digest != p.call.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
 
@@ -221,13 +273,19 @@ def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:
     return tuple(change.owners for change in facts.changes)
 
 
-def declared(p: Proposal) -> Facts:
-    """The facts with what the caller says of a dry run and of taking the call back, labelled as such."""
-    return replace(p.facts, details=(*p.facts.details, *said_by_caller(p.preview, p.undo)))
+def _for_calls_of(h: Handoff, run: Run) -> bool:
+    """Not finished work, which we merge, and not an undo, which a person runs."""
+    return h.kind is not HandoffKind.REVIEW and h.agent_id == run.agent_id
 
 
 def _edited_away(h: Handoff) -> bool:
-    return h.decision is not None and h.decision.kind is DecisionKind.APPROVE_WITH_EDITS
+    """Whether a person approved another form of the call that was proposed."""
+    if h.decision is None:
+        return False
+    kind = h.decision.kind
+    return kind is DecisionKind.APPROVE_WITH_EDITS or (
+        bool(h.editor) and kind is DecisionKind.APPROVE
+    )
 
 
 def _only_edited(h: Handoff, action_digest: str) -> bool:

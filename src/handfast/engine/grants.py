@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.errors import (
@@ -14,13 +15,16 @@ from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import EffectOutcome, Executor, GrantRefused, HandoffKind
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.ids import GrantId, StartId
+from handfast.core.domain.ids import GrantId, RunId, StartId
+from handfast.core.domain.person import Person
 from handfast.core.domain.run import Run, check_epoch
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
+
+MAX_REASON = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class EffectReport:
 
 
 class Grants:
-    """All calls are atomic. A grant starts at most one execution."""
+    """All calls are atomic. A grant starts at most as many executions as were given, one at a time."""
 
     def __init__(self, audiences: Audiences) -> None:
         self._audiences = audiences
@@ -54,10 +58,11 @@ class Grants:
         self._switch = KillSwitch(audiences.kernel)
 
     def redeem(self, actor: Actor, r: Redemption) -> Result:
-        """Take the one start. Result: start_id, handoff_id. A refusal is recorded in the audit trail.
+        """Take the next start. Result: start_id, handoff_id. A refusal is recorded in the audit trail.
 
-        Raises GateClosed (used, expired, or stopped by the kill switch), StaleDecision (not what was approved), NotPermitted
-        (another agent's grant), StaleEpoch. Idempotent only for an equal `request_key`.
+        Raises GateClosed (used, expired, in doubt, or stopped by the kill switch or a limit), StaleDecision
+        (not what was approved), NotPermitted (another agent's grant), StaleEpoch, InvalidTransition (frozen).
+        Idempotent only for an equal `request_key`.
         """
         fault_point("grant.before_redeem")
         try:
@@ -87,6 +92,8 @@ class Grants:
                 )
         self._switch.check(unit, handoff.agent_id)
         run = unit.find(Run, handoff.run_id) if handoff.run_id else None
+        if run is not None and handoff.grant is not None and handoff.grant.uses > 1:
+            _check_may_repeat(unit, run, r.grant_id)
         if run is not None and r.epoch is not None:
             check_epoch(run, r.epoch)
             unit.rely_on(Run, run.run_id)  # a take-over at this moment must not be missed
@@ -96,10 +103,26 @@ class Grants:
             action_digest=r.action_digest,
             executor=r.executor,
             epoch=run.epoch if run else 0,
+            run_id=run.run_id if run else RunId(""),
             settle_within_s=self._kernel.settings.settle_within_s,
         )
         unit.record(Handoff, r.handoff_id, commands.redeem(handoff, command, unit.now))
         return {"start_id": command.start_id, "handoff_id": r.handoff_id}
+
+    def revoke(self, actor: Actor, handoff_id: str, reason: str = "") -> Result:
+        """Take back the starts that are left. Only a person may. Raises NotPermitted, InvalidTransition."""
+
+        def work(unit: Unit) -> Result:
+            person = deciding_person(unit, actor)
+            handoff = unit.get(Handoff, handoff_id)
+            body = unit.put(reason.strip()[:MAX_REASON]) if reason.strip() else None
+            after = unit.record(
+                Handoff, handoff_id, grant_commands.revoke(handoff, person.person_id, body)
+            )
+            status = after.grant.status.value if after.grant else ""
+            return {"handoff_id": handoff_id, "grant_id": grant_of(handoff_id), "status": status}
+
+        return self._kernel.run(actor, work)
 
     def _refused(self, actor: Actor, r: Redemption, e: RejectedError) -> None:
         def work(unit: Unit) -> Result:
@@ -139,6 +162,37 @@ class Grants:
         )
         fault_point("effect.after_commit")
         return result
+
+
+def _check_may_repeat(unit: Unit, run: Run, grant_id: str) -> None:
+    """Several starts end with the run they were given for, and stop where a limit stopped it."""
+    if run.over:
+        raise GateClosed(
+            f"grant `{grant_id}` was given for run `{run.run_id}`, which has ended",
+            code="grant_expired",
+        )
+    waits = run.limits.handoff_id
+    if run.limits.upheld or (waits and unit.get(Handoff, waits).waiting):
+        raise GateClosed(
+            f"run `{run.run_id}` met a limit: no further start of grant `{grant_id}` is taken",
+            code="limit_reached",
+            hint="A person decides how the run goes on: see `handfast inbox`.",
+        )
+
+
+def deciding_person(unit: Unit, actor: Actor) -> Person:
+    """Only a person with a role that decides, who proved who they are as a person does."""
+    if actor.type != "person" or actor.auth not in ("browser", "pin"):
+        raise NotPermitted(
+            "only a signed-in person can decide; a token cannot",
+            hint="Decide in the browser, or in a terminal with your PIN.",
+        )
+    person = unit.get(Person, actor.id)
+    if not person.may_decide:
+        raise NotPermitted(
+            "your roles do not include deciding", hint="Ask an admin for the reviewer role."
+        )
+    return person
 
 
 def handoff_of(grant_id: str) -> str:

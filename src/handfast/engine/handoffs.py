@@ -1,16 +1,14 @@
 """Decisions and the other things people do to a handoff."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import handoff_votes as votes
-from handfast.core.domain.action import Call, Judgement, Verdict
+from handfast.core.domain.action import Call
 from handfast.core.domain.canonical import digest
-from handfast.core.domain.codec import decode, format_time
-from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
+from handfast.core.domain.codec import format_time
+from handfast.core.domain.errors import NotPermitted, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import (
     DecisionKind,
@@ -19,14 +17,14 @@ from handfast.core.domain.events_handoff import (
     HandoffViewed,
 )
 from handfast.core.domain.faults import fault_point
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
-from handfast.core.domain.person import Person
-from handfast.core.domain.requirement import covers, in_words, is_audience
-from handfast.core.domain.run import Run
-from handfast.engine.audiences import About, Audiences
-from handfast.engine.gating import owners_of
-from handfast.engine.grants import grant_of
+from handfast.core.domain.requirement import is_audience
+from handfast.engine.audiences import Audiences
+from handfast.engine.edits import Edited, Edits
+from handfast.engine.effects import settle_doubt
+from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
@@ -38,7 +36,8 @@ MAX_REASON = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person says. `edited` is the command as it should run, for approve_with_edits."""
+    """What a person says. `edited` is the command or content as it should run, for approve_with_edits;
+    `scope` is what an approval that decides gives."""
 
     handoff_id: str
     kind: DecisionKind
@@ -47,6 +46,7 @@ class Decision:
     edited: str = ""
     answer: str = ""
     request_key: str = ""
+    scope: Wanted = AS_THE_RULE_SAYS
 
 
 class Handoffs:
@@ -58,12 +58,13 @@ class Handoffs:
         self._limits = limits
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
-        self._policies = policies
-        self._read_call = read_call
+        self._edits = Edits(audiences, policies, read_call)
 
     def decide(self, actor: Actor, d: Decision) -> Result:
         """Record a person's decision, or their vote while it takes more. A decision mints its grant and
         wakes the run. Result: handoff_id, decision, grant_id, decided. Idempotent by `request_key`.
+
+        An edit that policy asks more of decides nothing: `handoff_id` is then of the handoff it opened.
 
         Raises NotPermitted, NotFound, AlreadyDecided, InvalidTransition, StaleDecision, UsageError.
         """
@@ -73,50 +74,36 @@ class Handoffs:
             actor,
             lambda unit: self._decide(unit, actor, d),
             key=d.request_key,
-            command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer],
+            command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer]
+            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else []),
             before_commit=lambda: fault_point("decision.before_commit"),
         )
         fault_point("decision.after_commit")
         return result
 
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
-        person = self._decider(unit, actor)
+        person = deciding_person(unit, actor)
         handoff = unit.get(Handoff, d.handoff_id)
-        edited = (
-            self._edited(unit, handoff, d) if d.kind is DecisionKind.APPROVE_WITH_EDITS else None
-        )
-        command = votes.Decide(
-            kind=d.kind,
-            person_id=person.person_id,
-            auth=actor.auth,
-            presented_digest=d.presented_digest,
-            grant_id=grant_of(d.handoff_id),
-            grant_ttl_s=self._kernel.settings.grant_ttl_s,
-            counts_for=self._audiences.counts_for(unit, handoff, person.person_id),
-            has_reason=bool(d.reason.strip()),
-            reason=unit.put(d.reason.strip()) if d.reason.strip() else None,
-            edited_action=unit.put_json(edited.canonical()) if edited else None,
-            edited_digest=edited.digest if edited else "",
-            next_presented=_presented(handoff, edited) if edited else "",
-            answer=d.answer.strip(),
-        )
+        with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
+        edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
+        command = self._command(unit, actor, d, handoff, person.person_id, edited)
         try:
             events = votes.decide(handoff, command, unit.now)
         except NotPermitted as e:
             e.details["could"] = self._could(unit, handoff)
             raise
+        if edited is not None and self._edits.asks_more(unit, handoff, edited):
+            new = self._edits.hand_on(unit, handoff, edited, person.person_id, d.reason)
+            wake(unit, handoff)
+            return _said(new, "")
         handoff = unit.record(Handoff, d.handoff_id, events)
         if handoff.decision is not None:
             if handoff.kind is HandoffKind.ESCALATION:
                 self._limits.decided(unit, handoff)
+            settle_doubt(unit, handoff)
             wake(unit, handoff)
             unit.post("handoff.decided", {"handoff_id": d.handoff_id})
-        return {
-            "handoff_id": d.handoff_id,
-            "decision": d.kind.value,
-            "grant_id": handoff.grant.grant_id if handoff.grant else "",
-            "decided": handoff.decision is not None,
-        }
+        return _said(handoff, d.kind.value)
 
     def _could(self, unit: Unit, handoff: Handoff) -> list[str]:
         """The ids of at most 20 people whose approval would count."""
@@ -124,80 +111,51 @@ class Handoffs:
         found = [p for p, member in counted.items() if votes.counting(handoff, p, member)]
         return [str(p) for p in found[:20]]
 
-    def _decider(self, unit: Unit, actor: Actor) -> Person:
-        """Only a person with a role that decides, who proved who they are as a person does."""
-        if actor.type != "person" or actor.auth not in ("browser", "pin"):
-            raise NotPermitted(
-                "only a signed-in person can decide; a token cannot",
-                hint="Decide in the browser, or in a terminal with your PIN.",
-            )
-        person = unit.get(Person, actor.id)
-        if not person.may_decide:
-            raise NotPermitted(
-                "your roles do not include deciding", hint="Ask an admin for the reviewer role."
-            )
-        return person
-
-    def _edited(self, unit: Unit, handoff: Handoff, d: Decision) -> Call:
-        """The edited action, judged by policy again. What policy denies cannot be edited in."""
-        if handoff.action is None:
-            raise UsageError("this handoff has no action that could be edited")
-        original = self.current_call(handoff)
-        if not d.edited.strip():
-            raise UsageError("`edited_call` is empty", hint="Send the call as it should run.")
-        if "command" not in original.arguments:
-            raise UsageError(
-                f"a `{original.tool}` call cannot be edited here",
-                hint="Request changes, and say what should be different.",
-            )
-        run = unit.get(Run, handoff.run_id)
-        arguments = {"command": d.edited.strip()}
-        call, facts = self._read_call(original.tool, arguments, run, original.cwd)
-        judged = self._policies.judge(unit, run, call, facts)
-        self._check_edit(original, call, judged)
-        about = About(
-            HandoffKind.APPROVAL, judged.risk.value, handoff.run_id, owners=owners_of(facts)
+    def _command(
+        self,
+        unit: Unit,
+        actor: Actor,
+        d: Decision,
+        handoff: Handoff,
+        person_id: PersonId,
+        edited: Edited | None,
+    ) -> votes.Decide:
+        return votes.Decide(
+            kind=d.kind,
+            person_id=person_id,
+            auth=actor.auth,
+            presented_digest=d.presented_digest,
+            grant_id=grant_of(d.handoff_id),
+            grant_ttl_s=self._kernel.settings.grant_ttl_s,
+            counts_for=self._audiences.counts_for(unit, handoff, person_id),
+            has_reason=bool(d.reason.strip()),
+            reason=unit.put(d.reason.strip()) if d.reason.strip() else None,
+            edited_action=unit.put_json(edited.call.canonical()) if edited else None,
+            edited_digest=edited.call.digest if edited else "",
+            edited_rules=tuple(r.id for r in edited.judgement.rules) if edited else (),
+            edited_text=unit.put(edited.text) if edited and edited.text else None,
+            next_presented=_presented(handoff, edited.call) if edited else "",
+            answer=d.answer.strip(),
+            scope=d.scope,
         )
-        wanted = self._audiences.resolve(unit, about, judged.requirement).requirement
-        if not covers(handoff.requirement, wanted):
-            raise UsageError(
-                f"the edited call takes more than this handoff asks for: {in_words(wanted)}",
-                code="edit_needs_more",
-                hint="Request changes, so that the agent proposes it and the right people are asked.",
-            )
-        return call
-
-    def _check_edit(self, original: Call, call: Call, judgement: Judgement) -> None:
-        if call.digest == original.digest:
-            raise UsageError(
-                "the edited call is the same as the original", hint="Approve it instead."
-            )
-        if judgement.verdict is Verdict.DENY:
-            why = " ".join(r.why for r in judgement.rules)
-            raise UsageError(f"policy denies the edited call: {why}", code="edit_denied")
 
     def current_call(self, handoff: Handoff) -> Call:
         """The call as it is put to a vote now: edited, where somebody edited it."""
-        edit = handoff.edit
-        return self.call_in(edit.action.body_id) if edit else self.action_of(handoff)
+        return self._edits.current_call(handoff)
 
     def action_of(self, handoff: Handoff) -> Call:
         """The exact call that the handoff is about. Raises StaleDecision when it was erased."""
-        if handoff.action is None:
-            raise UsageError(f"handoff `{handoff.handoff_id}` has no action")
-        return self.call_in(handoff.action.body_id)
+        return self._edits.action_of(handoff)
 
     def call_in(self, body_id: str) -> Call:
-        content = self._kernel.vault.open(body_id)
-        if content.erased:
-            raise StaleDecision("the action was erased; nobody can approve what cannot be read")
-        return decode(Call, cast("dict[str, object]", json.loads(content.data)))
+        """The exact call that was recorded there. Raises StaleDecision when it was erased."""
+        return self._edits.call_in(body_id)
 
     def acknowledge(self, actor: Actor, handoff_id: str) -> Result:
         """'I have it.' Idempotent for the holder."""
 
         def work(unit: Unit) -> Result:
-            person = self._decider(unit, actor)
+            person = deciding_person(unit, actor)
             state = unit.get(Handoff, handoff_id)
             unit.record(Handoff, handoff_id, routing.acknowledge(state, person.person_id))
             return {"handoff_id": handoff_id, "holder": person.person_id}
@@ -208,7 +166,7 @@ class Handoffs:
         """Give it back: the level it was at has its time again."""
 
         def work(unit: Unit) -> Result:
-            person = self._decider(unit, actor)
+            person = deciding_person(unit, actor)
             state = unit.get(Handoff, handoff_id)
             unit.record(Handoff, handoff_id, routing.release(state, person.person_id))
             return {"handoff_id": handoff_id, "holder": ""}
@@ -219,7 +177,7 @@ class Handoffs:
         """Take back one's approval while it has decided nothing. Raises InvalidTransition."""
 
         def work(unit: Unit) -> Result:
-            person = self._decider(unit, actor)
+            person = deciding_person(unit, actor)
             state = unit.get(Handoff, handoff_id)
             unit.record(Handoff, handoff_id, votes.unvote(state, person.person_id))
             return {"handoff_id": handoff_id}
@@ -240,7 +198,7 @@ class Handoffs:
             raise UsageError(f"`reason` must have 1 to {MAX_REASON} characters")
 
         def work(unit: Unit) -> Result:
-            person = self._decider(unit, actor)
+            person = deciding_person(unit, actor)
             state = unit.get(Handoff, handoff_id)
             repository = self._audiences.repository_of(unit, state)
             counted = self._audiences.counted(unit, state)
@@ -261,7 +219,7 @@ class Handoffs:
         is past or not before the deadline, InvalidTransition for all but the holder."""
 
         def work(unit: Unit) -> Result:
-            person = self._decider(unit, actor)
+            person = deciding_person(unit, actor)
             state = unit.get(Handoff, handoff_id)
             events = routing.snooze(state, person.person_id, until, unit.now)
             unit.record(Handoff, handoff_id, events)
@@ -294,6 +252,15 @@ class Handoffs:
             return {"handoff_id": handoff_id}
 
         return self._kernel.run(actor, work)
+
+
+def _said(handoff: Handoff, decision: str) -> Result:
+    return {
+        "handoff_id": handoff.handoff_id,
+        "decision": decision,
+        "grant_id": handoff.grant.grant_id if handoff.grant else "",
+        "decided": handoff.decision is not None,
+    }
 
 
 def _presented(handoff: Handoff, edited: Call) -> str:

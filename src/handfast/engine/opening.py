@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from handfast.core.domain import handoff_routing as routing
-from handfast.core.domain.action import Risk
+from handfast.core.domain.action import Facts, Judgement, Risk
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
 from handfast.core.domain.events_handoff import (
@@ -13,6 +13,7 @@ from handfast.core.domain.events_handoff import (
     HandoffReturned,
 )
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import most
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, StepId, TaskId
 from handfast.core.domain.package import Package, missing
@@ -51,6 +52,17 @@ class Opening:
     tool: str = ""
     owners: tuple[tuple[str, ...], ...] = ()
     apart: tuple[PersonId, ...] = ()
+    editor: PersonId = PersonId("")
+    edited_text: BodyRef | None = None
+    form_digest: str = ""
+    subagent: str = ""
+
+
+def at_most(judgement: Judgement, facts: Facts) -> Requirement:
+    """What an approval takes, and the most it may cover for this very action."""
+    asked = judgement.requirement
+    scope = most(asked.scope, reversible=facts.reversible, risk=judgement.risk.value)
+    return replace(asked, scope=scope)
 
 
 def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
@@ -86,6 +98,10 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         requirement=takes.requirement,
         requested_by=(*takes.requested_by, *o.apart),
         may_proceed=_may_proceed(o),
+        editor=o.editor,
+        edited_text=o.edited_text,
+        form_digest=o.form_digest,
+        subagent=o.subagent,
     )
     lacking = missing(o.kind, o.package, of_override=of_override)
     if lacking:

@@ -27,7 +27,6 @@ from handfast.core.policy import limit_words
 
 MAX_SHOWN = 200_000
 MAX_PROSE = 4_000
-MAX_PREVIEW, MAX_PREVIEW_LINES = 12_000, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,23 @@ def shown_call(call: Call, shown: Shown | None) -> Shown:
     return Shown(ShowKind.TEXT, "\n".join(lines)[:MAX_SHOWN])
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is known of an action before it runs: see `WhatWillHappen`."""
+
+    preview: str = ""
+    preview_about: str = ""
+    undo: str = ""
+    undo_about: str = ""
+
+
 def approval(
-    facts: Facts, judgement: Judgement, run: Run, shown: Shown, agent_says: str
+    facts: Facts,
+    judgement: Judgement,
+    run: Run,
+    shown: Shown,
+    agent_says: str,
+    ahead: Ahead = Ahead(),
 ) -> Package:
     """An action that waits at a gate. Always complete: an empty call is shown as empty, not returned."""
     what = WhatWillHappen(
@@ -83,6 +97,10 @@ def approval(
         hazards=facts.hazards,
         opaque=facts.opaque,
         reversible=facts.reversible,
+        preview=ahead.preview,
+        preview_about=ahead.preview_about,
+        undo=ahead.undo,
+        undo_about=ahead.undo_about,
     )
     return Package(
         ask=inert(facts.summary, 300, multiline=False).strip() or "A call without a description",
@@ -94,18 +112,6 @@ def approval(
         agent_says=agent_says[:MAX_PROSE],
         pointers=(f"run {run.run_id}",),
         containment=containment(run),
-    )
-
-
-def said_by_caller(preview: str, undo: str) -> tuple[str, ...]:
-    """A dry run's answer and the declared undo as lines of a package: the caller's words, bounded."""
-    lines = inert(preview, MAX_PREVIEW).splitlines() if preview.strip() else []
-    left = len(lines) - MAX_PREVIEW_LINES
-    shown = [f"  {line}" for line in lines[:MAX_PREVIEW_LINES]]
-    return (
-        *(["Preview, as the program that asks reports it:", *shown] if lines else []),
-        *([f"  … {left} more lines of the preview are not shown"] if left > 0 else []),
-        *([f"Undo, as declared: {inert(undo, 300, multiline=False)}"] if undo.strip() else []),
     )
 
 

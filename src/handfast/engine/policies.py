@@ -19,8 +19,10 @@ from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.publication import ORGANISATION, PolicyText, Publication
 from handfast.core.domain.run import Run
+from handfast.core.policy.carrying import CarryOver
 from handfast.core.policy.directory import Roster
 from handfast.core.policy.judging import Rulebook, digest_of, judge
+from handfast.core.policy.kinds import ActionKind, together
 from handfast.core.policy.limits import Limits
 from handfast.core.policy.subject import Subject
 from handfast.engine.kernel import Kernel, Result, Unit
@@ -53,6 +55,20 @@ class InForce:
 
     def judge(self, facts: Facts, subject: Subject) -> Judgement:
         return judge(facts, subject, self.books)
+
+    def kind(self, subject: Subject) -> ActionKind | None:
+        """What the policies declare about actions like this one, together."""
+        return together([kind for book in self.books for kind in book.kinds(subject)])
+
+    @property
+    def carry_over(self) -> frozenset[CarryOver]:
+        """Changes after an approval that may be carried over. Only the organisation's policy says so."""
+        return frozenset(c for book in self.books for c in book.policy.carry_over or ())
+
+    @property
+    def binds_target(self) -> bool:
+        """Whether the approval of a merge is bound to where its target branch stood."""
+        return any(book.policy.carry_over is not None for book in self.books)
 
 
 class Policies:
@@ -99,6 +115,13 @@ class Policies:
         policy = self.in_force(unit, run.root)
         subject = subject_of(unit, run, call, facts, executor=executor, subagent=subagent)
         return policy.judge(facts, subject)
+
+    def kind(self, unit: Unit, run: Run, call: Call, facts: Facts) -> ActionKind | None:
+        """What is declared about actions like this one. Raises as `in_force` does."""
+        policy = self.in_force(unit, run.repository)
+        if not any(book.policy.actions for book in policy.books):
+            return None
+        return policy.kind(subject_of(unit, run, call, facts))
 
     def propose(self, actor: Actor, scope: str, text: str, reason: str = "") -> Result:
         """Propose a policy for `organisation` or a repository. In force at once where the author is the
@@ -268,7 +291,13 @@ def publisher(unit: Unit, actor: Actor) -> PersonId:
 
 
 def _only_tightens(book: Rulebook) -> None:
-    loose = {"builtin.off": book.policy.off, "limits: … off": book.policy.limits.off}
+    policy = book.policy
+    loose: dict[str, object] = {
+        "builtin.off": policy.off,
+        "limits: … off": policy.limits.off,
+        "carry_over": policy.carry_over is not None,
+        **{f"actions: {kind.id}": kind.loosens for kind in policy.actions},
+    }
     for name, given in loose.items():
         if given:
             raise UsageError(

@@ -78,7 +78,7 @@ class Progress:
         """What the end of the time means for this very case."""
         proceeds = h.requirement.silence is Silence.AUTO_PROCEED and h.may_proceed
         silence = h.requirement.silence
-        if silence is Silence.AUTO_PROCEED and not (proceeds and h.risk == "low"):
+        if silence is Silence.AUTO_PROCEED and not (proceeds and h.risk == "low" and not h.editors):
             silence = Silence.EXPIRE
         return _SILENCE[silence]
 

@@ -14,6 +14,7 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
+from handfast.engine.policies import Policies
 from handfast.engine.runs import Pause, pause_events
 from handfast.engine.tasks import Tasks
 
@@ -30,21 +31,24 @@ class FinishedWork:
     request_key: str = ""
 
 
-def merge_call(repository: str, target_branch: str, commit: str) -> Call:
-    """The action that approving a review permits: exactly this commit into exactly this branch."""
-    return Call(
-        MERGE_TOOL,
-        {"repository": repository, "target_branch": target_branch, "commit": commit},
-        cwd=repository,
-    )
+def merge_call(repository: str, target_branch: str, commit: str, target_commit: str = "") -> Call:
+    """The action that approving a review permits: exactly this commit into exactly this branch.
+
+    With `target_commit` the branch has to stand there as well.
+    """
+    arguments = {"repository": repository, "target_branch": target_branch, "commit": commit}
+    if target_commit:
+        arguments["target_commit"] = target_commit
+    return Call(MERGE_TOOL, arguments, cwd=repository)
 
 
 class Reviews:
     """All calls are atomic."""
 
-    def __init__(self, audiences: Audiences, tasks: Tasks) -> None:
+    def __init__(self, audiences: Audiences, tasks: Tasks, policies: Policies) -> None:
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
+        self._policies = policies
         self._tasks = tasks
 
     def open(self, actor: Actor, work_done: FinishedWork) -> Result:
@@ -62,7 +66,13 @@ class Reviews:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
             task = unit.get(Task, run.task_id)
             brief = self._tasks.brief(task)
-            call = merge_call(task.repository, f.work.target_branch, f.work.head_commit)
+            bound = self._policies.in_force(unit, task.repository).binds_target
+            call = merge_call(
+                task.repository,
+                f.work.target_branch,
+                f.work.head_commit,
+                f.work.target_commit if bound else "",
+            )
             handoff = open_handoff(
                 self._audiences,
                 unit,

@@ -282,9 +282,9 @@ class Runs:
             if epoch is not None:
                 check_epoch(run, epoch)
             doubts: list[str] = []
-            for row in self._handoffs(run_id, (Status.RESUMED.value,)):
+            for row in self._started(run):
                 h = unit.get(Handoff, row)
-                if commands.starts_unsettled(h):
+                if commands.starts_unsettled(h) and commands.started_in(h, run.run_id):
                     why = "the agent's process ended before a result was recorded"
                     doubts.append(settle_unknown(self._audiences, unit, h, why).handoff_id)
             return {"doubts": list(doubts)}
@@ -321,6 +321,16 @@ class Runs:
             return {"run_id": run_id}
 
         return self._kernel.run(actor, work)
+
+    def _started(self, run: Run) -> list[str]:
+        """Handoffs that may have a start of this run: its own, and of its task's other runs."""
+        found = self._handoffs(run.run_id, (Status.RESUMED.value,))
+        if run.task_id:
+            query = Query(
+                "handoff", task_id=run.task_id, statuses=(Status.RESUMED.value,), limit=1000
+            )
+            found += [r.stream.partition("/")[2] for r in self._kernel.store.find(query)]
+        return list(dict.fromkeys(found))
 
     def _handoffs(self, run_id: str, statuses: tuple[str, ...]) -> list[str]:
         rows = self._kernel.store.find(

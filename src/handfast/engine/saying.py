@@ -6,6 +6,7 @@ from handfast.core.domain import events_handoff as e
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.events import Event
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import Scope, shown
 
 _WORDS: Mapping[type, str] = {
     e.HandoffVoted: "approved; it takes more",
@@ -32,13 +33,23 @@ def said(event: Event, text: Callable[[BodyRef | None], str], name: Callable[[st
         case e.HandoffSnoozed():
             return f"put off until {format_time(event.until)}; its deadline stays"
         case _:
-            return _ran(event)
+            return _ran(event, text)
 
 
-def _ran(event: Event) -> str:
+def _ran(event: Event, text: Callable[[BodyRef | None], str]) -> str:
     match event:
+        case e.GrantMinted() if event.uses > 1:
+            return shown(Scope(event.uses, event.span))
+        case e.GrantRedeemed() if event.of > 1:
+            return f"use {event.use} of {event.of}"
+        case e.HandoffCarriedOver():
+            patch = f", patch {event.new_patch_id[:12]} on both" if event.new_patch_id else ""
+            moved = f"from {event.old_target[:12]} to {event.new_target[:12]}"
+            return f"{event.kind}: the target went {moved}{patch}"
         case e.GrantRefused():
             return f"refused: {event.reason}"
+        case e.GrantRevoked():
+            return text(event.reason)
         case e.EffectRecorded():
             code = "" if event.exit_code is None else f", exit {event.exit_code}"
             return f"effect {event.outcome.value}{code} {event.note}".strip()

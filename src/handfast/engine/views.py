@@ -10,9 +10,11 @@ from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
 from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
 from handfast.core.domain.handoff import WAITING, Handoff
+from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import open_package
+from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
 from handfast.engine.limits import RunLimits
@@ -151,9 +153,14 @@ class Views:
             "action_digest": h.action_digest,
             "presented_digest": h.presented_digest,
             "executor": h.executor.value,
-            "package": full(package),
-            "grant": self._grant(h),
+            "package": self._package(package),
+            "grant": grant_view(h, self.text),
+            "may_give": may_give(h),
             "about": h.about,
+            "editor": h.editor,
+            "edited_text": self.text(h.edit.text if h.edit else h.edited_text),
+            "edited_into": h.edited_into,
+            "target_commit": h.target_commit,
             "missing": list(h.missing),
             "policy_digest": h.policy_digest,
             "brief_digest": h.brief_digest,
@@ -167,6 +174,15 @@ class Views:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
             out["run"] = self.run_summary(self._kernel.state(Run, h.run_id))
+        return out
+
+    def _package(self, package: Package) -> Result:
+        out = full(package)
+        if package.changed is not None:
+            by = package.changed.decided_by
+            out["changed"] = full(package.changed) | {
+                "decided_by_name": self._people.name(by) if by else ""
+            }
         return out
 
     def _decision(self, h: Handoff) -> Result | None:
@@ -187,35 +203,11 @@ class Views:
             "presented_digest": d.presented_digest,
             "edited_digest": d.edited_digest,
             "edited_call": self._json(d.edited_action),
-        }
-
-    def _grant(self, h: Handoff) -> Result | None:
-        g = h.grant
-        if g is None:
-            return None
-        return {
-            "grant_id": g.grant_id,
-            "status": g.status.value,
-            "executor": g.executor.value,
-            "action_digest": g.action_digest,
-            "expires_at": format_time(g.expires_at),
-            "redeemed_at": _time(g.redeemed_at),
-            "start_id": g.start_id,
+            "edited_text": self.text(d.edited_text),
         }
 
     def _effect(self, h: Handoff) -> Result | None:
-        x = h.effect
-        if x is None:
-            return None
-        return {
-            "outcome": x.outcome.value,
-            "exit_code": x.exit_code,
-            "output_body_id": x.output.body_id if x.output else "",
-            "output": self.text(x.output)[-4000:],
-            "executed_digest": x.executed_digest,
-            "note": x.note,
-            "at": format_time(x.at),
-        }
+        return effect_view(h.effect, self.text) if h.effect else None
 
     def text(self, ref: BodyRef | None) -> str:
         return self._kernel.vault.open(ref.body_id).text if ref else ""
@@ -350,7 +342,7 @@ class Views:
             "run_id": h.run_id,
             "agent_id": h.agent_id,
             "status": h.status.value,
-            "grant": self._grant(h),
+            "grant": grant_view(h, self.text),
             "call": self._json(edited or h.action),
             "worktree": self._kernel.state(Run, h.run_id).worktree if h.run_id else "",
         }

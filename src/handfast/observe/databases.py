@@ -162,6 +162,8 @@ def _sql_file(path: str, call: Invocation, case: Case) -> None:
         with Path(real).open("rb") as file:
             read = file.read(_MAX_FILE + 1).decode("utf-8", "replace")
     except OSError:
+        if path:
+            case.depends_on_file(path)
         case.findings.opaque("sql-from-file", f"{call.name} runs a file that cannot be read yet")
         return
     case.depends_on_file(path)

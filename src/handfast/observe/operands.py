@@ -8,7 +8,7 @@ from handfast.core.domain.action import MISSING, Call, Operand
 from handfast.observe import git
 from handfast.observe.scope import Scope
 
-GIT, TREE = "git:", "tree:"
+GIT, TREE, IMAGE = "git:", "tree:", "image:"
 ALL_REFS = "git:--all"
 
 
@@ -51,6 +51,8 @@ def rehash(call: Call, scope: Scope) -> Call:
 def _again(path: str, scope: Scope) -> Operand:
     if path.startswith(GIT):
         return ref_operand(path, scope)
+    if path.startswith(IMAGE):
+        return Operand(path, MISSING)  # no registry is asked: a tag has no digest here
     if path.startswith(TREE):
         return tree_operand(path, scope) or Operand(path, MISSING)
     return file_operand(path, scope)

@@ -15,6 +15,7 @@ from handfast.observe import (
     files,
     foreach,
     gitcalls,
+    images,
     languages,
     network,
     processes,
@@ -185,6 +186,8 @@ def _dispatch(call: Invocation, case: Case) -> None:
         shellwords.unsure_client(call, case)
     if call.name in {"docker", "podman", "nerdctl"}:
         containers.check(call, case)
+    if call.name in {"docker", "podman", "nerdctl", "docker-compose", "podman-compose"}:
+        images.check(call, case)
     if wrappers.runner(call, case):
         return
     looks = reading.check(call, case)

@@ -81,12 +81,11 @@ def _definition(
         real = case.places.real(path)
         if real in case.written:
             case.findings.opaque("written-then-run", f"runs {name}, which the same command writes")
-        case.depends_on_file(path) if name == names[-1] else None
+        case.depends_on_file(path)  # one that is not there yet would be read instead, once it is
         if call.name in {"make", "gmake"}:
             wanted = [target for target in targets if "=" not in target]
             recipe = recipes.make_recipe(real, wanted) if case.on_disk else None
             if recipe:
-                case.depends_on_file(path)
                 nested_text(recipe, " ".join([name, *wanted]), (folder,), case)
 
 

@@ -11,6 +11,7 @@ from handfast.core.policy import directory, document
 from handfast.core.policy.directory import Roster
 from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.judging import Match
+from handfast.core.policy.kinds import ActionKind
 from handfast.core.policy.sections import Problem, shown
 from handfast.core.policy.subject import Subject
 from handfast.policyfile import lint, zones
@@ -60,6 +61,7 @@ class Loaded:
         )
         self._hazards = frozenset(n.hazard for n in needed if n.hazard is not None)
         self._groups: dict[tuple[str, frozenset[str]], _Group] = {}
+        self._kinds = speaks.compile([kind.when for kind in policy.actions])
 
     def matches(self, subject: Subject) -> tuple[Match, ...]:
         call = subject.call
@@ -78,6 +80,16 @@ class Loaded:
         return any(
             _HISTORY.search(g.when) for g in self.policy.gates if not g.tools or tool in g.tools
         )
+
+    def kinds(self, subject: Subject) -> tuple[ActionKind, ...]:
+        if not self.policy.actions:
+            return ()
+        tool, found = subject.call.tool, []
+        for i, problem in self._kinds.ask(subject).items():
+            kind = self.policy.actions[i]
+            if not kind.tools or tool in kind.tools:
+                found.append(ActionKind(kind.id, reversible=False) if problem else kind)
+        return tuple(found)
 
     def _group(self, tool: str, hazards: frozenset[str]) -> _Group:
         """Compiled on first use; two threads may do it at once, with the same result."""
@@ -144,16 +156,15 @@ def _examined(text: str, speaks: Language, known: Roster | None) -> tuple[Policy
 
 def _conditions(policy: Policy, speaks: Language) -> list[Problem]:
     found = []
-    for i, gate in enumerate(policy.gates):
-        path = ("gates", i, "when")
-        fault = speaks.check(gate.when)
+    conditions = [(("gates", i, "when"), g.id, g.when) for i, g in enumerate(policy.gates)]
+    conditions += [(("actions", i, "when"), k.id, k.when) for i, k in enumerate(policy.actions)]
+    for path, name, when in conditions:
+        fault = speaks.check(when)
         if fault is not None:
-            found.append(
-                Problem(path, f"`{gate.id}`: {fault.message}", "", fault.line, fault.column)
-            )
+            found.append(Problem(path, f"`{name}`: {fault.message}", "", fault.line, fault.column))
         else:
-            found += lint.optional_fields(gate.when, path)
-            found += lint.needless_has(gate.when, path)
+            found += lint.optional_fields(when, path)
+            found += lint.needless_has(when, path)
     return found
 
 

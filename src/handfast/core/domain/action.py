@@ -28,8 +28,8 @@ class Effect(StrEnum):
 class Operand:
     """A mutable thing the action depends on: a script, a tree of files, a git ref.
 
-    `path` is relative to the worktree, absolute, or `git:<ref>` / `tree:<folder>`.
-    `digest` is `sha256:…`, or `missing` when there is nothing to read.
+    `path` is relative to the worktree, absolute, or `git:<ref>` / `tree:<folder>` / `image:<name:tag>`.
+    `digest` is `sha256:…`, or `missing` when there is nothing to read: a tag has none here.
     """
 
     path: str

@@ -63,6 +63,9 @@ HandoffEvent: TypeAlias = (
     | h.GrantRedeemed
     | h.GrantRefused
     | h.GrantExpired
+    | h.GrantRevoked
+    | h.GrantReopened
+    | h.HandoffCarriedOver
     | h.EffectRecorded
     | h.HandoffClosed
     | h.HandoffSuperseded
@@ -155,6 +158,9 @@ WIRE: dict[str, type[Event]] = {
     "grant.redeemed": h.GrantRedeemed,
     "grant.refused": h.GrantRefused,
     "grant.expired": h.GrantExpired,
+    "grant.revoked": h.GrantRevoked,
+    "grant.reopened": h.GrantReopened,
+    "handoff.carried_over": h.HandoffCarriedOver,
     "effect.recorded": h.EffectRecorded,
     "handoff.closed": h.HandoffClosed,
     "handoff.superseded": h.HandoffSuperseded,

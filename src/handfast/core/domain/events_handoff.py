@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
     AgentId,
     GrantId,
@@ -57,7 +58,9 @@ class HandoffRequested:
     """`levels_s` holds how long each asking lasts, in seconds; the last one expires it.
 
     `requested_by` names the people who started the run or delegated the task. `may_proceed`: it is low
-    risk, reversible and fully read, so that a policy's `auto_proceed` may hold.
+    risk, reversible and fully read, so that a policy's `auto_proceed` may hold. `editor` is who wrote this
+    form of the action: they do not approve it. `edited_text` is the content of an edited file change, which
+    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on.
     """
 
     handoff_id: HandoffId
@@ -83,6 +86,10 @@ class HandoffRequested:
     requirement: Requirement = Requirement()
     requested_by: tuple[PersonId, ...] = ()
     may_proceed: bool = False
+    editor: PersonId = PersonId("")
+    edited_text: BodyRef | None = None
+    form_digest: str = ""
+    subagent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +210,8 @@ class HandoffEdited:
     presented_digest: str
     auth: str
     reason: BodyRef | None = None
+    edited_text: BodyRef | None = None
+    edited_rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +250,12 @@ class HandoffDecided:
     edited_rules: tuple[str, ...] = ()
     answer: str = ""
     clauses: tuple[int, ...] = ()
+    edited_text: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GrantMinted:
-    """Permission to start exactly one execution of the action with `action_digest`."""
+    """Permission to start the action with `action_digest`, `uses` times and one at a time."""
 
     handoff_id: HandoffId
     grant_id: GrantId
@@ -254,11 +264,16 @@ class GrantMinted:
     run_id: RunId
     executor: Executor
     expires_at: datetime
+    uses: int = 1
+    span: Span = Span.RUN
 
 
 @dataclass(frozen=True, slots=True)
 class GrantRedeemed:
-    """The one start of a grant. Without an effect by `settle_by` it becomes unknown."""
+    """Start `use` of the `of` that a grant permits. Without an effect by `settle_by` it becomes unknown.
+
+    `run_id` and `step_id` name the call of an agent's own tool that took it.
+    """
 
     handoff_id: HandoffId
     grant_id: GrantId
@@ -267,6 +282,10 @@ class GrantRedeemed:
     action_digest: str
     epoch: int
     settle_by: datetime
+    use: int = 1
+    of: int = 1
+    run_id: RunId = RunId("")
+    step_id: StepId = StepId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +302,41 @@ class GrantRefused:
 class GrantExpired:
     handoff_id: HandoffId
     grant_id: GrantId
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRevoked:
+    """A person took back the starts that were left."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    person_id: PersonId
+    reason: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantReopened:
+    """A start of it was in doubt, and the doubt is settled: the starts that are left may be taken."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    doubt: HandoffId
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffCarriedOver:
+    """A person's approval holds for `action_digest` too: the target moved, provably without touching what was
+    approved. The patch ids are those of the merge onto the old and the new target."""
+
+    handoff_id: HandoffId
+    grant_id: GrantId
+    kind: str
+    commit: str
+    old_target: str
+    new_target: str
+    action_digest: str
+    old_patch_id: str = ""
+    new_patch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +359,11 @@ class HandoffClosed:
 
 @dataclass(frozen=True, slots=True)
 class HandoffSuperseded:
+    """`why` is `edited` when a reviewer's edit took its place, '' when the action itself changed."""
+
     handoff_id: HandoffId
     by: HandoffId
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from handfast.core.domain.events_handoff import (
     HandoffKind,
 )
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
     AgentId,
     GrantId,
@@ -55,14 +56,25 @@ REFUSED = f"{NOBODY}: refused"
 
 
 class GrantStatus(StrEnum):
+    """`minted`: a start may be taken. `redeemed`: one runs. `blocked`: one is in doubt, and others are left."""
+
     MINTED = "minted"
     REDEEMED = "redeemed"
     SETTLED = "settled"
     EXPIRED = "expired"
+    BLOCKED = "blocked"
+    REVOKED = "revoked"
+
+
+# Starts of it may still be taken: at once, or when the doubt about the last one is settled.
+USABLE = frozenset({GrantStatus.MINTED, GrantStatus.BLOCKED})
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
+    """`used` of `uses` starts were taken, `before` of them before the last one, whose `start_id`, `step_id`,
+    `started_by` and `epoch` these are."""
+
     grant_id: GrantId
     action_digest: str
     agent_id: AgentId
@@ -74,6 +86,15 @@ class Grant:
     redeemed_at: datetime | None = None
     settle_by: datetime | None = None
     epoch: int = 0
+    uses: int = 1
+    before: int = 0
+    span: Span = Span.RUN
+    step_id: StepId = StepId("")
+    started_by: RunId = RunId("")
+
+    @property
+    def used(self) -> int:
+        return self.before + (1 if self.start_id else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +116,8 @@ class Edit:
     person_id: PersonId
     action: BodyRef
     digest: str
+    text: BodyRef | None = None
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +135,7 @@ class Decision:
     answer: str = ""
     by_machine: bool = False
     overridden: bool = False
+    edited_text: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +146,16 @@ class EffectRecord:
     output: BodyRef | None = None
     executed_digest: str = ""
     note: str = ""
+    use: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
+    """`effect` is of the last start, None while one runs; `earlier_effects` of the starts before it.
+
+    `editor` wrote this form of the action in place of another one; `editors` are all who edited it.
+    """
+
     handoff_id: HandoffId
     kind: HandoffKind
     status: Status
@@ -169,6 +199,13 @@ class Handoff:
     asked_people: tuple[PersonId, ...] = ()
     ends_at: datetime | None = None
     snoozed_until: datetime | None = None
+    earlier_effects: tuple[EffectRecord, ...] = ()
+    editor: PersonId = PersonId("")
+    edited_text: BodyRef | None = None
+    edited_into: HandoffId = HandoffId("")
+    form_digest: str = ""
+    target_commit: str = ""
+    subagent: str = ""
 
     @property
     def waiting(self) -> bool:
@@ -193,6 +230,6 @@ class Handoff:
             return self.due_at
         if self.grant is None:
             return None
-        if self.grant.status is GrantStatus.MINTED:
+        if self.grant.status in USABLE:
             return self.grant.expires_at
         return self.grant.settle_by if self.grant.status is GrantStatus.REDEEMED else None

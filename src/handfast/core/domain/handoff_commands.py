@@ -16,9 +16,9 @@ from handfast.core.domain.errors import (
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import EffectOutcome, Executor
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.handoff import GrantStatus, Handoff, Status
+from handfast.core.domain.handoff import Grant, GrantStatus, Handoff
 from handfast.core.domain.handoff_routing import check_not_frozen
-from handfast.core.domain.ids import GrantId, HandoffId, StartId
+from handfast.core.domain.ids import GrantId, HandoffId, RunId, StartId, StepId
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,19 @@ class Redeem:
     executor: Executor
     epoch: int
     settle_within_s: int
+    run_id: RunId = RunId("")
+    step_id: StepId = StepId("")
 
 
 def redeem(state: Handoff, cmd: Redeem, now: datetime) -> list[HandoffEvent]:
-    """The one start of a grant. Raises GateClosed (used, expired), StaleDecision (changed),
+    """The next start of a grant. Raises GateClosed (used, expired, in doubt), StaleDecision (changed),
     InvalidTransition (frozen)."""
     grant = state.grant
     if grant is None or grant.grant_id != cmd.grant_id:
         raise GateClosed(f"handoff `{state.handoff_id}` has no grant `{cmd.grant_id}`")
     check_not_frozen(state)
     if grant.status is not GrantStatus.MINTED:
-        raise GateClosed(
-            f"grant `{grant.grant_id}` is {grant.status.value}: a grant starts one execution",
-            code="grant_used" if grant.status is not GrantStatus.EXPIRED else "grant_expired",
-            hint="Propose the action again to get a new decision.",
-        )
+        raise _not_usable(grant)
     if now >= grant.expires_at:
         raise GateClosed(
             f"grant `{grant.grant_id}` expired at {format_time(grant.expires_at)}",
@@ -72,8 +70,28 @@ def redeem(state: Handoff, cmd: Redeem, now: datetime) -> list[HandoffEvent]:
             cmd.action_digest,
             cmd.epoch,
             settle_by,
+            use=grant.used + 1,
+            of=grant.uses,
+            run_id=cmd.run_id,
+            step_id=cmd.step_id,
         )
     ]
+
+
+def _not_usable(grant: Grant) -> GateClosed:
+    if grant.status is GrantStatus.BLOCKED:
+        return GateClosed(
+            f"a start of grant `{grant.grant_id}` is in doubt, and until that is settled none is taken",
+            code="grant_blocked",
+            hint="Answer the doubt: see `handfast inbox`.",
+        )
+    codes = {GrantStatus.EXPIRED: "grant_expired", GrantStatus.REVOKED: "grant_revoked"}
+    return GateClosed(
+        f"grant `{grant.grant_id}` is {grant.status.value}: "
+        + ("a grant starts one execution" if grant.uses == 1 else "no start of it is left"),
+        code=codes.get(grant.status, "grant_used"),
+        hint="Propose the action again to get a new decision.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,7 @@ def settle(state: Handoff, cmd: Settle) -> list[HandoffEvent]:
     grant = state.grant
     if grant is None or not grant.start_id or grant.start_id != cmd.start_id:
         raise InvalidTransition(f"handoff `{state.handoff_id}` has no start `{cmd.start_id}`")
-    if grant.status is GrantStatus.SETTLED:
+    if grant.status is not GrantStatus.REDEEMED:
         return []
     if cmd.executed_digest and cmd.executed_digest != grant.action_digest:
         raise StaleDecision(
@@ -108,6 +126,8 @@ def settle(state: Handoff, cmd: Settle) -> list[HandoffEvent]:
         output=cmd.output,
         note=cmd.note,
     )
+    if grant.used < grant.uses:
+        return [effect]
     return [effect, e.HandoffClosed(state.handoff_id, f"effect_{cmd.outcome.value}")]
 
 
@@ -131,4 +151,10 @@ def overtake(state: Handoff, by: HandoffId, attempted: str) -> list[HandoffEvent
 
 def starts_unsettled(state: Handoff) -> bool:
     """A start happened and nobody knows what came of it."""
-    return state.status is Status.RESUMED and state.effect is None
+    return state.grant is not None and state.grant.status is GrantStatus.REDEEMED
+
+
+def started_in(state: Handoff, run_id: RunId) -> bool:
+    """Whether the last start was taken in this run: a grant for a task may be used in another one than its own."""
+    grant = state.grant
+    return grant is not None and (grant.started_by or state.run_id) == run_id

@@ -6,9 +6,10 @@ from typing import assert_never
 
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain.events import HandoffEvent
-from handfast.core.domain.events_handoff import DecisionKind, HandoffRequested
+from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, HandoffRequested
 from handfast.core.domain.handoff import (
     NOBODY,
+    USABLE,
     Decision,
     Edit,
     EffectRecord,
@@ -18,7 +19,7 @@ from handfast.core.domain.handoff import (
     Status,
     Vote,
 )
-from handfast.core.domain.ids import PersonId
+from handfast.core.domain.ids import HandoffId, PersonId
 
 
 def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
@@ -32,19 +33,18 @@ def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
             return _decided(state, event, at)
         case e.HandoffVoted() | e.HandoffUnvoted() | e.HandoffEdited():
             return _voted(state, event, at)
-        case e.GrantMinted() | e.GrantRedeemed() | e.GrantExpired() | e.EffectRecorded():
+        case e.GrantMinted() | e.GrantRedeemed() | e.EffectRecorded():
             return _executed(state, event, at)
+        case e.GrantExpired() | e.GrantRevoked() | e.GrantReopened() | e.HandoffCarriedOver():
+            return _changed(state, event)
         case e.HandoffRouted() | e.HandoffRerouted():
             return _asked(state, event)
         case e.HandoffAcknowledged() | e.HandoffReleased() | e.HandoffSnoozed():
             return _held(state, event, at)
-        case e.HandoffFrozen() | e.HandoffThawed():
-            return _frozen(state, event, at)
         case e.HandoffViewed() | e.HandoffCommented() | e.LevelTimedOut() | e.GrantRefused():
-            first = isinstance(event, e.HandoffViewed) and not state.first_viewed_at
-            return replace(state, first_viewed_at=at) if first else state
+            return _noted(state, event, at)
         case _:
-            return _ended(state, event)
+            return _stopped(state, event, at)
 
 
 _Ending = (
@@ -54,6 +54,19 @@ _Ending = (
     | e.HandoffWithdrawn
     | e.HandoffExpired
 )
+
+
+def _stopped(
+    state: Handoff, event: e.HandoffFrozen | e.HandoffThawed | _Ending, at: datetime
+) -> Handoff:
+    if isinstance(event, e.HandoffFrozen | e.HandoffThawed):
+        return _frozen(state, event, at)
+    return _ended(state, event)
+
+
+def _noted(state: Handoff, event: HandoffEvent, at: datetime) -> Handoff:
+    first = isinstance(event, e.HandoffViewed) and not state.first_viewed_at
+    return replace(state, first_viewed_at=at) if first else state
 
 
 def _asked(state: Handoff, event: e.HandoffRouted | e.HandoffRerouted) -> Handoff:
@@ -101,7 +114,13 @@ def _voted(
         return replace(
             state,
             votes=(),
-            edit=Edit(event.person_id, event.edited_action, event.edited_digest),
+            edit=Edit(
+                event.person_id,
+                event.edited_action,
+                event.edited_digest,
+                event.edited_text,
+                event.edited_rules,
+            ),
             editors=tuple(dict.fromkeys((*state.editors, event.person_id))),
             presented_digest=event.presented_digest,
         )
@@ -122,7 +141,7 @@ def _frozen(state: Handoff, event: e.HandoffFrozen | e.HandoffThawed, at: dateti
         return state
     still = at - state.frozen_at
     grant = state.grant
-    if grant is not None and grant.status is GrantStatus.MINTED:
+    if grant is not None and grant.status in USABLE:
         grant = replace(grant, expires_at=grant.expires_at + still)
     due_at = state.due_at + still if state.due_at else None
     ends_at = state.ends_at + still if state.ends_at else None
@@ -138,7 +157,9 @@ def _ended(state: Handoff, event: _Ending) -> Handoff:
         case e.HandoffReturned():
             return replace(state, status=Status.INCOMPLETE, missing=event.missing, due_at=None)
         case e.HandoffSuperseded():
-            return replace(state, status=Status.SUPERSEDED, outcome="superseded", due_at=None)
+            into = event.by if event.why == "edited" else HandoffId("")
+            over = replace(state, status=Status.SUPERSEDED, outcome="superseded", due_at=None)
+            return replace(over, edited_into=into)
         case e.HandoffWithdrawn():
             return replace(state, status=Status.WITHDRAWN, outcome=event.reason, due_at=None)
         case e.HandoffExpired():
@@ -175,6 +196,11 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         requirement=event.requirement,
         requested_by=event.requested_by,
         may_proceed=event.may_proceed,
+        editor=event.editor,
+        editors=(event.editor,) if event.editor else (),
+        edited_text=event.edited_text,
+        form_digest=event.form_digest,
+        subagent=event.subagent,
     )
 
 
@@ -195,6 +221,7 @@ def _decided(
                 edited_action=event.edited_action,
                 edited_digest=event.edited_digest,
                 answer=event.answer,
+                edited_text=event.edited_text,
             )
         case e.HandoffOverridden():
             edit = state.edit
@@ -207,6 +234,7 @@ def _decided(
                 reason=event.reason,
                 edited_action=edit.action if edit else None,
                 edited_digest=edit.digest if edit else "",
+                edited_text=edit.text if edit else None,
                 overridden=True,
             )
         case e.HandoffAutoProceeded():
@@ -219,9 +247,7 @@ def _decided(
 
 
 def _executed(
-    state: Handoff,
-    event: e.GrantMinted | e.GrantRedeemed | e.GrantExpired | e.EffectRecorded,
-    at: datetime,
+    state: Handoff, event: e.GrantMinted | e.GrantRedeemed | e.EffectRecorded, at: datetime
 ) -> Handoff:
     if isinstance(event, e.GrantMinted):
         grant = Grant(
@@ -231,18 +257,14 @@ def _executed(
             event.run_id,
             event.executor,
             event.expires_at,
+            uses=event.uses,
+            span=event.span,
         )
         return replace(state, grant=grant)
     if isinstance(event, e.EffectRecorded):
-        effect = EffectRecord(
-            event.outcome, at, event.exit_code, event.output, event.executed_digest, event.note
-        )
-        settled = replace(state.grant, status=GrantStatus.SETTLED) if state.grant else None
-        return replace(state, effect=effect, grant=settled)
+        return _settled(state, event, at)
     if state.grant is None:
         raise ValueError("a grant was used that was never minted")
-    if isinstance(event, e.GrantExpired):
-        return replace(state, grant=replace(state.grant, status=GrantStatus.EXPIRED))
     used = replace(
         state.grant,
         status=GrantStatus.REDEEMED,
@@ -250,5 +272,54 @@ def _executed(
         redeemed_at=at,
         settle_by=event.settle_by,
         epoch=event.epoch,
+        before=event.use - 1,
+        step_id=event.step_id,
+        started_by=event.run_id,
     )
-    return replace(state, grant=used, status=Status.RESUMED)
+    before = (state.effect,) if state.effect else ()
+    return replace(
+        state,
+        grant=used,
+        status=Status.RESUMED,
+        effect=None,
+        earlier_effects=(*state.earlier_effects, *before),
+    )
+
+
+def _settled(state: Handoff, event: e.EffectRecorded, at: datetime) -> Handoff:
+    """The end of one start. While others are left the grant goes on, unless nobody knows what this one did."""
+    grant = state.grant
+    use = grant.used if grant else 1
+    effect = EffectRecord(
+        event.outcome, at, event.exit_code, event.output, event.executed_digest, event.note, use
+    )
+    if grant is None:
+        return replace(state, effect=effect)
+    if grant.used >= grant.uses:
+        return replace(state, effect=effect, grant=replace(grant, status=GrantStatus.SETTLED))
+    unknown = event.outcome is EffectOutcome.UNKNOWN
+    left = replace(grant, status=GrantStatus.BLOCKED if unknown else GrantStatus.MINTED)
+    return replace(state, effect=effect, grant=left, status=Status.DECIDED)
+
+
+_GrantChange = e.GrantExpired | e.GrantRevoked | e.GrantReopened | e.HandoffCarriedOver
+
+
+def _changed(state: Handoff, event: _GrantChange) -> Handoff:
+    grant = state.grant
+    if grant is None:
+        raise ValueError("a grant was changed that was never minted")
+    match event:
+        case e.GrantExpired():
+            return replace(state, grant=replace(grant, status=GrantStatus.EXPIRED))
+        case e.HandoffCarriedOver():
+            carried = replace(grant, action_digest=event.action_digest)
+            return replace(state, grant=carried, target_commit=event.new_target)
+        case e.GrantReopened():
+            return replace(state, grant=replace(grant, status=GrantStatus.MINTED))
+        case e.GrantRevoked():
+            running = grant.status is GrantStatus.REDEEMED
+            status = GrantStatus.REDEEMED if running else GrantStatus.REVOKED
+            return replace(state, grant=replace(grant, status=status, uses=max(grant.used, 1)))
+        case _:
+            assert_never(event)

@@ -13,7 +13,8 @@ from handfast.core.domain.errors import AlreadyDecided, InvalidTransition, Usage
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.handoff import FINAL, REFUSED, GrantStatus, Handoff
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted, given
+from handfast.core.domain.handoff import FINAL, REFUSED, USABLE, Handoff
 from handfast.core.domain.ids import GrantId, HandoffId, PersonId
 from handfast.core.domain.requirement import REVIEWERS, Asking, Silence, askings
 
@@ -133,10 +134,10 @@ def sweep(state: Handoff, now: datetime, with_: Due) -> list[HandoffEvent]:
             return [timed_out, *_silence(state, now, with_)]
         return [timed_out, _next(state, asking, with_.people, now)]
     grant = state.grant
-    if grant is not None and grant.status is GrantStatus.MINTED:
+    if grant is not None and grant.status in USABLE:
         return [
             e.GrantExpired(state.handoff_id, grant.grant_id),
-            e.HandoffClosed(state.handoff_id, "grant_expired"),
+            e.HandoffClosed(state.handoff_id, "scope_ended" if grant.used else "grant_expired"),
         ]
     return []
 
@@ -159,7 +160,8 @@ def _silence(state: Handoff, now: datetime, with_: Due) -> list[HandoffEvent]:
     """Nobody answered to the end. Only what the policy lets go on, and nobody holds or edited, goes on."""
     silence = state.requirement.silence
     proceeds = silence is Silence.AUTO_PROCEED and state.may_proceed
-    if proceeds and state.risk == Risk.LOW.value and not state.holder and state.edit is None:
+    touched = state.holder or state.editors
+    if proceeds and state.risk == Risk.LOW.value and not touched:
         went_on = e.HandoffAutoProceeded(state.handoff_id, state.rules, state.policy_digest)
         return [went_on, *granted(state, with_.grant_id, with_.grant_ttl_s, now)]
     outcome = REFUSED if silence is Silence.REJECT else ""
@@ -167,11 +169,23 @@ def _silence(state: Handoff, now: datetime, with_: Due) -> list[HandoffEvent]:
 
 
 def granted(
-    state: Handoff, grant_id: GrantId, ttl_s: int, now: datetime, digest: str = ""
+    state: Handoff,
+    grant_id: GrantId,
+    ttl_s: int,
+    now: datetime,
+    digest: str = "",
+    wanted: Wanted | None = None,
 ) -> list[HandoffEvent]:
-    """What an approval leads to: a grant, or the end of a case in which nothing runs."""
+    """What an approval leads to: a grant, or the end of a case in which nothing runs.
+
+    `wanted` is the scope that a person gives; without one it is a single start within `ttl_s` at most.
+    Raises UsageError for a scope that is wider than the rule.
+    """
     if state.executor is Executor.NONE:
         return [e.HandoffClosed(state.handoff_id, "approve")]
+    allowed = state.requirement.scope
+    scope = given(wanted or AS_THE_RULE_SAYS, allowed, has_task=bool(state.task_id))
+    within_s = scope.within_s or ttl_s
     minted = e.GrantMinted(
         handoff_id=state.handoff_id,
         grant_id=grant_id,
@@ -179,7 +193,9 @@ def granted(
         agent_id=state.agent_id,
         run_id=state.run_id,
         executor=state.executor,
-        expires_at=now + timedelta(seconds=ttl_s),
+        expires_at=now + timedelta(seconds=within_s if wanted else min(within_s, ttl_s)),
+        uses=scope.times,
+        span=scope.span,
     )
     return [minted]
 
@@ -252,7 +268,7 @@ def snooze(
 
 def freeze(state: Handoff, reason: str = "") -> list[HandoffEvent]:
     """Stop its deadlines. Idempotent. A start that already happened is not frozen: it must be settled."""
-    unused = state.grant is not None and state.grant.status is GrantStatus.MINTED
+    unused = state.grant is not None and state.grant.status in USABLE
     if state.frozen_at is not None or not (state.waiting or unused):
         return []
     return [e.HandoffFrozen(state.handoff_id, reason)]

@@ -16,8 +16,9 @@ from handfast.core.domain.errors import (
     UsageError,
 )
 from handfast.core.domain.events import HandoffEvent
-from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
+from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.handoff_routing import check_open, granted
 from handfast.core.domain.ids import GrantId, PersonId
@@ -34,7 +35,7 @@ class Decide:
     """A person's decision. `presented_digest` names exactly what they saw.
 
     `counts_for` are the clauses whose audience this person belongs to. `next_presented` is what the others
-    are shown when this is an edit that they must approve.
+    are shown when this is an edit that they must approve. `scope` is what the approval that decides gives.
     """
 
     kind: DecisionKind
@@ -50,7 +51,9 @@ class Decide:
     edited_digest: str = ""
     next_presented: str = ""
     edited_rules: tuple[str, ...] = ()
+    edited_text: BodyRef | None = None
     answer: str = ""
+    scope: Wanted = AS_THE_RULE_SAYS
 
 
 def met(requirement: Requirement, votes: Mapping[PersonId, tuple[int, ...]]) -> bool:
@@ -81,7 +84,12 @@ def too_close(state: Handoff, person_id: PersonId) -> str:
 
 
 def counting(state: Handoff, person_id: PersonId, counts_for: tuple[int, ...]) -> tuple[int, ...]:
-    """The clauses that this person's approval counts for: without those that keep duties apart."""
+    """The clauses that this person's approval counts for: without those that keep duties apart.
+
+    Whoever wrote this form in place of another, which took less, never approves it.
+    """
+    if person_id == state.editor:
+        return ()
     close = bool(too_close(state, person_id))
     clauses = state.requirement.clauses
     return tuple(i for i in counts_for if not (close and clauses[i].separate))
@@ -106,9 +114,15 @@ def decide(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
     if votes.get(cmd.person_id) == counts:
         return []
     if met(state.requirement, votes | {cmd.person_id: counts}):
-        edited = state.edit.digest if state.edit else ""
-        grant = granted(state, cmd.grant_id, cmd.grant_ttl_s, now, edited)
+        edited, scope = (state.edit.digest, None) if state.edit else ("", cmd.scope)
+        grant = granted(state, cmd.grant_id, cmd.grant_ttl_s, now, edited, scope)
         return [_decided(state, cmd, counts if votes else ()), *grant]
+    if cmd.scope.said:
+        raise UsageError(
+            "`scope` is said by whoever decides, and your approval is not the last",
+            code="scope_not_last",
+            hint="Approve without it.",
+        )
     voted = e.HandoffVoted(
         state.handoff_id, cmd.person_id, counts, cmd.presented_digest, cmd.auth, cmd.reason
     )
@@ -151,6 +165,8 @@ def _edit(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
 
     Else the edited form is put to the others: it is a new digest, so earlier votes do not carry over.
     """
+    if cmd.person_id == state.editor:
+        raise _not_counted(state, too_close(state, cmd.person_id))
     if not cmd.counts_for:
         raise _not_counted(state, "")
     clauses = state.requirement.clauses
@@ -173,6 +189,8 @@ def _edit(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
         presented_digest=cmd.next_presented,
         auth=cmd.auth,
         reason=cmd.reason,
+        edited_text=cmd.edited_text,
+        edited_rules=cmd.edited_rules,
     )
     return [edited]
 
@@ -189,7 +207,8 @@ def _decided(state: Handoff, cmd: Decide, clauses: tuple[int, ...] = ()) -> e.Ha
         reason=cmd.reason,
         edited_action=edit.action if edit else cmd.edited_action,
         edited_digest=edit.digest if edit else cmd.edited_digest,
-        edited_rules=cmd.edited_rules,
+        edited_rules=edit.rules if edit else cmd.edited_rules,
+        edited_text=edit.text if edit else cmd.edited_text,
         answer=cmd.answer,
         clauses=clauses,
     )
@@ -203,6 +222,9 @@ def _check_words(state: Handoff, cmd: Decide) -> None:
             raise UsageError("`answer` is empty", hint="Write the answer the agent should get.")
         if state.kind is HandoffKind.DOUBT and cmd.answer not in DOUBT_ANSWERS:
             raise UsageError(f"`answer` must be one of: {', '.join(DOUBT_ANSWERS)}")
+    plain = cmd.kind is DecisionKind.APPROVE and state.edit is None
+    if cmd.scope.said and not (plain and state.executor is not Executor.NONE):
+        raise UsageError("`scope` goes with a plain approval of an action only")
     needs = cmd.kind in MUST_GIVE_REASON or (
         state.risk in REASON_FOR_RISK and state.kind is not HandoffKind.DOUBT
     )

@@ -18,7 +18,12 @@ class ShowKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WhatWillHappen:
-    """`text` is the exact command, diff or text; `details` are our sentences about it."""
+    """`text` is the exact command, diff or text; `details` are our sentences about it.
+
+    `preview` is what a dry run printed, `preview_about` our line on where that came from and how it ended
+    (a preview that was not run has only this line). `undo` is what a person can run to take it back; `undo_about`
+    says who declared it. Both texts are bounded and hold no known secret.
+    """
 
     kind: ShowKind
     text: str
@@ -26,6 +31,10 @@ class WhatWillHappen:
     hazards: tuple[str, ...] = ()
     opaque: tuple[str, ...] = ()
     reversible: bool | None = None
+    preview: str = ""
+    preview_about: str = ""
+    undo: str = ""
+    undo_about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,10 @@ class CommandRun:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedWork:
-    """Finished work: exactly `head_commit` is what approval merges into `target_branch`."""
+    """Finished work: exactly `head_commit` is what approval merges into `target_branch`.
+
+    `target_commit` is where that branch stood when the work was handed over.
+    """
 
     base_commit: str
     head_commit: str
@@ -84,6 +96,7 @@ class ReviewedWork:
     symlinks: tuple[str, ...] = ()
     submodules: tuple[str, ...] = ()
     mode_changes: tuple[str, ...] = ()
+    target_commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,43 @@ class DoubtFacts:
     started_at: str
     start_id: str
     how_to_check: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What policy declares about this kind of action: commands as lists of words, never run by a shell.
+
+    `undo` a person may run afterwards. `reconcile` answers whether it ran: exit 0 yes, 1 no.
+    """
+
+    kind: str
+    undo: tuple[str, ...] = ()
+    reconcile: tuple[str, ...] = ()
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedOperand:
+    """A thing the action depends on, with its digests; '' where it was no operand."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """An earlier form of this action. `before` is its text where the words differ, `moved` its folder where that
+    does; `operands` are those that are not the same any more."""
+
+    handoff_id: str
+    approved: bool = False
+    decided_by: str = ""
+    decided_at: str = ""
+    before: str = ""
+    before_digest: str = ""
+    operands: tuple[ChangedOperand, ...] = ()
+    moved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +159,8 @@ class Package:
     review: ReviewedWork | None = None
     doubt: DoubtFacts | None = None
     containment: str = ""
+    contract: Contract | None = None
+    changed: ChangedSince | None = None
 
 
 def missing(kind: HandoffKind, p: Package, *, of_override: bool = False) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
+from handfast.core.domain.grant_scope import ONCE, Scope, narrowest
+
 REVIEWERS = "reviewers"
 OWNERS = "owners"
 PREFIXES = ("team:", "role:", "person:", "oncall:", "owner:")
@@ -52,13 +54,14 @@ class Requirement:
     """Every clause must be met. One person may count for several clauses, but once within each.
 
     `within_s` 0 means the installation's default. Without `levels` everybody who may count is asked at
-    once.
+    once. `scope` is the most that one approval may cover.
     """
 
     clauses: tuple[Clause, ...] = (Clause(),)
     within_s: int = 0
     silence: Silence = Silence.EXPIRE
     levels: tuple[Level, ...] = ()
+    scope: Scope = ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +156,10 @@ def is_audience(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def merged(requirements: tuple[Requirement, ...]) -> Requirement:
-    """All of them at once: every clause, the shortest time, the strictest silence. Order-independent.
+    """All of them at once: every clause, the shortest time, the strictest silence, the narrowest scope.
 
-    A clause that another one implies is dropped: whoever counts as `team:dba` counts as a reviewer too.
-    Levels are those of the requirement that has most of them, then by text, so that the order does not
-    matter.
+    Order-independent. A clause that another one implies is dropped: whoever counts as `team:dba` counts as
+    a reviewer too. Levels are those of the requirement that has most of them, then by text.
     """
     if not requirements:
         return Requirement()
@@ -178,4 +180,5 @@ def merged(requirements: tuple[Requirement, ...]) -> Requirement:
         within_s=min(times, default=0),
         silence=max((r.silence for r in requirements), key=ranks.index),
         levels=leveled[0] if leveled else (),
+        scope=narrowest([r.scope for r in requirements]),
     )

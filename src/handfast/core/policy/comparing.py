@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from handfast.core.domain.action import Risk, Verdict
+from handfast.core.domain.grant_scope import no_wider
 from handfast.core.domain.requirement import Requirement, Silence, covers
 from handfast.core.policy.document import Gate, Policy
 
@@ -94,7 +95,10 @@ def _covers(new: Gate, old: Gate) -> bool:
 
 
 def at_least(new: Requirement, old: Requirement) -> bool:
-    """Whether meeting `new` always meets `old`: no fewer people, of no wider an audience, in no more time."""
+    """Whether meeting `new` always meets `old`: no fewer people, of no wider an audience, in no more time,
+    for no wider a grant."""
     if old.within_s and not 0 < new.within_s <= old.within_s:
+        return False
+    if not no_wider(new.scope, old.scope):
         return False
     return _SILENCES[new.silence] >= _SILENCES[old.silence] and covers(new, old)

@@ -17,10 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handfast.core.domain.action import Risk, Verdict
+from handfast.core.domain.grant_scope import MAX_TIMES, ONCE, Scope, Span
 from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Silence
 from handfast.core.policy import directory, routes, sections
 from handfast.core.policy.builtin import RULES
+from handfast.core.policy.carrying import CarryOver, read_carry_over
 from handfast.core.policy.directory import Roster
+from handfast.core.policy.kinds import ActionKind, read_kind
 from handfast.core.policy.limit_section import read_limits
 from handfast.core.policy.limits import Limits
 from handfast.core.policy.routes import Route
@@ -31,7 +34,7 @@ MAX_CONDITION = 4_000
 # What no policy may switch off.
 ALWAYS_ON = frozenset({"control-plane"})
 _GATE = ("id", "when", "tools", "require", "deny", "risk", "why", "remedy")
-_REQUIRE = ("approvals", "from", "within", "silence", "separate", "levels")
+_REQUIRE = ("approvals", "from", "within", "silence", "separate", "levels", "scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,16 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One file. `off` names rules of the built-in policy that do not apply."""
+    """One file. `off` names rules of the built-in policy that do not apply. `carry_over` None says nothing; a
+    list, an empty one too, binds the approval of a merge to where its target stood."""
 
     gates: tuple[Gate, ...] = ()
     off: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     roster: Roster = field(default_factory=Roster)
     routes: tuple[Route, ...] = ()
+    actions: tuple[ActionKind, ...] = ()
+    carry_over: tuple[CarryOver, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -190,8 +196,13 @@ def requirement(value: object, path: Path, risk: Risk) -> Requirement:
     separate = sections.switch(
         found.get("separate", approvals > 1 or "from" in found), (*path, "separate")
     )
-    levels = routes.levels(found["levels"], (*path, "levels")) if "levels" in found else ()
-    return Requirement((Clause(approvals, audience, separate),), within, silence, levels)
+    return Requirement(
+        clauses=(Clause(approvals, audience, separate),),
+        within_s=within,
+        silence=silence,
+        levels=routes.levels(found["levels"], (*path, "levels")) if "levels" in found else (),
+        scope=scope(found["scope"], (*path, "scope"), risk) if "scope" in found else ONCE,
+    )
 
 
 def _limits(reading: Reading, value: object) -> None:
@@ -202,10 +213,47 @@ def _routes(reading: Reading, value: object) -> None:
     reading.policy = replace(reading.policy, routes=routes.read(value, reading.problems))
 
 
+def scope(value: object, path: Path, risk: Risk) -> Scope:
+    """`{times: 5, for: task, within: 2h}`: the most that one approval may cover."""
+    found = sections.mapping(value, path, ("times", "for", "within"))
+    times = sections.whole(found.get("times", 1), (*path, "times"), 1, MAX_TIMES)
+    if times > 1 and risk is Risk.CRITICAL:
+        raise Wrong(
+            (*path, "times"),
+            "what is critical is approved one start at a time",
+            "Remove `times`, or lower the `risk` of the gate.",
+        )
+    span = sections.one_of(found.get("for", "run"), (*path, "for"), [s.value for s in Span])
+    within = sections.seconds(found["within"], (*path, "within")) if "within" in found else 0
+    return Scope(times, Span(span), within)
+
+
+def _actions(reading: Reading, value: object) -> None:
+    seen: set[str] = set()
+    for i, item in enumerate(sections.entries(value, ("actions",))):
+        path: Path = ("actions", i)
+        try:
+            kind = read_kind(item, path)
+            if kind.id in seen:
+                raise Wrong((*path, "id"), f"the id `{kind.id}` stands twice", "Ids are unique.")
+        except Wrong as e:
+            reading.problems.append(e.problem)
+            continue
+        seen.add(kind.id)
+        reading.policy = replace(reading.policy, actions=(*reading.policy.actions, kind))
+
+
+def _carry_over(reading: Reading, value: object) -> None:
+    found = read_carry_over(value, ("carry_over",))
+    reading.policy = replace(reading.policy, carry_over=found)
+
+
 _SECTIONS: Mapping[str, Section] = {
     "builtin": _builtin,
     "gates": _gates,
     "limits": _limits,
     "routes": _routes,
+    "actions": _actions,
+    "carry_over": _carry_over,
     **{name: _of_roster(name) for name in directory.READERS},
 }

@@ -14,6 +14,7 @@ from handfast.core.domain.canonical import digest
 from handfast.core.domain.requirement import Requirement, Silence, merged
 from handfast.core.policy import builtin
 from handfast.core.policy.document import Gate, Policy
+from handfast.core.policy.kinds import ActionKind
 from handfast.core.policy.subject import Subject
 
 _VERDICTS = tuple(Verdict)
@@ -42,6 +43,10 @@ class Rulebook(Protocol):
 
     def matches(self, subject: Subject) -> tuple[Match, ...]:
         """Every gate that applies to `subject`, and every one that cannot tell. Never raises."""
+        ...
+
+    def kinds(self, subject: Subject) -> tuple[ActionKind, ...]:
+        """The kinds of action that `subject` is. One that cannot tell only says 'not reversible'."""
         ...
 
 

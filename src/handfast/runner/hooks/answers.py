@@ -49,8 +49,18 @@ def refused(reason: str, handoff_id: str) -> Decision:
     )
 
 
-def edited(handoff_id: str, tool: str, command: str) -> Decision:
-    """Approved with edits: only the edited call may run, and the agent must issue it itself."""
+def edited(handoff_id: str, tool: str, command: str, content: str = "") -> Decision:
+    """Approved with edits: only the edited call may run, and the agent must issue it itself.
+
+    `content` is the text of an edited file change, for which `command` names the file.
+    """
+    if content:
+        part = "new_string" if tool == "Edit" else "content"
+        return deny(
+            f"A reviewer approved this only with edits (handoff `{handoff_id}`). The original was not run. "
+            f"Issue exactly this {tool} for `{command}`: everything as before, with this `{part}` and nothing "
+            f"else:\n{content}"
+        )
     return deny(
         f"A reviewer approved this only with edits (handoff `{handoff_id}`). The original was not run. "
         f"Issue exactly this {tool} command, in the same folder and without any change:\n{command}"

@@ -28,6 +28,7 @@ from handfast.core.domain.faults import fault_point
 from handfast.core.policy.builtin import judge
 from handfast.observe.claude_code import read_call
 from handfast.observe.scope import Scope
+from handfast.runner.dry_run import dry_run
 from handfast.runner.hooks import answers
 from handfast.runner.hooks.answers import Decision
 from handfast.runner.hooks.delivery import Delivery
@@ -41,6 +42,7 @@ from handfast.runner.hooks.shown import shown_change
 Now: TypeAlias = Callable[[], datetime]
 T = TypeVar("T")
 _AGAIN_S = 0.5
+PREVIEW_S = 20.0  # of the time that the agent's hook has at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +63,23 @@ def read_tool_call(
     event: Event, worktree: Path, settings: HookSettings, base_commit: str = ""
 ) -> Reading:
     """Reads the call, its operands and the worktree. May take a while: not for an event loop."""
-    scope = Scope(
-        worktree=worktree,
-        cwd=event.cwd,
-        control_paths=(settings.home, *settings.control_paths),
-        protected_ports=settings.ports,
-        base=base_commit,
-    )
+    scope = _scope(event, worktree, settings, base_commit)
     call, facts = read_call(event.tool_name, event.tool_input, scope)
     judgement = judge(facts)
     shown = None
     if judgement.verdict is not Verdict.ALLOW:
         shown = shown_change(event.tool_name, event.tool_input, event.cwd)
     return Reading(call, facts, judgement, shown)
+
+
+def _scope(event: Event, worktree: Path, settings: HookSettings, base_commit: str) -> Scope:
+    return Scope(
+        worktree=worktree,
+        cwd=event.cwd,
+        control_paths=(settings.home, *settings.control_paths),
+        protected_ports=settings.ports,
+        base=base_commit,
+    )
 
 
 class Gate:
@@ -147,6 +153,10 @@ class Gate:
             return answers.not_in_plan_mode(reading.facts.summary)
         while True:
             answer = await self._propose(session, event, reading)
+            if answer["verdict"] == "preview":
+                made = await self._preview(session, event, answer)
+                reading = await self._read(session, event)  # a dry run may write, too
+                answer = await self._propose(session, event, reading, made)
             fault_point("hook.after_propose")
             if answer["verdict"] != "wait":
                 return await self._final(session, event, answer)
@@ -163,7 +173,15 @@ class Gate:
             # What the call depends on may have changed meanwhile: then this is another action.
             reading = await self._read(session, event)
 
-    async def _propose(self, session: Session, event: Event, reading: Reading) -> Json:
+    async def _preview(self, session: Session, event: Event, answer: Json) -> Json:
+        """The dry run that policy declares for this kind of call, made before anybody is asked."""
+        scope = _scope(event, session.worktree, self._settings, session.base_commit)
+        words = [str(word) for word in answer.get("preview") or ()]
+        return (await asyncio.to_thread(dry_run, words, scope, PREVIEW_S)).fields()
+
+    async def _propose(
+        self, session: Session, event: Event, reading: Reading, previewed: Json | None = None
+    ) -> Json:
         says = event.tool_input.get("description")
         proposed = calls.Proposed(
             reading.call,
@@ -172,6 +190,8 @@ class Gate:
             subagent=event.subagent,
             agent_says=says[:4_000] if isinstance(says, str) else "",
             shown=reading.shown,
+            previews=True,
+            previewed=previewed,
         )
         return await self._client.asend(calls.propose(session.run_id, event.tool_use_id, proposed))
 
@@ -187,21 +207,24 @@ class Gate:
         handoff_id = str(answer.get("handoff_id") or "")
         if said := str(answer.get("words") or ""):
             return answers.words(said, handoff_id)
-        command = await self._edited_command(handoff_id) if handoff_id else ""
-        if command:
-            return answers.edited(handoff_id, event.tool_name, command)
+        what, content = await self._edited(handoff_id) if handoff_id else ("", "")
+        if what and len(content) <= answers.MAX_REASON - 500:
+            return answers.edited(handoff_id, event.tool_name, what, content)
         return answers.refused(str(answer.get("reason") or "policy does not allow it"), handoff_id)
 
-    async def _edited_command(self, handoff_id: str) -> str:
-        """The command as a reviewer changed it, or ''."""
+    async def _edited(self, handoff_id: str) -> tuple[str, str]:
+        """The command as a reviewer changed it, or the file and its new content; '' for neither."""
         try:
             handoff = await self._client.asend(calls.handoff(handoff_id))
         except HandfastError:
-            return ""
+            return "", ""
         decision = handoff.get("decision") or {}
-        arguments = (decision.get("edited_call") or {}).get("arguments") or {}
-        command = arguments.get("command")
-        return command if isinstance(command, str) else ""
+        handed_on = handoff.get("editor") and decision.get("kind") == "approve"
+        call = handoff.get("action") if handed_on else decision.get("edited_call")
+        content = handoff.get("edited_text") if handed_on else decision.get("edited_text")
+        arguments = (call or {}).get("arguments") or {}
+        what = arguments.get("command") or (arguments.get("file_path") if content else "")
+        return (what if isinstance(what, str) else ""), str(content or "")
 
     # -- waiting
 

@@ -13,6 +13,7 @@ from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.ground import Ground
 from handfast.runner.supervisor.held import Held, LetGo
 from handfast.runner.supervisor.plan import Agent
+from handfast.runner.supervisor.probing import still_open
 from handfast.runner.workspace import Workspace
 
 MAX_SESSION_BYTES: Final = 24 * 1024 * 1024
@@ -34,7 +35,7 @@ class Aftermath:
 
     def after(self, workspace: Workspace, found: Ended, *, first: bool) -> None:
         """The process has just ended, and the hook's records are delivered."""
-        doubts = self._held.settle()
+        doubts = still_open(self._held, self._held.settle(), workspace.path)
         changed = self._changed(workspace) if first and found.code != 0 else True
         if not found.lost and ending.never_ran(found, first=first, changed=changed):
             self.never_started(

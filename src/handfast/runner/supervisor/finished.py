@@ -67,6 +67,7 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
         "base_commit": w.base_commit,
         "head_commit": work.head,
         "target_branch": str(run["target_branch"]),
+        "target_commit": w.git.commit_id(f"refs/heads/{run['target_branch']}") or "",
         "files": [_line(change.path) for change in facts.files][:20_000],
         "commits": [
             {"commit": each.id, "subject": inert(each.subject, 400, multiline=False)[:500]}

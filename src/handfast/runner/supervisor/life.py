@@ -20,6 +20,7 @@ from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.ground import Ground
 from handfast.runner.supervisor.held import Held, LetGo
 from handfast.runner.supervisor.plan import Agent, Going
+from handfast.runner.supervisor.probing import still_open
 from handfast.runner.supervisor.working import Working
 from handfast.runner.workspace import Workspace
 
@@ -105,6 +106,7 @@ class Life:
             workspace = self._ground.find()
         except NotFound:
             workspace = self._ground.make(self._base())
+        doubts = still_open(held, doubts, workspace.path)
         waiting = [str(h["handoff_id"]) for h in held.handoffs("waiting")]
         waits_on = list(dict.fromkeys([*doubts, *waiting]))
         approved = [h for h in held.handoffs("decided") if h["status"] == "decided"]
@@ -121,6 +123,7 @@ class Life:
         workspace = self._workspace()
         waiting = self._held.handoffs("waiting")
         doubts = [*self._held.settle(), *(h["handoff_id"] for h in waiting if h["kind"] == "doubt")]
+        doubts = still_open(self._held, dict.fromkeys(doubts), workspace.path)
         if doubts:
             self._after.pause(workspace, list(dict.fromkeys(doubts)), "in doubt")
             return

@@ -14,6 +14,7 @@ from handfast.core.domain.action import Call
 from handfast.core.domain.errors import AdapterError, GateClosed, HandfastError, StaleDecision
 from handfast.core.domain.inert import inert
 from handfast.runner.merge import MergeStatus, merge, take_back
+from handfast.runner.supervisor.carrying import bound_target, carried
 from handfast.runner.supervisor.ground import Ground
 from handfast.runner.supervisor.held import Held, LetGo
 
@@ -31,13 +32,12 @@ class Merged:
     why: str = ""
 
 
-def merge_call(repository: str, target_branch: str, commit: str) -> Call:
+def merge_call(repository: str, target_branch: str, commit: str, target_commit: str = "") -> Call:
     """The call whose digest the approval is bound to."""
-    return Call(
-        MERGE_TOOL,
-        {"repository": repository, "target_branch": target_branch, "commit": commit},
-        cwd=repository,
-    )
+    arguments = {"repository": repository, "target_branch": target_branch, "commit": commit}
+    if target_commit:
+        arguments["target_commit"] = target_commit
+    return Call(MERGE_TOOL, arguments, cwd=repository)
 
 
 def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
@@ -48,12 +48,17 @@ def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
     grant = handoff.get("grant") or {}
     commit = str((handoff["package"].get("review") or {})["head_commit"])
     target = str(held.run["target_branch"])
-    call = merge_call(str(held.run["repository"]), target, commit)
+    bound = bound_target(handoff)
+    call = merge_call(str(held.run["repository"]), target, commit, bound)
     effect = handoff.get("effect") or {}
     if effect:
         return _found(ground, target, commit, str(effect.get("note") or "it was not merged"))
     if grant.get("status") == "redeemed":
         return _reconcile(held, ground, str(grant["grant_id"]), str(grant["start_id"]), call)
+    if bound and grant.get("status") == "minted":
+        call, why = carried(held, ground.git, handoff, call)
+        if why:
+            return Merged(why=why)
     request = calls.redeem(
         str(grant.get("grant_id", "")),
         call.digest,
@@ -61,7 +66,8 @@ def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
         run_id=held.run_id,
         epoch=held.epoch,
     )
-    key = f"merge:{handoff['handoff_id']}:{held.epoch}"
+    tip = str(call.arguments.get("target_commit", ""))
+    key = f"merge:{handoff['handoff_id']}:{held.epoch}" + (f":{tip}" if tip else "")
     try:
         start = held.send(replace(request, key=key))
     except (GateClosed, StaleDecision) as error:
@@ -74,7 +80,7 @@ def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
 def _merge(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call) -> Merged:
     target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
     try:
-        note, tip = _attempt(held, ground, target, commit)
+        note, tip = _attempt(held, ground, call)
     except HandfastError as error:
         why = inert(f"{error.message}. {error.hint}", 400, multiline=False)
         found = _found(ground, target, commit, f"The approved merge was refused: {why}")
@@ -86,10 +92,13 @@ def _merge(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call)
     return Merged(tip)
 
 
-def _attempt(held: Held, ground: Ground, target: str, commit: str) -> tuple[str, str]:
-    """A target that moves meanwhile, and a git that is busy, are tried again."""
+def _attempt(held: Held, ground: Ground, call: Call) -> tuple[str, str]:
+    """A git that is busy is tried again, and so is a target that moves meanwhile, unless the approval is bound to
+    where it stood."""
+    target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
+    bound = str(call.arguments.get("target_commit", ""))
     for attempt in range(_TRIES):
-        tip = ground.git.commit_id(f"refs/heads/{target}") or ""
+        tip = bound or ground.git.commit_id(f"refs/heads/{target}") or ""
         try:
             done = merge(
                 ground.repository,

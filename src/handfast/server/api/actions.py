@@ -48,6 +48,8 @@ def propose_action(
         require_approval=asked.require_approval,
         preview=asked.preview,
         undo=asked.undo,
+        previews=asked.previews and not caller.is_agent,
+        previewed=asked.previewed.previewed() if asked.previewed and not caller.is_agent else None,
     )
     result = caller.engine.actions.propose(caller.actor, proposal)
     judged = {"verdict": result["would"], "risk": result["risk"], "rules": result["rules"]}
@@ -135,6 +137,7 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         symlinks=asked.symlinks,
         submodules=asked.submodules,
         mode_changes=asked.mode_changes,
+        target_commit=asked.target_commit,
     )
     return ReviewFacts(
         work=work,

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from handfast.core.domain.errors import NotFound
 from handfast.engine.grants import EffectReport, Redemption, handoff_of
 from handfast.server.api import contents
+from handfast.server.api import schema_grant as granted
 from handfast.server.api import schema_handoff as schema
 from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
@@ -23,15 +24,15 @@ def _handoff(caller: Caller, grant_id: str) -> str:
 
 
 @router.get("/{grant_id}")
-def get_grant(caller: CallerDep, grant_id: str) -> schema.GrantDetail:
+def get_grant(caller: CallerDep, grant_id: str) -> granted.GrantDetail:
     handoff_id = _handoff(caller, grant_id)
-    return schema.GrantDetail.model_validate(caller.engine.views.grant(handoff_id))
+    return granted.GrantDetail.model_validate(caller.engine.views.grant(handoff_id))
 
 
 @router.post("/{grant_id}/redeem", status_code=201)
 def redeem_grant(
-    caller: CallerDep, grant_id: str, asked: schema.RedeemIn, idempotency_key: Key = ""
-) -> schema.Started:
+    caller: CallerDep, grant_id: str, asked: granted.RedeemIn, idempotency_key: Key = ""
+) -> granted.Started:
     """Take the one start. Anything but exactly the approved call is refused, and the refusal recorded."""
     redemption = Redemption(
         handoff_id=_handoff(caller, grant_id),
@@ -41,11 +42,21 @@ def redeem_grant(
         epoch=asked.epoch,
         request_key=caller.key(idempotency_key),
     )
-    return schema.Started.model_validate(caller.engine.grants.redeem(caller.actor, redemption))
+    return granted.Started.model_validate(caller.engine.grants.redeem(caller.actor, redemption))
+
+
+@router.post("/{grant_id}/revoke")
+def revoke_grant(caller: CallerDep, grant_id: str, asked: schema.RevokeIn) -> granted.Revoked:
+    """Take back the starts that are left. A person's, like the decision that gave them."""
+    handoff_id = _handoff(caller, grant_id)
+    person = caller.person(asked.person, asked.pin)
+    return granted.Revoked.model_validate(
+        caller.engine.grants.revoke(person, handoff_id, asked.reason)
+    )
 
 
 @router.post("/{grant_id}/effect")
-def record_effect(caller: CallerDep, grant_id: str, asked: schema.EffectIn) -> schema.EffectNoted:
+def record_effect(caller: CallerDep, grant_id: str, asked: granted.EffectIn) -> granted.EffectNoted:
     """What the start led to. A second report of the same start changes nothing."""
     report = EffectReport(
         handoff_id=_handoff(caller, grant_id),
@@ -57,4 +68,4 @@ def record_effect(caller: CallerDep, grant_id: str, asked: schema.EffectIn) -> s
         note=asked.note,
         doubt=asked.doubt,
     )
-    return schema.EffectNoted.model_validate(caller.engine.grants.effect(caller.actor, report))
+    return granted.EffectNoted.model_validate(caller.engine.grants.effect(caller.actor, report))

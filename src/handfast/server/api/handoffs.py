@@ -8,6 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 
 from handfast.core.domain.errors import AlreadyDecided, NotPermitted, UsageError
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
 from handfast.engine.handoffs import Decision
 from handfast.engine.overrides import Emergency
 from handfast.server.api import schema_handoff as schema
@@ -83,9 +84,12 @@ def decide_handoff(
         edited=asked.edited,
         answer=asked.answer,
         request_key=caller.key(asked.idempotency_key or idempotency_key),
+        scope=asked.scope.wanted(caller.engine.kernel.clock.now())
+        if asked.scope
+        else AS_THE_RULE_SAYS,
     )
     try:
-        caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)
+        done = caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)
     except AlreadyDecided as e:
         e.details["decided_by_name"] = caller.engine.people.name(str(e.details["decided_by"]))
         raise
@@ -94,7 +98,7 @@ def decide_handoff(
         if isinstance(could, list):
             e.details["could_names"] = [caller.engine.people.name(p) for p in could]
         raise
-    return _shown(caller, handoff_id)
+    return _shown(caller, str(done["handoff_id"]))
 
 
 @router.post("/{handoff_id}/acknowledge")

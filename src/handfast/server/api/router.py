@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from handfast.server.api import (
     actions,
+    aftereffects,
     agents,
     grants,
     handoffs,
@@ -17,7 +18,7 @@ from handfast.server.api import (
 from handfast.server.identity import SCHEMES
 
 # In the order of how often they are called: routes are matched one after the other.
-_AREAS = (actions, handoffs, runs, grants, log, tasks, agents, policies, staff)
+_AREAS = (actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff)
 
 
 def add_api(app: FastAPI) -> None:

@@ -12,6 +12,7 @@ from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.package import ShowKind
 from handfast.engine.packages import Shown
+from handfast.engine.preview import Previewed
 from handfast.server.api.schema_work import (
     Asked,
     Digest,
@@ -103,11 +104,26 @@ class ShownIn(Asked):
         return Shown(self.kind, self.text)
 
 
+class PreviewedIn(Asked):
+    """The dry run that an answer `preview` asked for, or why it was not made."""
+
+    command: Annotated[tuple[Annotated[str, Field(max_length=2_000)], ...], Field(max_length=64)]
+    exit_code: int | None = None
+    duration_ms: Annotated[int, Field(ge=0)] = 0
+    output: Annotated[str, Field(max_length=200_000)] = ""
+    refused: Line = ""
+
+    def previewed(self) -> Previewed:
+        return Previewed(self.command, self.exit_code, self.duration_ms, self.output, self.refused)
+
+
 class ActionIn(Asked):
     """A call about to be made. `facts` is believed from a runner only.
 
-    `require_approval` asks a person whatever policy says. `preview` and `undo` are shown as the caller's
-    words.
+    `require_approval` asks a person whatever policy says. `preview` is what a dry run of the caller's printed
+    and `undo` what would take the call back: both are shown to the reviewer as the caller's own words. A runner
+    that can make the dry run policy declares says `previews` and may be answered `preview`: it runs that and
+    proposes again, with `previewed`.
     """
 
     key: Line
@@ -120,8 +136,10 @@ class ActionIn(Asked):
     epoch: Epoch | None = None
     wait_possible: bool = True
     require_approval: bool = False
-    preview: Annotated[str, Field(max_length=20_000)] = ""
-    undo: Annotated[str, Field(max_length=1000)] = ""
+    preview: Annotated[str, Field(max_length=200_000)] = ""
+    undo: Annotated[str, Field(max_length=4_000)] = ""
+    previews: bool = False
+    previewed: PreviewedIn | None = None
 
 
 class RuleOut(Reply):
@@ -143,7 +161,7 @@ class Verdict(Reply):
     """`allow` of a gated call: its grant was redeemed, and this is the one start there will be. `words`
     are a person's, for the agent: the call did not run, and may be made again."""
 
-    verdict: Literal["allow", "wait", "deny"]
+    verdict: Literal["allow", "wait", "deny", "preview"]
     step_id: str
     handoff_id: str
     grant_id: str
@@ -151,6 +169,7 @@ class Verdict(Reply):
     words: str = ""
     would: str
     judgement: Judged
+    preview: list[str] = Field(default_factory=list)
 
 
 class ReadIn(Asked):

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
+from handfast.core.domain.events_handoff import DecisionKind
 from handfast.server.api.schema_gate import CallIn
+from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
 from handfast.server.api.schema_routing import TakesOut
 from handfast.server.api.schema_work import (
@@ -71,6 +72,7 @@ class ReviewIn(Asked):
     snapshot_ref: Line = ""
     snapshot_commit: Line = ""
     session_body_id: Id = ""
+    target_commit: Line = ""
 
 
 class ReviewOpened(Reply):
@@ -85,7 +87,9 @@ class QuestionIn(Asked):
 class DecisionIn(Proof):
     """`presented_digest` is the one of the handoff as it was shown.
 
-    `edited_call` is the command as it should run, or the call that holds it.
+    `edited_call` is the command as it should run, the content a file should get (for a Write or an Edit), or
+    the call that holds it. Where policy asks more of the edited call than of the original, the answer is the
+    handoff that was opened for it, which another person decides.
     """
 
     kind: DecisionKind
@@ -94,12 +98,14 @@ class DecisionIn(Proof):
     answer: Words = ""
     edited_call: Annotated[str, Field(max_length=100_000)] | CallIn | None = None
     idempotency_key: Annotated[str, Field(max_length=200)] = ""
+    scope: ScopeIn | None = None
 
     @property
     def edited(self) -> str:
         if isinstance(self.edited_call, CallIn):
-            command = self.edited_call.arguments.get("command", "")
-            return command if isinstance(command, str) else ""
+            given = self.edited_call.arguments
+            found = next((given[n] for n in ("command", "content", "new_string") if n in given), "")
+            return found if isinstance(found, str) else ""
         return self.edited_call or ""
 
 
@@ -134,16 +140,7 @@ class DecisionOut(Reply):
     by_machine: bool = False
     overridden: bool = False
     by_requester: bool = False
-
-
-class EffectOut(Reply):
-    outcome: str
-    exit_code: int | None
-    output_body_id: str
-    output: str
-    executed_digest: str
-    note: str
-    at: str
+    edited_text: str = ""
 
 
 class HandoffSummary(Reply):
@@ -184,6 +181,10 @@ class WhatWillHappenOut(Reply):
     hazards: list[str]
     opaque: list[str]
     reversible: bool | None
+    preview: str = ""
+    preview_about: str = ""
+    undo: str = ""
+    undo_about: str = ""
 
 
 class EvidenceOut(Reply):
@@ -232,12 +233,42 @@ class ReviewedOut(Reply):
     symlinks: list[str]
     submodules: list[str]
     mode_changes: list[str]
+    target_commit: str = ""
 
 
 class DoubtOut(Reply):
     started_at: str
     start_id: str
     how_to_check: list[str]
+
+
+class ChangedOperandOut(Reply):
+    path: str
+    before: str
+    after: str
+
+
+class ChangedOut(Reply):
+    """An earlier form of this action, and what is not the same any more."""
+
+    handoff_id: str
+    approved: bool
+    decided_by: str
+    decided_by_name: str = ""
+    decided_at: str
+    before: str
+    before_digest: str
+    operands: list[ChangedOperandOut]
+    moved: str
+
+
+class ContractOut(Reply):
+    """What policy declares about this kind of action. Commands are lists of words."""
+
+    kind: str
+    undo: list[str]
+    reconcile: list[str]
+    idempotent: bool
 
 
 class PackageOut(Reply):
@@ -257,16 +288,8 @@ class PackageOut(Reply):
     review: ReviewedOut | None
     doubt: DoubtOut | None
     containment: str
-
-
-class GrantOut(Reply):
-    grant_id: str
-    status: str
-    executor: str
-    action_digest: str
-    expires_at: str
-    redeemed_at: str
-    start_id: str
+    contract: ContractOut | None = None
+    changed: ChangedOut | None = None
 
 
 class TimelineOut(Reply):
@@ -286,7 +309,12 @@ class HandoffOut(HandoffSummary):
     executor: str
     package: PackageOut
     grant: GrantOut | None
+    may_give: ScopeOut | None = None
     about: str
+    editor: str = ""
+    edited_text: str = ""
+    edited_into: str = ""
+    target_commit: str = ""
     missing: list[str]
     policy_digest: str
     brief_digest: str
@@ -306,42 +334,5 @@ class WaitOut(Reply):
     handoff: HandoffOut
 
 
-class GrantDetail(Reply):
-    """A grant and the exact call that it permits."""
-
-    grant_id: str
-    handoff_id: str
-    run_id: str
-    agent_id: str
-    status: str
-    grant: GrantOut | None
-    call: JsonValue = None
-    worktree: str
-
-
-class RedeemIn(Asked):
-    action_digest: Digest
-    run_id: Id = ""
-    epoch: Epoch | None = None
-    executor: Executor = Executor.MEDIATED
-
-
-class Started(Reply):
-    start_id: str
-    handoff_id: str
-
-
-class EffectIn(Asked):
-    start_id: Id
-    outcome: EffectOutcome
-    exit_code: int | None = None
-    output: str = ""
-    output_body_id: Id = ""
-    executed_digest: Digest = ""
-    note: Annotated[str, Field(max_length=2000)] = ""
-    doubt: bool = False
-
-
-class EffectNoted(Reply):
-    handoff_id: str
-    outcome: str
+class RevokeIn(Proof):
+    reason: Annotated[str, Field(max_length=2_000)] = ""

@@ -55,7 +55,7 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
     if isinstance(given, FormProblem):
         return _refused(reader, handoff, form, given.message, 422)
     try:
-        reader.engine.handoffs.decide(reader.actor, _decision(handoff_id, given))
+        done = reader.engine.handoffs.decide(reader.actor, _decision(handoff_id, given))
     except HandfastError as e:
         problem = problem_of(e)
         if problem.status in (500, 502):
@@ -64,7 +64,7 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
         moved = isinstance(e, AlreadyDecided | InvalidTransition) and bool(now["decision"])
         said = _already(now) if moved else _said(e)
         return _refused(reader, now, form, said, problem.status)
-    return RedirectResponse(f"/handoffs/{handoff_id}", 303)
+    return RedirectResponse(f"/handoffs/{done['handoff_id']}", 303)
 
 
 @router.post("/routing")
@@ -116,6 +116,7 @@ def _decision(handoff_id: str, given: DecisionInput) -> Decision:
         reason=given.reason,
         edited=given.edited_command or "",
         answer=given.answer,
+        scope=given.scope,
     )
 
 

@@ -3,7 +3,6 @@
 Everything here is drawn from the record; the agent's own prose appears only as `agent_says`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,12 +10,13 @@ from markupsafe import Markup
 
 from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.inert import inert
+from handfast.server.web.changed import Changed, changed_of
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
+from handfast.server.web.reach import blast, odd_characters
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
 from handfast.server.web.times import milliseconds
 from handfast.server.web.wording import (
-    HAZARDS,
     REVIEW_WARNINGS,
     hazard_sentence,
     kind_word,
@@ -74,6 +74,10 @@ class Effect:
     odd_characters: tuple[str, ...]
     blast: str
     undo: Fact
+    preview: str = ""
+    preview_about: str = ""
+    undo_text: str = ""
+    undo_about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class Case:
     state: str
     cost: tuple[tuple[str, str], ...]
     about: str
+    changed: Changed | None = None
 
     @property
     def what_title(self) -> str:
@@ -227,6 +232,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         state=text(package, "state"),
         cost=_cost(package),
         about=text(handoff, "about"),
+        changed=changed_of(handoff, package),
     )
 
 
@@ -260,9 +266,13 @@ def _effect(handoff: Record, package: Record) -> Effect:
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
         details=tuple(texts(will, "details", 50)),
         opaque=tuple(opaque_sentence(name) for name in opaque),
-        odd_characters=_odd_characters(body) if kind == "command" else (),
-        blast=text(will, "blast_radius") or _blast(hazards, opaque, text(handoff, "kind")),
-        undo=Fact(text(will, "undo") or undo, tone),
+        odd_characters=odd_characters(body) if kind == "command" else (),
+        blast=text(will, "blast_radius") or blast(hazards, opaque, text(handoff, "kind")),
+        undo=Fact(undo, tone),
+        preview=text(will, "preview"),
+        preview_about=text(will, "preview_about"),
+        undo_text=text(will, "undo"),
+        undo_about=text(will, "undo_about"),
     )
 
 
@@ -275,25 +285,6 @@ def _review_warnings(package: Record) -> tuple[str, ...]:
         for words, paths in found
         if paths
     )
-
-
-def _blast(hazards: Iterable[str], opaque: Iterable[str], kind: str) -> str:
-    """How far it reaches, from the hazards of the real call; empty where there is no call."""
-    reach = list(dict.fromkeys(HAZARDS.get(name, ("", name))[1] for name in hazards))
-    if any(opaque):
-        reach.append("perhaps more: not all of it could be read")
-    if reach:
-        sentence = ", ".join(part for part in reach if part)
-        return sentence[:1].upper() + sentence[1:]
-    if kind == "review":
-        return "The target branch"
-    return "This worktree only" if kind in ("approval", "doubt") else ""
-
-
-def _odd_characters(command: str) -> tuple[str, ...]:
-    """Letters that look like others: each character outside ASCII, named once."""
-    odd = sorted({char for char in command[:20_000] if ord(char) > 0x7E and char.isprintable()})
-    return tuple(f"{inert(char)} is U+{ord(char):04X}" for char in odd[:12])
 
 
 def _claim(item: Record) -> Claim:

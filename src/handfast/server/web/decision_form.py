@@ -6,6 +6,7 @@ The form and its check are one table: what a page asks for, the server demands.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted
 from handfast.core.domain.handoff_votes import (
     DOUBT_ANSWERS,
     MUST_GIVE_REASON,
@@ -13,6 +14,7 @@ from handfast.core.domain.handoff_votes import (
 )
 from handfast.core.domain.inert import inert
 from handfast.server.web.reading import Record, mapping, number, records, text, texts
+from handfast.server.web.scope_choice import ScopeChoice, read_scope, scope_choice
 from handfast.server.web.wording import WAITING
 
 MAX_REASON = 10_000
@@ -61,6 +63,7 @@ class DecisionForm:
     answer: str = ""
     edited_command: str = ""
     error: str = ""
+    may_give: ScopeChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class DecisionInput:
     reason: str
     answer: str
     edited_command: str | None
+    scope: Wanted = AS_THE_RULE_SAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ def decision_form(
         answer=typed.get("answer", ""),
         edited_command=typed.get("edited_command", ""),
         error=error,
+        may_give=scope_choice(handoff, typed) if still_missing(handoff) <= 1 else None,
     )
 
 
@@ -160,7 +165,10 @@ def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | F
             return FormProblem("Write the command that may run instead.")
         if edited == _command(handoff):
             return FormProblem("The command is unchanged. Change it, or approve it as it is.")
-    return DecisionInput(kind, form.get("presented_digest", ""), reason, answer, edited)
+    scope = read_scope(handoff, form) if kind == "approve" else AS_THE_RULE_SAYS
+    if isinstance(scope, str):
+        return FormProblem(scope)
+    return DecisionInput(kind, form.get("presented_digest", ""), reason, answer, edited, scope)
 
 
 def _problem(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handfast.core.domain.handoff import REFUSED
-from handfast.server.web.reading import Record, flag, mapping, moment, number, text, texts
+from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.wording import DECIDED_WORDS, EFFECTS, EXECUTORS, GRANTS, WAITING
 
 _NOTHING_RAN = "Nothing ran."
@@ -43,6 +43,16 @@ _ENDINGS = {
         "Approved, never used",
         "The permission expired before anything started. Nothing ran, and nothing can run on it.",
         "quiet",
+    ),
+    "scope_ended": (
+        "Approved, used in part",
+        "The permission ended before every start of it was taken. What ran is listed.",
+        "quiet",
+    ),
+    "revoked": (
+        "Permission taken back",
+        "A person revoked what was left of the approval. Nothing more can run on it.",
+        "warn",
     ),
     "blocked_by_policy": (
         "Blocked by policy",
@@ -100,6 +110,7 @@ class Receipt:
     executor: str
     grant: str
     grant_expires_at: datetime | None
+    used: str = ""
 
 
 def standing_of(handoff: Record) -> Standing:
@@ -144,7 +155,18 @@ def receipt_of(handoff: Record) -> Receipt | None:
         executor=EXECUTORS.get(text(grant, "executor"), ""),
         grant=GRANTS.get(text(grant, "status"), ""),
         grant_expires_at=moment(grant, "expires_at"),
+        used=_used(grant),
     )
+
+
+def _used(grant: Record) -> str:
+    """How often a permission for several starts was used; empty for one start."""
+    uses, used = number(grant, "uses") or 1, number(grant, "used") or 0
+    if uses < 2 and used < 2:
+        return ""
+    ends = [text(x, "outcome") for x in records(grant, "effects", 100)]
+    said = f" ({', '.join(ends)})" if ends else ""
+    return f"{used} of {uses} times, for this {text(grant, 'span', 'run')}{said}"
 
 
 def decider(handoff: Record) -> str:

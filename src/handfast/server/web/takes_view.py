@@ -61,7 +61,7 @@ def takes_of(handoff: Record, reader_id: str = "") -> Takes | None:
         silence=text(takes, "silence_means"),
         requested_by=_names(texts(takes, "requested_by")),
         edited_by=text(handoff, "edited_by"),
-        edited_command=_command(mapping(handoff, "edited_call")),
+        edited_command=_edited(handoff),
         frozen=flag(handoff, "frozen") is True,
         waiting=text(handoff, "status") in WAITING,
         voted=bool(reader_id) and any(text(v, "by") == reader_id for v in votes),
@@ -100,5 +100,7 @@ def _names(names: list[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def _command(call: Record) -> str:
-    return text(mapping(call, "arguments"), "command")
+def _edited(handoff: Record) -> str:
+    """The command that is put to the others, or the new content of a file."""
+    command = text(mapping(mapping(handoff, "edited_call"), "arguments"), "command")
+    return command or (text(handoff, "edited_text") if text(handoff, "edited_by") else "")

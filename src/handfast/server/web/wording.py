@@ -138,6 +138,8 @@ GRANTS = {
     "redeemed": "Permission used: it has started.",
     "settled": "Permission used up.",
     "expired": "Permission expired unused. It can no longer run.",
+    "blocked": "A start is in doubt. The others wait until a person has answered.",
+    "revoked": "Permission taken back. It can no longer run.",
 }
 
 EXECUTORS = {

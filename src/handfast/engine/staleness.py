@@ -1,0 +1,77 @@
+"""What changed since an earlier form of an action was asked about or approved: arguments, or what it depends on."""
+
+import json
+from typing import cast
+
+from handfast.core.domain.action import Call
+from handfast.core.domain.canonical import digest
+from handfast.core.domain.codec import decode, format_time
+from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
+from handfast.core.domain.handoff import GrantStatus, Handoff
+from handfast.core.domain.package import ChangedOperand, ChangedSince
+from handfast.core.domain.run import Run
+from handfast.engine.kernel import Kernel, Unit
+from handfast.engine.packages import shown_call
+from handfast.engine.projections import BY_NAME, load
+from handfast.storage.api import Query
+
+APPROVED = (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
+MAX_BEFORE = 20_000
+
+
+def form_of(call: Call) -> str:
+    """The digest of a call without what it depends on: equal for the same words over another script."""
+    return digest({**call.canonical(), "operands": []})
+
+
+def earlier_form(kernel: Kernel, unit: Unit, run: Run, key: str, call: Call) -> Handoff | None:
+    """The newest handoff about this call in another form: of the same call of the harness, or in the same
+    words with other operands."""
+    step = run.open_steps.get(key)
+    if step is not None and step.handoff_id and step.action_digest != call.digest:
+        found = unit.get(Handoff, step.handoff_id)
+        if found.kind is HandoffKind.APPROVAL:
+            return found
+    form = form_of(call)
+    query = Query("handoff", run_id=run.run_id, newest_first=True, limit=200)
+    for row in kernel.store.find(query):
+        h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
+        same = h.form_digest == form and h.action_digest != call.digest
+        if same and h.kind is HandoffKind.APPROVAL:
+            return unit.get(Handoff, h.handoff_id)
+    return None
+
+
+def goes_stale(h: Handoff) -> bool:
+    """Whether a question that waits, or a permission for one start, is over when its action has changed."""
+    grant = h.grant
+    unused = grant is not None and grant.status is GrantStatus.MINTED and grant.uses == 1
+    return h.waiting or unused
+
+
+def changed_since(kernel: Kernel, earlier: Handoff, call: Call) -> ChangedSince | None:
+    """The two forms side by side. None where the earlier one was erased."""
+    if earlier.action is None:
+        return None
+    content = kernel.vault.open(earlier.action.body_id)
+    if content.erased:
+        return None
+    before = decode(Call, cast("dict[str, object]", json.loads(content.data)))
+    old, new = ({o.path: o.digest for o in c.operands} for c in (before, call))
+    operands = tuple(
+        ChangedOperand(path, old.get(path, ""), new.get(path, ""))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    )
+    words = before.arguments != call.arguments or before.tool != call.tool
+    decision = earlier.decision
+    return ChangedSince(
+        handoff_id=earlier.handoff_id,
+        approved=decision is not None and decision.kind in APPROVED,
+        decided_by=decision.person_id if decision else "",
+        decided_at=format_time(decision.at) if decision else "",
+        before=shown_call(before, None).text[:MAX_BEFORE] if words else "",
+        before_digest=earlier.action_digest,
+        operands=operands[:50],
+        moved="" if before.cwd == call.cwd else before.cwd,
+    )
