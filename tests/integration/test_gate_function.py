@@ -189,15 +189,15 @@ def test_the_preview_is_shown_and_one_that_fails_runs_nothing(
     deploy = gated(ran, preview=plan, undo=lambda _: None, summary=lambda *a, **_: f"ships {a[0]}")
     call = apart(deploy, "web", "2")
     package = bench.decide_next("reject")["package"]
-    details = "\n".join(package["what_will_happen"]["details"])
-    assert '"replaces": "0.9"' in details
-    assert "Undo, as declared" in details
+    will = package["what_will_happen"]
+    assert '"replaces": "0.9"' in will["preview"]
+    assert will["undo"]
+    assert will["preview_about"] == will["undo_about"] == "declared with the call, not checked"
     assert package["agent_says"] == "ships web"
     call = apart(deploy, "gone")
     shown = bench.decide_next("reject")
-    assert "The preview failed: LookupError: no such service" in "\n".join(
-        shown["package"]["what_will_happen"]["details"]
-    )
+    failed = shown["package"]["what_will_happen"]["preview"]
+    assert "The preview failed: LookupError: no such service" in failed
     with pytest.raises(GateClosed):
         call.result(20)
     assert ran == []

@@ -66,10 +66,10 @@ class Rules:
             found = await self._client.asend(replace(asked, timeout_s=PATIENCE_S))
         except HandfastError:
             return known
-        if found["digest"] != known.digest:
+        if found.get("digest", known.digest) != known.digest:  # without one it is no answer of ours
             try:
                 known.books = tuple(load(str(book["text"])) for book in found["books"])
                 known.usable, known.digest = True, str(found["digest"])
-            except HandfastError:
+            except (HandfastError, KeyError):
                 known.usable = False  # a text that this version cannot read: the server decides
         return known
