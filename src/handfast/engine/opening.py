@@ -7,6 +7,7 @@ from handfast.core.domain.action import Facts, Judgement, Risk
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
 from handfast.core.domain.events_handoff import (
+    DecisionKind,
     Executor,
     HandoffKind,
     HandoffRequested,
@@ -28,6 +29,8 @@ from handfast.engine.packages import OFFERED, OVERRIDE_REVIEWED, presented_diges
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a handoff is about. `action` is the body with the exact call, where there is one.
+
+    `refused` is a merge that policy denies: nobody can approve it.
 
     `owners` are those of each changed file. `apart` are people who may not count besides those who asked
     for the work.
@@ -56,6 +59,7 @@ class Opening:
     edited_text: BodyRef | None = None
     form_digest: str = ""
     subagent: str = ""
+    refused: bool = False
 
 
 def at_most(judgement: Judgement, facts: Facts) -> Requirement:
@@ -75,6 +79,8 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
     of_override = o.kind is HandoffKind.REVIEW and bool(o.about)
     hid = HandoffId(handoff_id or new_id("ho"))
     offered = OVERRIDE_REVIEWED if of_override else OFFERED[o.kind]
+    if o.refused:
+        offered = tuple(kind for kind in offered if kind is not DecisionKind.APPROVE)
     request = HandoffRequested(
         handoff_id=hid,
         kind=o.kind,

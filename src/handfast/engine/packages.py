@@ -1,11 +1,12 @@
 """Builds the package of each kind of handoff from what was recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from handfast.core.domain.action import Call, Facts, Judgement, Verdict
+from handfast.core.domain.action import Call, Facts, Judgement, MatchedRule, Verdict
 from handfast.core.domain.canonical import digest
+from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
@@ -193,10 +194,14 @@ class ReviewFacts:
     not_seen: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    changes: tuple[ChangedFile, ...] = ()
 
 
-def review(f: ReviewFacts, run: Run, acceptance: tuple[str, ...]) -> Package:
-    """Finished work. A criterion is unverified unless the runner named the step that shows it."""
+def review(
+    f: ReviewFacts, run: Run, acceptance: tuple[str, ...], stopped: Sequence[MatchedRule] = ()
+) -> Package:
+    """Finished work. A criterion is unverified unless the runner named the step that shows it. `stopped`
+    are the gates of the policy that this merge meets."""
     w = f.work
     size = f"{len(w.files)} file{'' if len(w.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
     shown = {e.claim for e in f.evidence}
@@ -213,6 +218,7 @@ def review(f: ReviewFacts, run: Run, acceptance: tuple[str, ...]) -> Package:
         why_now=" ".join(
             (
                 "The agent says it has finished. Finished work is always reviewed.",
+                *(f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in stopped),
                 *limit_words.warnings(run),
             )
         ),

@@ -1,8 +1,8 @@
 """Finished work, and questions, handed to a person."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from handfast.core.domain.action import Call, Risk
+from handfast.core.domain.action import Call, Effect, Facts, Judgement, Risk, Verdict
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import Executor, HandoffKind
@@ -14,8 +14,9 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
-from handfast.engine.policies import Policies
+from handfast.engine.policies import InForce, Policies
 from handfast.engine.runs import Pause, pause_events
+from handfast.engine.subjects import subject_of
 from handfast.engine.tasks import Tasks
 
 MERGE_TOOL = "git.merge"
@@ -64,32 +65,8 @@ class Reviews:
             check_not_over(run)
             if not run.task_id:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
-            task = unit.get(Task, run.task_id)
-            brief = self._tasks.brief(task)
-            bound = self._policies.in_force(unit, task.repository).binds_target
-            call = merge_call(
-                task.repository,
-                f.work.target_branch,
-                f.work.head_commit,
-                f.work.target_commit if bound else "",
-            )
-            handoff = open_handoff(
-                self._audiences,
-                unit,
-                Opening(
-                    kind=HandoffKind.REVIEW,
-                    risk=_risk(f, brief.risk).value,
-                    package=review(f, run, brief.acceptance),
-                    action_digest=call.digest,
-                    agent_id=run.agent_id,
-                    within_s=self._kernel.settings.review_within_s,
-                    run_id=run.run_id,
-                    task_id=run.task_id,
-                    action=unit.put_json(call.canonical()),
-                    executor=Executor.MEDIATED,
-                    brief_digest=task.brief_digest,
-                ),
-            )
+            opening = self._opening(unit, run, unit.get(Task, run.task_id), f)
+            handoff = open_handoff(self._audiences, unit, opening)
             p = work_done.pause
             session = unit.put(p.session, "application/jsonl") if p.session else None
             paused = Pause(
@@ -103,6 +80,34 @@ class Reviews:
             work,
             key=work_done.request_key,
             command=[work_done.run_id, f.work.head_commit, f.work.target_branch],
+        )
+
+    def _opening(self, unit: Unit, run: Run, task: Task, f: ReviewFacts) -> Opening:
+        """The merge as a call, what policy says of it, and what a person gets to see."""
+        brief = self._tasks.brief(task)
+        policy = self._policies.in_force(unit, task.repository)
+        target_commit = f.work.target_commit if policy.binds_target else ""
+        call = merge_call(task.repository, f.work.target_branch, f.work.head_commit, target_commit)
+        judged = _judged(unit, run, call, f, policy)
+        stopped = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
+        return Opening(
+            kind=HandoffKind.REVIEW,
+            risk=_risk(f, brief.risk, judged.risk).value,
+            package=review(f, run, brief.acceptance, stopped),
+            action_digest=call.digest,
+            agent_id=run.agent_id,
+            within_s=self._kernel.settings.review_within_s,
+            run_id=run.run_id,
+            task_id=run.task_id,
+            action=unit.put_json(call.canonical()),
+            executor=Executor.MEDIATED,
+            rules=tuple(r.id for r in stopped),
+            policy_digest=judged.policy_digest,
+            brief_digest=task.brief_digest,
+            requirement=judged.requirement,
+            tool=MERGE_TOOL,
+            owners=tuple(change.owners for change in f.changes),
+            refused=judged.verdict is Verdict.DENY,
         )
 
     def ask(self, actor: Actor, run_id: str, question: str) -> Result:
@@ -144,8 +149,24 @@ class Reviews:
         return self._kernel.run(actor, work)
 
 
-def _risk(f: ReviewFacts, briefed: Risk) -> Risk:
-    """The brief's own risk, raised when the change itself shows a hazard."""
+def _judged(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -> Judgement:
+    """What the published policies say of this merge. The built-in one has its say already: finished work
+    is always reviewed."""
+    merge = Facts(
+        Effect.WRITE,
+        f"merges into {f.work.target_branch}",
+        paths=f.work.files,
+        changes=f.changes,
+        branches=(f.work.target_branch,),
+        reversible=True,
+    )
+    seen = replace(merge, hazards=f.hazards)
+    subject = subject_of(unit, run, call, seen, executor=Executor.MEDIATED.value)
+    return policy.judge(merge, subject)
+
+
+def _risk(f: ReviewFacts, briefed: Risk, judged: Risk) -> Risk:
+    """The brief's own risk, raised when the change itself shows a hazard or policy says so."""
     order = list(Risk)
     found = Risk.HIGH if any(h.startswith(HIGH) for h in f.hazards) else Risk.LOW
-    return max(briefed, found, key=order.index)
+    return max(briefed, found, judged, key=order.index)

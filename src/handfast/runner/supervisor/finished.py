@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from handfast.client import calls
 from handfast.client.request import Json
+from handfast.core.domain.change import ChangedFile
+from handfast.core.domain.codec import encode
 from handfast.core.domain.inert import inert
 from handfast.observe import git as observed
 from handfast.observe.change import added_text
@@ -69,6 +71,7 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
         "target_branch": str(run["target_branch"]),
         "target_commit": w.git.commit_id(f"refs/heads/{run['target_branch']}") or "",
         "files": [_line(change.path) for change in facts.files][:20_000],
+        "changes": [_change(change) for change in facts.files][:20_000],
         "commits": [
             {"commit": each.id, "subject": inert(each.subject, 400, multiline=False)[:500]}
             for each in facts.commits
@@ -88,6 +91,12 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
     for name in ("outside_scope", "powerful", "symlinks", "submodules", "mode_changes"):
         fields[name] = [_line(path) for path in getattr(facts, name)][:MAX_LIST]
     return fields
+
+
+def _change(change: ChangedFile) -> Json:
+    """With its owners, for the policy. Names are made printable, as everywhere."""
+    named = replace(change, path=_line(change.path), old_path=_line(change.old_path))
+    return dict(encode(replace(named, owners=tuple(_line(each) for each in change.owners))))
 
 
 def recorded_commands(steps: Sequence[Json]) -> list[Json]:

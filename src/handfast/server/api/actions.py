@@ -150,6 +150,7 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         not_seen=asked.not_seen,
         attempts=tuple(a.attempt() for a in asked.attempts),
         evidence=tuple(e.evidence() for e in asked.evidence),
+        changes=tuple(each.changed() for each in asked.changes),
     )
 
 

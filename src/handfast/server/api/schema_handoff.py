@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
-from handfast.server.api.schema_gate import CallIn
+from handfast.server.api.schema_gate import CallIn, ChangedFileIn
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
 from handfast.server.api.schema_routing import TakesOut
@@ -54,6 +54,7 @@ class ReviewIn(Asked):
     diff: str = ""
     diff_body_id: Id = ""
     files: Annotated[tuple[str, ...], Field(max_length=20_000)] = ()
+    changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=20_000)] = ()
     commits: Annotated[tuple[CommitIn, ...], Field(max_length=5_000)] = ()
     commands: Annotated[tuple[CommandIn, ...], Field(max_length=1_000)] = ()
     outside_scope: Lines = ()
