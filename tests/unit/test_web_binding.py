@@ -124,3 +124,15 @@ def test_the_form_asks_for_what_was_chosen(fields: dict[str, str], wanted: Wante
 def test_a_scope_beyond_the_offer_comes_back_with_a_word(fields: dict[str, str]) -> None:
     form = {"kind": "approve", "presented_digest": fx.digest("b"), **fields}
     assert isinstance(read_decision({**fx.approval_low(), "may_give": MAY}, form), FormProblem)
+
+
+def test_an_approval_that_is_not_the_last_says_nothing_of_how_far() -> None:
+    clause = {"approvals": 2, "audience": ["reviewers"], "missing": 2}
+    handoff = {**fx.approval_low(), "may_give": MAY, "takes": {"clauses": [clause]}}
+    assert "scope_times" not in html(handoff)
+    form = {"kind": "approve", "presented_digest": str(handoff["presented_digest"])}
+    read = read_decision(handoff, form)
+    assert isinstance(read, DecisionInput)
+    assert read.scope == AS_THE_RULE_SAYS
+    clause["missing"] = 1
+    assert "scope_times" in html(handoff)

@@ -13,8 +13,8 @@ from handfast.core.domain.handoff_votes import (
     REASON_FOR_RISK,
 )
 from handfast.core.domain.inert import inert
-from handfast.server.web.reading import Record, mapping, number, records, text, texts
-from handfast.server.web.scope_choice import ScopeChoice, read_scope, scope_choice
+from handfast.server.web.reading import Record, mapping, text, texts
+from handfast.server.web.scope_choice import ScopeChoice, read_scope, scope_choice, still_missing
 from handfast.server.web.wording import WAITING
 
 MAX_REASON = 10_000
@@ -120,7 +120,7 @@ def decision_form(
         answer=typed.get("answer", ""),
         edited_command=typed.get("edited_command", ""),
         error=error,
-        may_give=scope_choice(handoff, typed) if still_missing(handoff) <= 1 else None,
+        may_give=scope_choice(handoff, typed),
     )
 
 
@@ -297,12 +297,6 @@ def _approve(handoff: Record) -> Verb:
     if still_missing(handoff) > 1:
         after = "One of the approvals it takes. With the last one exactly this runs, once."
     return Verb("approve", "Approve", "a", "good", after, scrutinised=True)
-
-
-def still_missing(handoff: Record) -> int:
-    """How many approvals are missing, over all that it takes."""
-    clauses = records(mapping(handoff, "takes"), "clauses", 50)
-    return sum(number(clause, "missing") or 0 for clause in clauses)
 
 
 def _overridden(kind: str) -> Verb:

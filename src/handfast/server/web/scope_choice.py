@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Span, Wanted
-from handfast.server.web.reading import Record, mapping, number, text
+from handfast.server.web.reading import Record, mapping, number, records, text
 
 _HOURS = (1, 2, 8, 24)
 
@@ -22,11 +22,17 @@ class ScopeChoice:
     hour: str = ""
 
 
+def still_missing(handoff: Record) -> int:
+    """How many approvals are missing, over all that it takes."""
+    clauses = records(mapping(handoff, "takes"), "clauses", 50)
+    return sum(number(clause, "missing") or 0 for clause in clauses)
+
+
 def scope_choice(handoff: Record, typed: Mapping[str, str]) -> ScopeChoice | None:
-    """None where only one start may be given."""
+    """None where only one start may be given, or where this approval is not the last that it takes."""
     allowed = mapping(handoff, "may_give")
     most = number(allowed, "times") or 1
-    if most < 2:
+    if most < 2 or still_missing(handoff) > 1:
         return None
     within = number(allowed, "within_s") or 0
     spans = [("run", "this run")]
