@@ -183,6 +183,7 @@ def test_examples_beside_a_policy(world: World) -> None:
 
 def test_a_change_is_simulated_on_what_was_recorded_and_on_a_file(world: World) -> None:
     loose = world.write("loose.yaml", "version: 1\nbuiltin: {off: [push]}\n")
+    world.propose("simulated", "git push origin simulated")
     done = world.handfast("policy", "simulate", loose, "--json").json
     assert done["judged"] >= 1
     assert all(a["now"] == "allow" for a in done["actions"])
