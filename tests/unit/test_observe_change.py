@@ -190,6 +190,15 @@ def test_what_a_file_tool_would_change(worktree: Path, scope: Scope) -> None:
     assert (notebook.path, notebook.added) == ("n.ipynb", None)
 
 
+def test_a_pipe_and_a_path_outside_are_named_and_not_read(worktree: Path, scope: Scope) -> None:
+    os.mkfifo(worktree / "pipe")
+    (pipe,) = changes(scope, "Write", file_path="pipe", content="x")
+    assert (pipe.path, pipe.added) == ("pipe", 1)
+    (outside,) = changes(scope, "Write", file_path="../other/a\u202eb", content="x")
+    assert outside.path.endswith("other/a\u2039U+202E\u203ab")
+    assert outside.owners == ()
+
+
 def test_owners_come_from_the_commit_and_not_from_the_file_the_agent_changed(
     worktree: Path, scope: Scope
 ) -> None:

@@ -25,7 +25,8 @@ def edited(
 ) -> tuple[ChangedFile, ...]:
     """The one file `tool` would write at `path`, `shown` as the facts name it. Counts may be unknown."""
     mode = _mode(path)
-    before = _text(path) if mode not in {_ABSENT, "120000"} or Path(path).is_file() else ""
+    # Anything but a plain file has no lines, and a pipe would keep the reader waiting.
+    before = _text(path) if Path(path).is_file() else ""
     added, deleted = _lines(tool, fields, before)
     changed = ChangedFile(
         path=shown,
@@ -58,9 +59,10 @@ def named(facts: Facts, scope: Scope) -> tuple[ChangedFile, ...]:
 def owned(files: Sequence[ChangedFile], scope: Scope) -> tuple[ChangedFile, ...]:
     """With owners, and with names that any log and page can hold. Outside the worktree nobody owns a path."""
     inside = [file for file in files if not file.path.startswith("/")]
-    if not inside:
-        return tuple(files)
-    known = {file.path: file for file in with_owners(scope.worktree, inside, scope.base)}
+    known = {
+        file.path: file
+        for file in (with_owners(scope.worktree, inside, scope.base) if inside else ())
+    }
     return tuple(_named(known.get(file.path, file)) for file in files)
 
 
