@@ -1,18 +1,22 @@
 """Policy: 100 rules asked through the shipped judge, and a changed policy simulated over recorded actions."""
 
-import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.engine import RUNNER, Bench, open_bench
-from handfast.core.domain.action import Call, Effect, Facts
+from handfast.core.domain.action import Call, Effect, Facts, Verdict
+from handfast.core.domain.events_work import StepJudged
+from handfast.core.domain.ids import RunId, StepId
+from handfast.core.domain.run import Run
 from handfast.core.policy.builtin import judge as builtin_judge
 from handfast.core.policy.judging import judge
 from handfast.core.policy.subject import Moment, RunFacts, Subject, call_facts, change_facts
-from handfast.engine.gating import Proposal
+from handfast.engine.actions import seen_facts
+from handfast.engine.kernel import Unit
 from handfast.engine.simulation import simulate
 from handfast.policyfile.load import load
 
@@ -103,25 +107,49 @@ def simulation(folder: Path, number: int = 100_000) -> Iterator[tuple[str, float
 
 
 def _record(bench: Bench, number: int) -> None:
-    """Calls as an agent makes them: mostly edits and tests, some pushes, each with a text of its own."""
+    """Calls as an agent makes them: mostly edits and tests, some pushes, each with a text of its own.
+
+    Written as the gate check writes them, but many to a commit.
+    """
     draw = random.Random(7)
-    texts = itertools.count()
     runs = [bench.session(f"history-{i}") for i in range(50)]
-    for i in range(number):
-        n = next(texts)
-        if draw.random() < 0.4:
-            call = Call("Edit", {"file_path": f"src/m{n % 900}.py", "old": f"a{n}", "new": f"b{n}"})
-            facts = Facts(
-                Effect.WRITE,
-                f"edits src/m{n % 900}.py",
-                paths=(f"src/m{n % 900}.py",),
-                reversible=True,
-            )
-        elif draw.random() < 0.98:
-            call = Call("Bash", {"command": f"pytest -q tests/test_{n}.py"})
-            facts = Facts(Effect.EXEC, f"runs tests {n}")
-        else:
-            call = Call("Bash", {"command": f"git push origin topic-{n % 50}"})
-            facts = Facts(Effect.NETWORK, f"pushes topic-{n % 50}", ("git.push",))
-        run = runs[i * len(runs) // number]
-        bench.engine.actions.propose(RUNNER, Proposal(run, f"k{n}", call, facts))
+    for start in range(0, number, 250):
+        run_id = runs[start * len(runs) // number]
+        calls = [_call(draw, n) for n in range(start, min(start + 250, number))]
+        bench.engine.kernel.run(RUNNER, partial(_steps, run_id=run_id, calls=calls, start=start))
+
+
+def _call(draw: random.Random, n: int) -> tuple[Call, Facts]:
+    if draw.random() < 0.4:
+        path = f"src/m{n % 900}.py"
+        call = Call("Edit", {"file_path": path, "old_string": f"a{n}", "new_string": f"b{n}"})
+        return call, Facts(Effect.WRITE, f"edits {path}", paths=(path,), reversible=True)
+    if draw.random() < 0.98:
+        call = Call("Bash", {"command": f"pytest -q tests/test_{n}.py"})
+        return call, Facts(Effect.EXEC, f"runs tests {n}")
+    call = Call("Bash", {"command": f"git push origin topic-{n % 50}"})
+    branch = f"topic-{n % 50}"
+    return call, Facts(Effect.NETWORK, f"pushes {branch}", ("git.push",), branches=(branch,))
+
+
+def _steps(
+    unit: Unit, run_id: str, calls: list[tuple[Call, Facts]], start: int
+) -> dict[str, object]:
+    for n, (call, facts) in enumerate(calls, start):
+        verdict = builtin_judge(facts).verdict
+        seen = seen_facts(facts)
+        step = StepJudged(
+            run_id=RunId(run_id),
+            step_id=StepId(f"st_{n}"),
+            key=f"k{n}",
+            tool=call.tool,
+            effect=facts.effect.value,
+            action_digest=call.digest,
+            verdict="allow" if verdict is Verdict.ALLOW else "observed",
+            hazards=facts.hazards,
+            call=unit.put_json(call.canonical()),
+            summary=unit.put(facts.summary),
+            facts=unit.put_json(seen) if seen else None,
+        )
+        unit.record(Run, run_id, [step])
+    return {}

@@ -2,6 +2,7 @@
 
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.limit_facts import Reported
 from handfast.engine.gating import Proposal
 from handfast.engine.simulation import Simulation, simulate
 from handfast.policyfile.load import load
@@ -94,3 +95,13 @@ def test_what_conditions_saw_is_recorded_with_the_step(room: Room) -> None:
     room.propose("2", "pytest", ())
     done = run(room, CHANGED.replace("call.paths", "change.files.map(f, f.path)"))
     assert done.changes == {"allow → gate": 1}
+
+
+def test_what_a_run_had_cost_when_the_call_was_made_counts(room: Room) -> None:
+    dear = "version: 1\ngates:\n  - {id: dear, when: run.cost_usd > 2.0, require: {}}\n"
+    room.propose("1", "make", ())
+    room.engine.limits.report(RUNNER, room.run_id, Reported(cost_usd="3.00"))
+    room.propose("2", "make again", ())
+    done = run(room, dear)
+    assert done.changes == {"allow → gate": 1}
+    assert done.listed[0]["summary"] == "runs make again"

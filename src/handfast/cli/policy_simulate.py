@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,12 +131,9 @@ def _imported(
         except (ValueError, HandfastError) as e:
             raise UsageError(f"{path}:{number}: {e}", hint="One action a line, as JSON.") from None
         was, new = (judge(action.facts, action.subject, books) for books in (now, [changed]))
-        shown: dict[str, Any] = {
-            "line": number,
-            "tool": action.call.tool,
-            "summary": action.facts.summary,
-        }
-        done.note(was, new, shown, (str(path), str(number)), most)
+        shown = {"line": number, "tool": action.call.tool, "summary": action.facts.summary}
+        listed = partial(dict[str, Any], shown) if len(done.listed) < most else None
+        done.note(was, new, (str(path), str(number)), str(number), listed)
         if number % _EVERY == 0:
             progress(number, len(lines))
     return done.to_json()

@@ -9,14 +9,17 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TypeAlias, TypeVar, cast
 
 from handfast.core.domain.action import Call, Effect, Facts, Judgement, Verdict
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import decode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
-from handfast.core.domain.events_work import AgentExited, BodyRef, StepFinished, StepJudged
+from handfast.core.domain.events_limits import UsageReported
+from handfast.core.domain.events_work import AgentExited, StepFinished, StepJudged
 from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.limit_facts import Reported
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.core.policy.judging import Rulebook, judge
@@ -35,7 +38,7 @@ from handfast.engine.projections import KINDS, load
 T = TypeVar("T")
 Books: TypeAlias = Callable[[str], Sequence[Rulebook]]  # of a repository
 Progress: TypeAlias = Callable[[int, int], None]  # events read, events in all
-_TYPES = ("step.judged", "step.finished", "run.agent_exited")
+_TYPES = ("step.judged", "step.finished", "run.agent_exited", "run.usage_reported")
 _PAGE = 1000
 _KEPT_RUNS = 2000
 _VERDICTS = tuple(Verdict)
@@ -67,9 +70,15 @@ class Simulation:
     saved_decisions: Counter[str] = field(default_factory=Counter)
 
     def note(
-        self, was: Judgement, new: Judgement, shown: Result, call: tuple[str, str], most: int
+        self,
+        was: Judgement,
+        new: Judgement,
+        call: tuple[str, str],
+        handoff_id: str,
+        shown: Callable[[], Result] | None,
     ) -> None:
-        """Count one action. `shown` is what a list says of it, `call` what makes it the same call again."""
+        """Count one action. `call` is what makes it the same call again, `handoff_id` what stopping it led
+        to, `shown` what a list says of it, where there is still room."""
         self.judged += 1
         if was.verdict is new.verdict:
             return
@@ -79,12 +88,12 @@ class Simulation:
             self.rules.update(r.id for r in new.rules if r not in was.rules)
         if new.verdict is Verdict.GATE:
             self.added.add(call)
-        elif was.verdict is Verdict.GATE and (handoff_id := shown.get("handoff_id", call[1])):
-            self.saved.add(str(handoff_id))
-        if len(self.listed) < most:
+        elif was.verdict is Verdict.GATE and handoff_id:
+            self.saved.add(handoff_id)
+        if shown is not None:
             verdicts = {"was": was.verdict.value, "now": new.verdict.value}
             rules = [r.id for r in (new if tighter else was).rules]
-            self.listed.append({**shown, **verdicts, "rules": rules})
+            self.listed.append({**shown(), **verdicts, "rules": rules})
 
     def to_json(self) -> Result:
         return {
@@ -117,17 +126,22 @@ def simulate(
         was = judge(recording.facts, recording.subject, now(recording.repository))
         new = judge(recording.facts, recording.subject, changed(recording.repository))
         step = recording.step
-        shown: Result = {
-            "step_id": step.step_id,
-            "run_id": step.run_id,
-            "handoff_id": step.handoff_id,
-            "at": recording.at,
-            "tool": step.tool,
-            "summary": recording.facts.summary,
-        }
-        done.note(was, new, shown, (step.run_id, step.action_digest), most)
+        shown = partial(_shown, kernel, recording) if len(done.listed) < most else None
+        done.note(was, new, (step.run_id, step.action_digest), step.handoff_id, shown)
     _decisions(kernel, done)
     return done
+
+
+def _shown(kernel: Kernel, recording: Recording) -> Result:
+    step = recording.step
+    return {
+        "step_id": step.step_id,
+        "run_id": step.run_id,
+        "handoff_id": step.handoff_id,
+        "at": recording.at,
+        "tool": step.tool,
+        "summary": kernel.vault.open(step.summary.body_id).text if step.summary else "",
+    }
 
 
 def _decisions(kernel: Kernel, done: Simulation) -> None:
@@ -167,7 +181,7 @@ class _History:
 
     def _page(self, page: list[Recorded]) -> Iterator[Recording]:
         steps = [r.event for r in page if isinstance(r.event, StepJudged)]
-        wanted = [b.body_id for s in steps for b in (s.call, s.summary, s.facts) if b]
+        wanted = [b.body_id for s in steps for b in (s.call, s.facts) if b]
         bodies = self._kernel.vault.open_many(wanted)
         texts = {body_id: content.data for body_id, content in bodies.items() if not content.erased}
         for recorded in page:
@@ -179,6 +193,8 @@ class _History:
             elif isinstance(event, AgentExited):
                 cost = Decimal(str(known.facts.cost_usd)) + Decimal(event.cost_usd or "0")
                 known.facts = replace(known.facts, cost_usd=float(cost))
+            elif isinstance(event, UsageReported):
+                known.facts = _told(known.facts, event.reported)
             elif isinstance(event, StepJudged):
                 found = self._recording(recorded, event, known, texts)
                 if found is not None:
@@ -197,15 +213,10 @@ class _History:
                 self._done.unreadable += 1
                 return None
             call = decode(Call, cast("dict[str, object]", json.loads(data)))
-        facts = Facts(
-            Effect(step.effect),
-            _text(step.summary, texts),
-            step.hazards,
-            step.opaque,
-        )
+        facts = Facts(Effect(step.effect), "", step.hazards, step.opaque)
         if step.facts is not None and (seen := texts.get(step.facts.body_id)):
             more = decode(Facts, {"effect": step.effect, "summary": "", **json.loads(seen)})
-            facts = replace(more, summary=facts.summary, hazards=facts.hazards, opaque=facts.opaque)
+            facts = replace(more, hazards=facts.hazards, opaque=facts.opaque)
         subject = Subject(
             call=call_facts(call, facts, executor="hooked", subagent=step.subagent),
             request=Moment(step.called_at or recorded.at),
@@ -238,5 +249,8 @@ class _History:
         return cast("T", load(KINDS[kind], row.doc)) if row else None
 
 
-def _text(ref: BodyRef | None, texts: Mapping[str, bytes]) -> str:
-    return texts.get(ref.body_id, b"").decode("utf-8", "replace") if ref else ""
+def _told(facts: RunFacts, told: Reported) -> RunFacts:
+    """What a harness said of the run; a total that is lower than what is known is an old one."""
+    cost = max(facts.cost_usd, float(told.cost_usd or "0"))
+    confidence = float(told.confidence) if told.confidence else facts.confidence
+    return replace(facts, cost_usd=cost, confidence=confidence)
