@@ -62,7 +62,7 @@ class Word(StrEnum):
         "\ud800",
         ["ok", {"a": [1.5]}],
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(UsageError):
