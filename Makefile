@@ -12,6 +12,8 @@ ifneq ($(CERTIFICATES),)
 export UV_SYSTEM_CERTS ?= 1
 export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
 endif
+# Tests wait for processes more than they compute: twice as many at once as there are cores.
+JOBS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-agents check static web-check bench lock clean
 
@@ -22,14 +24,14 @@ demo: .venv/.run ## server, inbox and an example agent on a real repository; a h
 	@$(PY) -m handfast demo $(ARGS)
 
 test: static web-check ## every test but those with a real agent binary; PostgreSQL and Chromium where the machine has them
-	@$(PY) -m pytest -m "not agents" $(ARGS)
+	@$(PY) -m pytest -m "not agents" -n $(JOBS) --dist worksteal $(ARGS)
 	@echo "Not run here: tests that drive a real agent binary (make test-agents)."
 
 test-agents: .venv/.agents ## the tests that drive the real claude binary, against a model server on loopback
 	@$(PY) -m pytest -m agents $(ARGS)
 
 check: static ## format, lint, types, import contracts, and the unit, property and conformance tests
-	@$(PY) -m pytest -q -m "not agents and not slow" $(QUICK) $(ARGS)
+	@$(PY) -m pytest -q -m "not agents and not slow" -n $(JOBS) --dist worksteal $(QUICK) $(ARGS)
 
 static: .venv/.dev
 	@$(PY) -m ruff format --check --quiet . || { echo "Run: .venv/bin/ruff format ."; exit 1; }
