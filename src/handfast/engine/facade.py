@@ -110,7 +110,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         policies=policies,
         directory=directory,
         audiences=audiences,
-        overrides=Overrides(audiences),
+        overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
         calendars=calendars,
         switch=KillSwitch(kernel),
