@@ -7,6 +7,7 @@ import pytest
 
 from handfast.core.domain.errors import GateClosed
 from handfast.core.domain.events_handoff import DecisionKind, Executor
+from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.freezing import AGAIN
 from handfast.engine.grants import Redemption
 from handfast.engine.overrides import Emergency
@@ -83,3 +84,21 @@ def test_a_kill_of_all_stops_an_undo_and_a_kill_of_its_agent_does_not(
     with pytest.raises(GateClosed, match="all agents are stopped"):
         room.engine.grants.redeem(OPERATOR, redeem)
     assert "grant.redeemed" not in room.types(f"handoff/{undo}")
+
+
+def test_what_a_newer_policy_denies_is_not_started_by_an_older_approval(room: Room) -> None:
+    asked = room.propose("1", "git push", executor=Executor.MEDIATED)["handoff_id"]
+    room.decide(asked)
+    grant = room.handoff(asked).grant
+    assert grant is not None
+    redeem = Redemption(
+        room.handoff(asked).handoff_id, grant.grant_id, grant.action_digest, Executor.MEDIATED
+    )
+    freeze = "version: 1\ngates:\n  - id: freeze\n    when: %s\n    deny: nothing leaves today\n"
+    policies = room.engine.policies
+    policies.propose(room.me, ORGANISATION, freeze % 'call.hazards.exists(h, h == "git.push")')
+    with pytest.raises(GateClosed, match="nothing leaves today"):
+        room.engine.grants.redeem(OPERATOR, redeem)
+    assert room.types(f"handoff/{asked}")[-1] == "grant.refused"
+    policies.propose(room.me, ORGANISATION, freeze % 'call.command == "git pull"')
+    assert room.engine.grants.redeem(OPERATOR, redeem)["start_id"]

@@ -91,6 +91,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
     limits, read_call = RunLimits(audiences, policies), reader(home)
+    edits = Edits(audiences, policies, read_call)
     heads = Heads(kernel.store, key, home / "heads")
     engine = Engine(
         home=home,
@@ -100,7 +101,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         actions=Actions(policies, limits, audiences),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, read_call),
-        grants=Grants(audiences),
+        grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
         agents=Agents(kernel),
@@ -115,7 +116,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
-        undoing=Undoing(audiences, policies, Edits(audiences, policies, read_call), read_call),
+        undoing=Undoing(audiences, policies, edits, read_call),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
