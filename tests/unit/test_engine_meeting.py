@@ -53,13 +53,15 @@ def _undo(room: Room, asked: str) -> str:
 def test_a_refused_call_stays_refused_beside_an_undo_that_is_the_same_command(room: Room) -> None:
     asked = ran(room)
     room.result("t1")
-    action = room.handoff(_undo(room, asked)).action
+    first = _undo(room, asked)
+    action = room.handoff(first).action
     assert action is not None
     call = room.engine.handoffs.call_in(action.body_id)
     mine = room.propose("t8", "", call=call)["handoff_id"]
     room.decide(mine, DecisionKind.REJECT)
+    room.decide(first, DecisionKind.REJECT)
     room.clock.move(1)
-    _undo(room, asked)
+    assert _undo(room, asked) != first
     again = room.propose("t9", "", call=call)
     assert (again["verdict"], again["handoff_id"]) == ("deny", mine)
 
@@ -102,3 +104,18 @@ def test_what_a_newer_policy_denies_is_not_started_by_an_older_approval(room: Ro
     assert room.types(f"handoff/{asked}")[-1] == "grant.refused"
     policies.propose(room.me, ORGANISATION, freeze % 'call.command == "git pull"')
     assert room.engine.grants.redeem(OPERATOR, redeem)["start_id"]
+
+
+def test_an_undo_that_is_asked_for_twice_is_one_question_with_one_start(room: Room) -> None:
+    asked = ran(room)
+    room.result("t1")
+    undo = _undo(room, asked)
+    assert _undo(room, asked) == undo
+    room.decide(undo)
+    assert _undo(room, asked) == undo
+    grant = room.handoff(undo).grant
+    assert grant is not None
+    redeem = Redemption(room.handoff(undo).handoff_id, grant.grant_id, grant.action_digest,
+                        Executor.MEDIATED)  # fmt: skip
+    room.engine.grants.redeem(OPERATOR, redeem)
+    assert _undo(room, asked) == undo
