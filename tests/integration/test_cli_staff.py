@@ -1,5 +1,6 @@
 """The kill switch, people and on-call in the terminal."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,10 @@ def test_a_kill_and_its_stages(world: World) -> None:
     world.signed("kill", "all", "--reason", "odd deploys")
     assert "all agents are stopped by Ana: odd deploys" in world.handfast("kill", "status").out
     assert "STOPPED: all agents are stopped by Ana" in world.handfast("inbox").err
+    with world.handfast.start("inbox", "--watch") as watching:
+        assert watching.stderr is not None
+        assert "STOPPED: all agents are stopped by Ana" in watching.stderr.readline()
+        watching.send_signal(signal.SIGINT)
     assert "STOPPED: all agents are stopped by Ana" in world.handfast("hook", "status").out
     release = ("kill", "release", "--reason", "understood")
     world.signed(*release, "--stage", "review")

@@ -65,6 +65,14 @@ def test_a_probe_that_knows_settles_it(bench: RunBench, probe: str, answer: str)
     assert (decision["answer"], decision["by"], decision["auth"]) == (answer, "probe", "probe")
 
 
+def test_no_probe_runs_what_a_contained_agent_may_have_written(bench: RunBench) -> None:
+    (bench.repository / "probe.sh").write_text("touch escaped\n")
+    held, doubts = left_in_doubt(bench, "bash, probe.sh")
+    held.contained = True
+    assert still_open(held, doubts, bench.repository) == doubts
+    assert not (bench.repository / "escaped").exists()
+
+
 @pytest.mark.parametrize("probe", ["ls, nowhere", "git, push, nowhere", "no-such-program-x"])
 def test_a_probe_that_does_not_know_leaves_it_to_people(bench: RunBench, probe: str) -> None:
     """It ended otherwise, would need an approval itself, or is not there."""

@@ -117,6 +117,17 @@ def test_a_vote_can_be_taken_back_until_it_decided(room: Room) -> None:
         room.engine.handoffs.unvote(cy, case)
 
 
+def test_an_approval_ends_with_the_role_that_let_its_person_decide(room: Room) -> None:
+    needing(room, "{approvals: 2}")
+    bob, cat = room.another("bob"), room.another("cat")
+    handoff_id = asked(room)
+    room.decide(handoff_id, actor=bob)
+    room.engine.staff.set_roles(room.me, "bob", ["viewer"])
+    assert room.decide(handoff_id, actor=cat)["decided"] is False
+    assert [v.person_id for v in room.handoff(handoff_id).votes] == [cat.id]
+    assert room.decide(handoff_id)["decided"] is True
+
+
 def test_a_vote_on_something_else_than_is_shown_is_refused(room: Room) -> None:
     needing(room, "{approvals: 2}")
     with pytest.raises(StaleDecision):

@@ -1,16 +1,22 @@
 """The hook's pure parts: what is read of a call, what came of it, what is answered, what is kept."""
 
+import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handfast.client import Client
+from handfast.client.request import Request
+from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.errors import UsageError
 from handfast.runner import hook_settings as settings
 from handfast.runner.hooks import answers
 from handfast.runner.hooks.payload import Event, read_event, session_root, slug
 from handfast.runner.hooks.results import HEAD_CHARS, TAIL_CHARS, bounded, outcome_of
+from handfast.runner.hooks.rules import Rules
 from handfast.runner.hooks.shown import shown_change
 from handfast.runner.hooks.spool import SEGMENT_BYTES, Spool
 
@@ -242,3 +248,38 @@ def test_a_list_of_allowed_addresses_may_leave_ours_out() -> None:
     assert settings.blocks_url({"allowedHttpHookUrls": ["https://x.example/*"]}, url)
     assert not settings.blocks_url({"allowedHttpHookUrls": ["http://127.0.0.1:8484/*"]}, url)
     assert not settings.blocks_url({}, url)
+
+
+# -- policies known here
+
+
+class _Slow(Client):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.asked = 0
+
+    async def asend(self, request: Request[Any]) -> Any:
+        self.asked += 1
+        await self.go.wait()
+        gate = "version: 1\ngates:\n  - {id: keys, when: 'call.command == \"cat key\"', deny: no}\n"
+        return {"digest": "sha256:1", "books": [{"text": gate}]}
+
+
+def test_reads_that_come_at_once_all_wait_until_the_policies_are_first_known() -> None:
+    """An agent's first reads come in parallel: none may pass because another one is still asking."""
+
+    async def both() -> tuple[list[bool], int]:
+        client = _Slow()
+        rules = Rules(client, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        call = Call("Bash", {"command": "cat key"})
+        reads = [
+            asyncio.ensure_future(rules.concern("/repo", call, Facts(Effect.READ, "reads", ())))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(0)
+        client.go.set()
+        return await asyncio.gather(*reads), client.asked
+
+    assert asyncio.run(both()) == ([True, True, True], 1)

@@ -56,3 +56,14 @@ def test_its_output_is_cut_and_holds_no_secret(
     assert "bytes left out" in found.output
     assert secret not in found.output
     assert "token=\n" in found.output
+
+
+def test_outside_the_sandbox_of_a_contained_agent_nothing_runs_that_it_may_have_written(
+    tmp_path: Path,
+) -> None:
+    """A preview such as `make plan` runs a file of the worktree, with the rights of the runner."""
+    (tmp_path / "Makefile").write_text("plan:\n\ttouch escaped\n")
+    found = dry_run(["make", "plan"], scope_of(tmp_path), contained=True)
+    assert "outside its sandbox" in found.refused
+    assert not (tmp_path / "escaped").exists()
+    assert dry_run(["ls"], scope_of(tmp_path), contained=True).output == "Makefile\n"

@@ -26,7 +26,7 @@ def inbox(
     ----------
     watch
         Stay and show changes as they come. With `--json` or into a pipe: one line for each new
-        handoff. End it with Ctrl-C.
+        handoff, and what is stopped on standard error. End it with Ctrl-C.
     limit
         At most so many.
     """
@@ -55,8 +55,14 @@ def _watch(source: Reads, limit: int, *, as_json: bool) -> None:
 
 def _stream(source: Reads, limit: int, *, as_json: bool) -> None:
     known: set[str] = set()
+    told: set[str] = set()
     while True:
         items = source.handoffs("waiting", limit=limit)
+        stops = [str(stop["says"]) for stop in source.stopped()]
+        for says in stops:
+            if says not in told:
+                note(f"STOPPED: {says}")
+        told = set(stops)
         for item in items:
             if item["handoff_id"] not in known:
                 if as_json:
@@ -81,7 +87,8 @@ def _live(source: Reads, limit: int) -> None:
                 items = source.handoffs("waiting", limit=limit)
                 count = f"{len(items)} waiting" if items else "Nothing waits."
                 cells = [[cell(value) for value in row(h)] for h in items]
-                live.update(Group(rich_table(HEADS, cells), Text(count)), refresh=True)
+                stops = [Text(f"STOPPED: {cell(stop['says'])}") for stop in source.stopped()]
+                live.update(Group(*stops, rich_table(HEADS, cells), Text(count)), refresh=True)
             except Unavailable as error:  # a server that restarts is back in a moment
                 live.update(Text(f"{cell(error.message)}. Trying again."), refresh=True)
             time.sleep(_EVERY_S)

@@ -122,5 +122,6 @@ def _ids(names: tuple[str, ...]) -> list[str]:
     for name in names:
         if name not in known:
             there = ", ".join(str(a["name"]) for a in items[:10])
-            raise NotFound(f"there is no agent `{name}`", hint=f"Registered: {there}.")
+            hint = f"Registered: {there}." if there else "No agent is registered."
+            raise NotFound(f"there is no agent `{name}`", hint=hint)
     return [known[name] for name in names]

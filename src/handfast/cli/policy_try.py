@@ -12,6 +12,8 @@ from cyclopts import Parameter
 from handfast.cli.output import Json, note, say, say_json
 from handfast.cli.policy import read_text
 from handfast.core.domain.errors import HandfastError, UsageError
+from handfast.core.domain.grant_scope import lasting
+from handfast.core.domain.requirement import in_words
 
 if TYPE_CHECKING:
     from handfast.cli.policy_actions import Action
@@ -67,9 +69,9 @@ _SAYS = {"allow": "ALLOWED", "gate": "A PERSON DECIDES", "deny": "DENIED"}
 
 
 def _takes(judged: "Judgement") -> str:
-    parts = [f"{c.approvals} of {' or '.join(c.audience)}" for c in judged.requirement.clauses]
-    within = f", within {judged.requirement.within_s} s" if judged.requirement.within_s else ""
-    return " and ".join(parts) + within + f"; silence: {judged.requirement.silence.value}"
+    takes = judged.requirement
+    within = f", within {lasting(takes.within_s)}" if takes.within_s else ""
+    return f"{in_words(takes)}{within}; silence: {takes.silence.value}"
 
 
 def decide(

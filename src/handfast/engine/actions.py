@@ -120,7 +120,7 @@ class Actions:
         if judgement.verdict is Verdict.ALLOW:
             return self._gating.refused(unit, run, p) or Stopped("allow")
         if mode is Mode.OBSERVE and not p.require_approval:
-            return Stopped("observed")
+            return self._gating.refused(unit, run, p) or Stopped("observed")
         kind = self._policies.kind(unit, run, p.call, p.facts)
         return self._gating.stopped(unit, run, replace(p, kind=kind), judgement, step_id)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from handfast.core.domain.action import Call, Facts, Judgement, Verdict
+from handfast.core.domain.action import Call, Effect, Facts, Judgement, Verdict
 from handfast.core.domain.codec import decode
 from handfast.core.domain.errors import StaleDecision, UsageError
 from handfast.core.domain.events_handoff import (
@@ -163,6 +163,23 @@ class Edits:
         if reason.strip():
             unit.record(Handoff, new, [HandoffCommented(new, unit.put(reason.strip()))])
         return opened
+
+    def judged_now(self, unit: Unit, run: Run, handoff: Handoff) -> Judgement | None:
+        """What the policy in force says of an approved call; None while it is the one it was asked under.
+
+        What is not a command cannot be read again: rules about its tool and arguments are asked of it.
+        """
+        if self._policies.in_force(unit, run.root).digest == handoff.policy_digest:
+            return None
+        edited = handoff.decision.edited_action if handoff.decision else None
+        call = self.call_in(edited.body_id) if edited else self.action_of(handoff)
+        facts = Facts(Effect.EXEC, call.tool[:200])
+        if isinstance(command := call.arguments.get("command"), str):
+            _, facts = self._read_call(call.tool, {"command": command}, run, call.cwd)
+        executor = handoff.executor.value
+        return self._policies.judge(
+            unit, run, call, facts, executor=executor, subagent=handoff.subagent
+        )
 
     def current_call(self, handoff: Handoff) -> Call:
         """The call as it is put to a vote now: edited, where somebody edited it."""

@@ -91,6 +91,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
     limits, read_call = RunLimits(audiences, policies), reader(home)
+    edits = Edits(audiences, policies, read_call)
     heads = Heads(kernel.store, key, home / "heads")
     engine = Engine(
         home=home,
@@ -100,7 +101,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         actions=Actions(policies, limits, audiences),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, read_call),
-        grants=Grants(audiences),
+        grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
         agents=Agents(kernel),
@@ -110,12 +111,12 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         policies=policies,
         directory=directory,
         audiences=audiences,
-        overrides=Overrides(audiences),
+        overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
         calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
-        undoing=Undoing(audiences, policies, Edits(audiences, policies, read_call), read_call),
+        undoing=Undoing(audiences, policies, edits, read_call),
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),

@@ -1,6 +1,6 @@
 """Freezes what waits about stopped agents, and thaws it when they are let go: in batches, by the sweep."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.agent import Agent
@@ -14,6 +14,8 @@ from handfast.engine.projections import KINDS, load
 from handfast.storage.api import Query
 
 BATCH = 200
+AGAIN = timedelta(seconds=30)
+"""A kill and its end may both fall between two sweeps: nothing shows then that anything was frozen."""
 WHY = "kill switch"
 _UNSTARTED = (*sorted(s.value for s in WAITING), Status.DECIDED.value)
 _ANY_TIME = datetime(9000, 1, 1, tzinfo=UTC)
@@ -25,16 +27,19 @@ class Freezing:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._switch = KillSwitch(kernel)
-        self._thawed: object = None  # the stops for which nothing was left to thaw
+        self._thawed: object = None  # the stops for which nothing was left to thaw, and when
+        self._thawed_at = _ANY_TIME
 
     def sweep(self, limit: int = BATCH) -> int:
         """Freeze or thaw at most `limit` handoffs each. Gives how many were."""
         stopped = self._stopped()
         done = sum(self._freeze(agent_id, limit) for agent_id in stopped)
-        if self._thawed != stopped:
+        now = self._kernel.clock.now()
+        if self._thawed != stopped or abs(now - self._thawed_at) >= AGAIN:
             thawed, whole = self._thaw(limit)
             done += thawed
             self._thawed = stopped if whole and not thawed else None
+            self._thawed_at = now
         return done
 
     def _stopped(self) -> tuple[str, ...]:

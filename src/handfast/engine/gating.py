@@ -125,7 +125,7 @@ class Gating:
         """The newest handoff of this run about this very action, or one whose edit allows it."""
         store = self._kernel.store
         match = f"{run.run_id}|{action_digest}"
-        rows = store.find(Query("handoff", match=match, newest_first=True, limit=1))
+        rows = store.find(Query("handoff", match=match, newest_first=True, limit=20))
         same = [unit.get(Handoff, r.stream.partition("/")[2]) for r in rows]
         same = [h for h in same if _for_calls_of(h, run)]
         pending = same and (same[0].waiting or same[0].status is Status.DECIDED)

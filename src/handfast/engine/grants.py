@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain.action import Verdict
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.errors import (
     GateClosed,
@@ -19,6 +20,7 @@ from handfast.core.domain.ids import GrantId, RunId, StartId
 from handfast.core.domain.person import Person
 from handfast.core.domain.run import Run, check_epoch
 from handfast.engine.audiences import Audiences
+from handfast.engine.edits import Edits
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
@@ -52,16 +54,18 @@ class EffectReport:
 class Grants:
     """All calls are atomic. A grant starts at most as many executions as were given, one at a time."""
 
-    def __init__(self, audiences: Audiences) -> None:
+    def __init__(self, audiences: Audiences, edits: Edits) -> None:
         self._audiences = audiences
+        self._edits = edits
         self._kernel: Kernel = audiences.kernel
         self._switch = KillSwitch(audiences.kernel)
 
     def redeem(self, actor: Actor, r: Redemption) -> Result:
         """Take the next start. Result: start_id, handoff_id. A refusal is recorded in the audit trail.
 
-        Raises GateClosed (used, expired, in doubt, or stopped by the kill switch or a limit), StaleDecision
-        (not what was approved), NotPermitted (another agent's grant), StaleEpoch, InvalidTransition (frozen).
+        Raises GateClosed (used, expired, in doubt, or stopped by the kill switch, a limit or a policy that
+        denies it by now), StaleDecision (not what was approved), NotPermitted (another agent's grant),
+        StaleEpoch, InvalidTransition (frozen).
         Idempotent only for an equal `request_key`.
         """
         fault_point("grant.before_redeem")
@@ -97,6 +101,8 @@ class Grants:
         if run is not None and r.epoch is not None:
             check_epoch(run, r.epoch)
             unit.rely_on(Run, run.run_id)  # a take-over at this moment must not be missed
+        if run is not None:
+            _check_not_denied(unit, run, handoff, self._edits)
         command = commands.Redeem(
             grant_id=GrantId(r.grant_id),
             start_id=StartId(new_id("start")),
@@ -177,6 +183,23 @@ def _check_may_repeat(unit: Unit, run: Run, grant_id: str) -> None:
             f"run `{run.run_id}` met a limit: no further start of grant `{grant_id}` is taken",
             code="limit_reached",
             hint="A person decides how the run goes on: see `handfast inbox`.",
+        )
+
+
+def _check_not_denied(unit: Unit, run: Run, handoff: Handoff, edits: Edits) -> None:
+    """A policy may have been published since it was approved: what that denies does not run any more.
+
+    Finished work is left out: its merge is judged from facts that the runner found.
+    """
+    if handoff.kind is not HandoffKind.APPROVAL:
+        return
+    judged = edits.judged_now(unit, run, handoff)
+    if judged is not None and judged.verdict is Verdict.DENY:
+        why = " ".join(rule.why for rule in judged.rules if rule.verdict is Verdict.DENY)
+        raise GateClosed(
+            f"the policy in force denies by now what was approved as handoff `{handoff.handoff_id}`: {why}",
+            code="policy_denied",
+            hint="`handfast policy explain` says more. Nothing was started.",
         )
 
 

@@ -14,12 +14,14 @@ from handfast.core.domain.events_handoff import (
     DecisionKind,
     HandoffCommented,
     HandoffKind,
+    HandoffUnvoted,
     HandoffViewed,
 )
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
+from handfast.core.domain.person import Person
 from handfast.core.domain.requirement import is_audience
 from handfast.engine.audiences import Audiences
 from handfast.engine.edits import Edited, Edits
@@ -83,7 +85,7 @@ class Handoffs:
 
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
         person = deciding_person(unit, actor)
-        handoff = unit.get(Handoff, d.handoff_id)
+        handoff = _without_the_gone(unit, unit.get(Handoff, d.handoff_id))
         with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
         edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
         command = self._command(unit, actor, d, handoff, person.person_id, edited)
@@ -252,6 +254,16 @@ class Handoffs:
             return {"handoff_id": handoff_id}
 
         return self._kernel.run(actor, work)
+
+
+def _without_the_gone(unit: Unit, handoff: Handoff) -> Handoff:
+    """Approvals of people whose roles do not let them decide any more end before others are added to them."""
+    for vote in handoff.votes:
+        unit.rely_on(Person, vote.person_id)
+        if not unit.get(Person, vote.person_id).may_decide:
+            gone = HandoffUnvoted(handoff.handoff_id, vote.person_id)
+            handoff = unit.record(Handoff, handoff.handoff_id, [gone])
+    return handoff
 
 
 def _said(handoff: Handoff, decision: str) -> Result:

@@ -24,6 +24,7 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.effects import open_package
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Result, Unit
+from handfast.engine.limits import RunLimits
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import containment, cost_of
 from handfast.engine.projections import OVERRIDE_REVIEWS
@@ -48,8 +49,9 @@ class Emergency:
 class Overrides:
     """All calls are atomic."""
 
-    def __init__(self, audiences: Audiences) -> None:
+    def __init__(self, audiences: Audiences, limits: RunLimits) -> None:
         self._audiences = audiences
+        self._limits = limits
         self._kernel = audiences.kernel
 
     def override(self, actor: Actor, e: Emergency) -> Result:
@@ -78,6 +80,8 @@ class Overrides:
             )
             events = votes.override(before, command, unit.now)
             after = unit.record(Handoff, e.handoff_id, events)
+            if after.kind is HandoffKind.ESCALATION:
+                self._limits.decided(unit, after)
             wake(unit, after)
             unit.post("handoff.decided", {"handoff_id": e.handoff_id})
             count = len(

@@ -310,6 +310,9 @@ def _check_outsider(by: Person, person: Person) -> None:
 
 def _check_times(starts: datetime, ends: datetime, now: datetime, most: timedelta) -> None:
     if ends <= starts or ends <= now:
-        raise UsageError("`until` is over already or before `from`", hint="Give a later time.")
+        raise UsageError(
+            "the end (`ends`, `--until`) is over already, or before the start",
+            hint="Give a later time.",
+        )
     if ends - starts > most:
         raise UsageError(f"that is longer than {most.days} days", hint="Give an earlier `until`.")

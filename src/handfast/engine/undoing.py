@@ -13,7 +13,7 @@ from handfast.core.domain.action import Verdict
 from handfast.core.domain.errors import InvalidTransition, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
-from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.handoff import Handoff, Status
 from handfast.core.domain.ids import AgentId, PersonId
 from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
@@ -27,9 +27,11 @@ from handfast.engine.packages import approval, shown_call
 from handfast.engine.policies import Policies
 from handfast.engine.reading import ReadCall
 from handfast.engine.waking import wake
+from handfast.storage.api import Query
 
 PROBE = PersonId("probe")
 _RAN = (EffectOutcome.VERIFIED, EffectOutcome.REPORTED, EffectOutcome.UNKNOWN)
+_NOT_DONE = (Status.DECIDED, Status.RESUMED)
 _ANSWERS = {0: "it_ran", 1: "it_did_not_run"}
 
 
@@ -58,7 +60,8 @@ class Undoing:
         self._read_call = read_call
 
     def undo(self, actor: Actor, handoff_id: str) -> Result:
-        """Open a handoff for the undo of what this one permitted. Result: handoff_id of the new one.
+        """Open a handoff for the undo of what this one permitted, or find the one that is open already.
+        Result: handoff_id of that one, status.
 
         Raises InvalidTransition when nothing ran or no undo is declared, UsageError (`undo_denied`) when policy
         denies the undo itself.
@@ -74,6 +77,8 @@ class Undoing:
         run = unit.get(Run, h.run_id)
         original = self._edits.action_of(h)
         call, facts = self._read_call("Bash", {"command": command}, run, original.cwd)
+        if asked_before := self._open(unit, h, call.digest):
+            return {"handoff_id": asked_before.handoff_id, "status": asked_before.status.value}
         judged = self._policies.judge(unit, run, call, facts, executor=Executor.MEDIATED.value)
         if judged.verdict is Verdict.DENY:
             why = " ".join(r.why for r in judged.rules)
@@ -107,6 +112,14 @@ class Undoing:
             ),
         )
         return {"handoff_id": opened.handoff_id, "status": opened.status.value}
+
+    def _open(self, unit: Unit, h: Handoff, action_digest: str) -> Handoff | None:
+        """The undo of this handoff that waits or was not run yet: asking twice must not run it twice."""
+        match = f"{h.run_id}|{action_digest}"
+        rows = self._kernel.store.find(Query("handoff", match=match, newest_first=True, limit=20))
+        found = (unit.get(Handoff, row.stream.partition("/")[2]) for row in rows)
+        undos = (u for u in found if u.about == h.handoff_id and not u.agent_id)
+        return next((u for u in undos if u.waiting or u.status in _NOT_DONE), None)
 
     def reconciled(self, actor: Actor, p: Probed) -> Result:
         """Settle a doubt by the probe its action declared: exit 0 it ran, 1 it did not, else it stays open.

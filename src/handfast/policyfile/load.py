@@ -34,7 +34,8 @@ class Located:
     hint: str = ""
 
     def __str__(self) -> str:
-        return f"{self.line}:{self.column}: {self.message}" + (f" {self.hint}" if self.hint else "")
+        said = f"{self.line}:{self.column}: {self.message}"
+        return f"{said.rstrip('.')}. {self.hint}" if self.hint else said
 
 
 _Group: TypeAlias = tuple[tuple[Gate, ...], Conditions]
@@ -131,7 +132,7 @@ def load(text: str, speaks: Language | None = None, *, known: Roster | None = No
     policy, problems = _examined(text, spoken, known)
     if problems:
         raise UsageError(
-            "; ".join(str(p) for p in problems[:5]),
+            "; ".join(str(p).rstrip(".") for p in problems[:5]),
             code="policy_invalid",
             hint="`handfast policy check FILE` lists everything that is wrong.",
             details={"problems": [str(p) for p in problems]},

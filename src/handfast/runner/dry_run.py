@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from handfast.client.request import Json
-from handfast.core.domain.action import Verdict
+from handfast.core.domain.action import Effect, Verdict
 from handfast.core.policy.builtin import judge
 from handfast.observe.claude_code import read_call
 from handfast.observe.scope import Scope
@@ -25,6 +25,8 @@ from handfast.runner.environment import scrubbed_environment
 
 TIMEOUT_S: Final = 60.0
 MAX_OUTPUT: Final = 60_000
+# What runs no code of the worktree, which the agent wrote and may be kept from running outside its sandbox.
+_OUTSIDE: Final = (Effect.READ, Effect.NETWORK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,12 @@ class DryRun:
         }
 
 
-def dry_run(words: Sequence[str], scope: Scope, timeout_s: float = TIMEOUT_S) -> DryRun:
+def dry_run(
+    words: Sequence[str], scope: Scope, timeout_s: float = TIMEOUT_S, *, contained: bool = False
+) -> DryRun:
     """Run `words` in the folder of `scope`, with the environment an agent gets. Never raises.
+
+    It runs outside the sandbox of a `contained` agent, so nothing is run then that may run what the agent wrote.
 
     Its output is redacted and cut in the middle. A command that does not end in time is killed with all it
     started.
@@ -57,6 +63,9 @@ def dry_run(words: Sequence[str], scope: Scope, timeout_s: float = TIMEOUT_S) ->
     _, facts = read_call("Bash", {"command": shlex.join(command)}, scope)
     if judge(facts).verdict is not Verdict.ALLOW:
         return DryRun(command, refused=f"it would need an approval itself: {facts.summary}")
+    if contained and facts.effect not in _OUTSIDE:
+        why = "the agent is contained, and this could run what it wrote outside its sandbox"
+        return DryRun(command, refused=why)
     started = time.monotonic()
     with tempfile.TemporaryFile() as out:
         try:

@@ -81,7 +81,9 @@ def holding(stops: Mapping[str, Stop], agent_id: str, team: str) -> Stop | None:
 def kill(stops: Mapping[str, Stop], event: ControlKilled) -> list[ControlKilled]:
     """Always possible, whatever stage a release has reached. Raises UsageError for a scope that is none."""
     if event.scope != ALL and not (event.scope.startswith(TEAM) and event.scope != TEAM):
-        raise UsageError(f"`scope` is `{event.scope[:60]}`", hint="`all`, or `team:` and its name.")
+        raise UsageError(
+            f"`scope` is `{event.scope[:60]}`", hint="`all`, `team:NAME` or `agent:ID`."
+        )
     if event.scope not in stops and len(stops) >= MAX_STOPS:
         raise UsageError(f"{MAX_STOPS} teams are stopped already", hint="Use `all`.")
     return [event]
@@ -96,7 +98,7 @@ def release(stops: Mapping[str, Stop], event: ControlReleased) -> list[ControlRe
     if wanted not in _NEXT[stop.stage]:
         following = ", ".join(s.value for s in _NEXT[stop.stage])
         raise InvalidTransition(
-            f"`{event.scope}` is at stage `{stop.stage.value}`; `{wanted.value}` does not follow",
+            f"`{event.scope}` is at stage `{stop.stage.value}`; stage `{wanted.value}` does not follow",
             hint=f"What follows: {following}.",
         )
     if (wanted is Stage.AGENTS) != bool(event.agents):

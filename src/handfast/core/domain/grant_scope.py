@@ -115,11 +115,12 @@ def shown(scope: Scope) -> str:
     if scope.times > 1:
         words.append(f"for this {scope.span.value}")
     if scope.within_s:
-        words.append(f"within {_time(scope.within_s)}")
+        words.append(f"within {lasting(scope.within_s)}")
     return ", ".join(words)
 
 
-def _time(seconds: int) -> str:
+def lasting(seconds: int) -> str:
+    """`2 h`, in the largest unit that fits without a rest."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds % size == 0:
             return f"{seconds // size} {unit}"

@@ -177,7 +177,9 @@ class Gate:
         """The dry run that policy declares for this kind of call, made before anybody is asked."""
         scope = _scope(event, session.worktree, self._settings, session.base_commit)
         words = [str(word) for word in answer.get("preview") or ()]
-        return (await asyncio.to_thread(dry_run, words, scope, PREVIEW_S)).fields()
+        contained = session.registration is not None and session.registration.contained
+        made = await asyncio.to_thread(dry_run, words, scope, PREVIEW_S, contained=contained)
+        return made.fields()
 
     async def _propose(
         self, session: Session, event: Event, reading: Reading, previewed: Json | None = None

@@ -34,7 +34,8 @@ class Pending:
 @dataclass(slots=True)
 class Registration:
     """One start of one run. `deferred` is the call the process ended with; `waiting` every handoff that a
-    call of this start was told to wait for; `last_message` what the agent said last."""
+    call of this start was told to wait for; `last_message` what the agent said last. `contained`: its
+    agent is in a sandbox."""
 
     token: str
     run_id: str
@@ -49,6 +50,7 @@ class Registration:
     calls: int = 0
     last_message: str = ""
     ended: bool = False
+    contained: bool = False
 
 
 class SessionRegistry:

@@ -4,10 +4,11 @@ Reads never wait for the server. The texts in force are asked for at most every 
 does not answer, the last ones known hold, and before any were known only the built-in policy does.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from handfast.client import Client, policy_calls
@@ -27,6 +28,7 @@ class _Known:
     usable: bool = True
     asked_at: float = float("-inf")
     digest: str = ""
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Rules:
@@ -58,18 +60,23 @@ class Rules:
         self._known.move_to_end(repository)
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)
-        if time.monotonic() - known.asked_at < REFRESH_S:
-            return known
-        known.asked_at = time.monotonic()
+        if known.asking.locked() and known.digest:
+            return known  # what is known holds while somebody else asks
+        async with known.asking:
+            if time.monotonic() - known.asked_at >= REFRESH_S:
+                await self._ask(repository, known)
+                known.asked_at = time.monotonic()
+        return known
+
+    async def _ask(self, repository: str, known: _Known) -> None:
         try:
             asked = policy_calls.policies_in_force(repository)
             found = await self._client.asend(replace(asked, timeout_s=PATIENCE_S))
         except HandfastError:
-            return known
+            return
         if found.get("digest", known.digest) != known.digest:  # without one it is no answer of ours
             try:
                 known.books = tuple(load(str(book["text"])) for book in found["books"])
                 known.usable, known.digest = True, str(found["digest"])
             except (HandfastError, KeyError):
                 known.usable = False  # a text that this version cannot read: the server decides
-        return known

@@ -9,6 +9,7 @@ from typing import Any, Final, Self, TypeVar
 
 from handfast.client import Client, calls
 from handfast.client.request import Json, Request
+from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.errors import HandfastError, NotFound, StaleEpoch, StorageError
 from handfast.runner.processes import AgentProcess
 from handfast.runner.supervisor.settings import SupervisorSettings
@@ -36,6 +37,7 @@ class Held:
         self.settings = settings
         self.stopping = stopping
         self.lost = threading.Event()
+        self.contained = str(run.get("containment") or "").startswith(CONTAINED)
         self._client = client
         self._done = threading.Event()
         self._lock = threading.Lock()

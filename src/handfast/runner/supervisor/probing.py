@@ -27,7 +27,8 @@ def _settled(held: Held, doubt: str, worktree: Path) -> bool:
         if not words or not handoff.get("waiting"):
             return False
         cwd = str((handoff.get("action") or {}).get("cwd") or ".")
-        found = dry_run([str(word) for word in words], scope_of(worktree, cwd))
+        scope = scope_of(worktree, cwd)
+        found = dry_run([str(word) for word in words], scope, contained=held.contained)
         answer = held.send(grant_calls.reconciled(doubt, found.fields()))["answer"]
     except HandfastError as error:
         log.warning("the doubt `%s` could not be probed: %s", doubt, error.message)

@@ -92,6 +92,7 @@ class Working:
         folder = self._folder(registration)
         start = agent.start(going, registration.token, folder)
         sandbox, told = contained.sandbox_for(choice, agent, start, workspace, settings, folder)
+        held.contained = registration.contained = sandbox is not None
         fault_point("run.before_start")
         process = self._launch(workspace, start, folder, sandbox, until_its_end)
         if isinstance(process, NeverStarted):
