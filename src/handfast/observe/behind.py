@@ -70,6 +70,7 @@ def steered(call: Invocation, case: Case) -> None:
 # Options of installers that name the folder written.
 _FOLDERS = {
     "pip": names("-t --target --prefix --root -d --dest"),
+    "cmake": names("--prefix"),
     "pip3": names("-t --target --prefix --root -d --dest"),
 }
 
@@ -78,7 +79,7 @@ def folders(call: Invocation, case: Case) -> None:
     options = _FOLDERS.get(call.name)
     if options is None:
         return
-    for flag, value in zip(call.args, [*call.args[1:], Word("")], strict=True):
+    for flag, value in zip(call.args, [*call.args[1:], Word("")], strict=False):
         name, equals, _ = flag.text.partition("=")
         if name in options:
             folder = flag.cut(len(name) + 1) if equals else value

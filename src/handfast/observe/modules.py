@@ -34,6 +34,17 @@ def unpacks(call: Invocation, case: Case) -> None:
                 case.writes(target, call.simple.cwds, "unpacks into")
 
 
+def environment(call: Invocation, case: Case) -> None:
+    """venv, virtualenv: the folder is written, and with `--clear` emptied first."""
+    case.findings.at_least(Effect.EXEC)
+    case.findings.detail(f"runs code: `{call.shown}`")
+    parsed = parse(call.args, "p", frozenset({"--python", "--prompt"}))
+    for word in parsed.operands:
+        case.writes(word, call.simple.cwds, "makes an environment in")
+        if parsed.has("", "--clear") and not re.search(r"env[\w.-]*/?\Z", word.text):
+            case.deletes([word], call.simple.cwds, recursive=True)
+
+
 def watched(call: Invocation, case: Case) -> None:
     """cProfile, trace, coverage: `-m MODULE` runs it as `python -m` does."""
     case.findings.at_least(Effect.EXEC)
@@ -44,6 +55,7 @@ def watched(call: Invocation, case: Case) -> None:
 
 
 HANDLERS = {
+    **dict.fromkeys(("venv", "virtualenv"), environment),
     **dict.fromkeys(("cProfile", "profile", "trace", "coverage"), watched),
     "timeit": timed,
     "pdb": debugger,

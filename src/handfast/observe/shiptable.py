@@ -86,6 +86,8 @@ _add(
     "sbt lein stack cabal luarocks ko mkdocs",
     ("publish\\w*|deploy|upload|gh-deploy", "publish", _PUBLISH),
 )
+_WORDPRESS = r"db (?:reset|drop|clean|import)|sql-?(?:drop|cli|query)|\S+ delete"
+_add("wp drush", (_WORDPRESS, "sql.destructive", "deletes data"))
 _add("helmfile sst", ("apply|sync|destroy|delete|deploy|remove", "deploy", _DEPLOY))
 _add("twine", ("upload|register", "publish", _PUBLISH))
 _add("cargo", ("publish|yank|owner", "publish", _PUBLISH), ("release", "publish", _PUBLISH))

@@ -110,7 +110,7 @@ _TEXT_OPTIONS = {
 def texts_of(program: str, call: Invocation, case: Case) -> None:
     """The shell texts options carry, as the next word or attached to a long one."""
     options = _TEXT_OPTIONS.get(program, ())
-    for flag, value in zip(call.args, [*call.args[1:], Word("")], strict=True):
+    for flag, value in zip(call.args, [*call.args[1:], Word("")], strict=False):
         name, equals, _ = flag.text.partition("=")
         if name in options:
             text(flag.cut(len(name) + 1) if equals else value, call, case)
