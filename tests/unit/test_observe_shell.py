@@ -559,6 +559,27 @@ STOPS: list[tuple[str, str, str]] = [
     ("", "environment-LD_PRELOAD", "LD_PRELOAD=./x.so ls"),
     ("", "dynamic-code dynamic-command", 'eval "$X"'),
     ("", "written-then-run", "python gen.py > s.sh; bash s.sh"),
+    # options that take a word, and files already open
+    ("git.push", "", "bash -euo pipefail -c 'git push'"),
+    ("git.push", "", "bash -o errexit -O extglob -c 'git push'"),
+    ("", "piped-code", "exec 3< cmds; bash <&3"),
+    ("git.push", "", "ls | xargs -n 1 -I F sh -c 'git push F'"),
+    ("", "sql-from-file", "timeout 9 psql < unclear.sql"),
+    # what quotes hide from the first reading
+    ("", "hidden-substitution unread-syntax", "x='a[$(git push)]'; [[ 'a[$(ls)]' -eq 1 ]]"),
+    ("", "unread-syntax", "echo ${x@P}"),
+    ("", "alias", "BASH_ALIASES[ls]='git push'"),
+    ("", "control-characters", "\u200brm x"),
+    # names taken apart, and the keyword before a group
+    ("git.push", "", "x='git push.y'; ${x%.y}"),
+    ("git.push", "", "time (git push)"),
+    # programs named by options and variables
+    ("", "other-program", "go vet -vettool=./x ./..."),
+    ("git.push", "", "CC='git push' make"),
+    ("", "given-recipe", "MAKEFLAGS='--eval=x:;ls' make"),
+    ("", "given-recipe", "awk -f /dev/stdin <<< 'BEGIN{}'"),
+    ("exec.inline", "", "python -m timeit 'import os; os.remove(1)'"),
+    ("fs.write-outside", "", "pip install -t /etc x"),
 ]
 
 

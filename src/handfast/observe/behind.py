@@ -6,6 +6,7 @@ matters, what follows is read as a command as well; a text that starts with one 
 
 import re
 
+from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.options import names
 from handfast.observe.words import Word
@@ -14,10 +15,10 @@ from handfast.observe.words import Word
 _TELLING = names(
     "rm rmdir unlink shred srm wipe dd mkfs git sudo doas su sh bash dash zsh ksh busybox xargs find eval exec spawn"
     " kubectl helm terraform psql mysql sqlite3 redis-cli docker npm twine cargo mv tee truncate chmod chown kill"
-    " killall pkill python python3 perl ruby node env nohup timeout rimraf del-cli shutdown reboot gh aws gcloud"
+    " killall pkill dropdb dropuser mysqladmin pg_restore mongosh python python3 perl ruby node env nohup timeout rimraf del-cli shutdown reboot gh aws gcloud"
 )
 _TEXT = re.compile(
-    r"(?:-{1,2}[\w-]+=|shell |!|[\w.+-]+:\s*)?\s*((?:[\w./+-]*/)?[\w.+-]+)(?=\s|;|$)"
+    r"(?:-{0,2}[\w-]+=|shell |!|[\w.+-]+:\s*)?\s*((?:[\w./+-]*/)?[\w.+-]+)(?=\s|;|$)"
 )
 _JOINTS = re.compile(r"(?:^|[;&|]\s*)(?:[\w./+-]*/)?([\w.+-]+)\s")
 # What such a word says when the program is a service's own client: `x delete`, `x clusters destroy`.
@@ -36,6 +37,53 @@ def look(call: Invocation, case: Case) -> None:
             return
         if " " in word.text and _starts(word.text):
             case.text(_command_in(word), call.simple.cwds)
+
+
+# Options that name a program another program starts, or code it obeys, in ways not followed here.
+_STEERS = {
+    "cargo": r"--config[ =]\S*(runner|wrapper|linker|rustc|rustdoc)",
+    "go": r"-(vettool|toolexec)\b",
+    "npm": r"\bscript-shell|\bset-script\b|\bpkg set scripts|\bnode-options",
+    "cmake": r"_LAUNCHER(:\w+)?=(?!s?ccache\b)",
+    "php": r"(^| )-[BRE]( |$)|auto_(prepend|append)_file",
+    "node": r"--(import|require|loader)[ =]data:|-r data:",
+    "sftp": r"(^| )-D",
+    "gawk": r"(^| )(-l|--load)\b",
+    "ruby": r"(^| )-r ?un -e (rm|mv|cp|rmdir|install|ln|chmod|touch)\b",
+    "busybox": r"--install\b",
+    "mvn": r"-Dexec\.executable=",
+    "rake": r"(^| )(-e|-E|--execute\S*)( |$)",
+    "make": r"\$[({]shell|!=|`",
+}
+_STEERED = {name: re.compile(pattern) for name, pattern in _STEERS.items()}
+_SAME_AS = {"pnpm": "npm", "yarn": "npm", "mvnw": "mvn", "gmake": "make", "awk": "gawk"}
+
+
+def steered(call: Invocation, case: Case) -> None:
+    """Options by which the caller, not the project, decides what else is run."""
+    pattern = _STEERED.get(_SAME_AS.get(call.name, call.name))
+    if pattern is not None and pattern.search(" ".join(call.texts)):
+        case.findings.at_least(Effect.EXEC)
+        case.findings.opaque("other-program", f"names what else is run: `{call.shown}`")
+
+
+# Options of installers that name the folder written.
+_FOLDERS = {
+    "pip": names("-t --target --prefix --root -d --dest"),
+    "cmake": names("--prefix"),
+    "pip3": names("-t --target --prefix --root -d --dest"),
+}
+
+
+def folders(call: Invocation, case: Case) -> None:
+    options = _FOLDERS.get(call.name)
+    if options is None:
+        return
+    for flag, value in zip(call.args, [*call.args[1:], Word("")], strict=False):
+        name, equals, _ = flag.text.partition("=")
+        if name in options:
+            folder = flag.cut(len(name) + 1) if equals else value
+            case.writes(folder, call.simple.cwds, "installs into")
 
 
 def destroys(call: Invocation, case: Case) -> None:

@@ -76,7 +76,8 @@ class Case:
         if self.depth > MAX_DEPTH:
             self.findings.opaque("nesting", "hides commands inside commands too deeply to follow")
         else:
-            self.run_simple(self, replace(outer, argv=words, assigns=[], redirects=[]))
+            kept = [each for each in outer.redirects if each.operator in {"<", "<&"}]
+            self.run_simple(self, replace(outer, argv=words, assigns=[], redirects=kept))
         self.depth -= 1
 
     # -- paths
@@ -109,6 +110,11 @@ class Case:
         for path in paths:
             self.written.setdefault(self.places.real(path), None)
             self._place_write(path, verb)
+
+    def empties(self, word: Word) -> None:
+        """A pattern, or whatever a search finds, is written over with nothing."""
+        if not (word.fixed or word.dynamic or self.on_disk):
+            self.findings.hazard("fs.delete", f"empties whatever {word.shown} stands for")
 
     def _place_write(self, path: str, verb: str) -> None:
         shown, found = self.places.shown(path), self.findings
@@ -237,6 +243,26 @@ class Case:
             self.findings.detail(f"deletes {name}")
 
     # -- what the call depends on
+
+    def obeys(self, word: Word, cwds: tuple[str, ...]) -> list[str]:
+        """A file whose instructions a program follows. Answers the texts this very command wrote into it.
+
+        Opaque where it is no file, or where what was written is not known.
+        """
+        self.findings.at_least(Effect.EXEC)
+        paths = self.places.expand(word, cwds)
+        if paths is None or word.text == "-" or word.text.startswith(("/dev/", "/proc/")):
+            self.findings.opaque("given-recipe", f"obeys what is no file: `{word.shown}`")
+            return []
+        bodies: list[str] = []
+        for path in paths:
+            self.depends_on_file(path)
+            body = self.written.get(self.places.real(path), "")
+            if body is None:
+                self.findings.opaque("written-then-run", f"obeys {word.shown}, written just now")
+            elif body:
+                bodies.append(body)
+        return bodies
 
     def depends_on_file(self, path: str) -> None:
         real = self.places.real(path)

@@ -5,7 +5,7 @@ import re
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.places import Place
-from handfast.observe.words import Word
+from handfast.observe.words import COMMA, Word
 
 _RIGHTS = re.compile(
     r"--privileged|--(pid|ipc|network|net|userns|uts)=host|--cap-add|--device|--security-opt"
@@ -15,7 +15,11 @@ _RIGHTS = re.compile(
 def check(call: Invocation, case: Case) -> None:
     """A mount from outside the worktree lets the container write there, unless it is read-only."""
     texts = call.texts
-    if "run" not in texts[:3] and "create" not in texts[:3]:
+    if call.texts[:1] == ["cp"] or call.texts[:2] == ["container", "cp"]:
+        for word in [each for each in call.args[1:] if ":" not in each.text][-1:]:
+            if word is call.args[-1]:
+                case.writes(word, call.simple.cwds)
+    if not {"run", "create", "exec"} & set(texts[:3]):
         return
     case.findings.at_least(Effect.EXEC)
     for index, word in enumerate(call.args):
@@ -31,7 +35,7 @@ def check(call: Invocation, case: Case) -> None:
 
 
 def _mount(word: Word, call: Invocation, case: Case) -> None:
-    match = re.search(r"(?:^|,)(?:source|src)=([^,]*)", word.raw)
+    match = re.search(r"(?:^|,)(?:source|src)=([^,]*)", word.raw.replace(COMMA, ","))
     source = match.group(1) if match else word.raw.split(":", 1)[0]
     if re.search(r":ro\b|readonly", word.text) or not re.match(r"[/.~\ufdd0\ufdd7]", source):
         case.reads(Word(source), call.simple.cwds)

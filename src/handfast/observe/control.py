@@ -6,6 +6,7 @@ from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.commands import Simple
 from handfast.observe.options import names
+from handfast.observe.wordreader import HIDDEN
 from handfast.observe.words import DYNAMIC, Word
 
 GRANT = re.compile(r"gr_[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{26}\Z")
@@ -27,11 +28,17 @@ _LOADERS = names(
     " GIT_DIR GIT_WORK_TREE GIT_EXEC_PATH GIT_TEMPLATE_DIR GIT_SSH CDPATH BASH_FUNC_ls SHELLOPTS BASHOPTS PS4"
     " PYTHONBREAKPOINT PYTHONINSPECT GLOBIGNORE FPATH ZDOTDIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES"
 )
+# Compilers and their wrappers: builds start them.
+_TOOLS = names("CC CXX AR LD RUSTC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_RUSTC_WRAPPER")
+# Keeping these makes names run something else.
+_NAME_TABLES = names("BASH_CMDS BASH_ALIASES")
+_MAKE_OBEYS = re.compile(r"--eval|SHELL|-f|--file|--makefile")
 _NODE_LOADS = re.compile(r"--(require|import|loader|experimental-loader)|(^|\s)-r")
 
 
 def assignments(simple: Simple, case: Case) -> None:
     for name, value in simple.assigns:
+        _hidden(name, value, simple, case)
         if name.startswith("HANDFAST_"):
             case.findings.hazard("control-plane", f"sets {name}, which steers Handfast")
         elif name in _COMMANDS:
@@ -58,6 +65,18 @@ def assignments(simple: Simple, case: Case) -> None:
         elif name == "DOCKER_HOST" and value.text:
             case.findings.hazard("deploy", "sends Docker commands to another host")
         variables(value, case)
+
+
+def _hidden(name: str, value: Word, simple: Simple, case: Case) -> None:
+    """Values that run later although the assignment itself does nothing."""
+    if name in _NAME_TABLES:
+        case.findings.opaque("alias", f"makes a name run something else, through {name}")
+    elif HIDDEN.search(value.text):
+        case.findings.opaque("hidden-substitution", f"puts a command into a subscript in {name}")
+    elif name in _TOOLS and not value.dynamic:
+        case.text(value.text, simple.cwds)
+    elif name in {"MAKEFLAGS", "GNUMAKEFLAGS"} and _MAKE_OBEYS.search(value.text):
+        case.findings.opaque("given-recipe", f"gives make a recipe through {name}")
 
 
 def variables(word: Word, case: Case) -> None:

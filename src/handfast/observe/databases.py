@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
-from handfast.observe.commands import Simple
+from handfast.observe.commands import Redirect, Simple
 from handfast.observe.options import Parsed, names, parse
 from handfast.observe.outputs import known_output
 from handfast.observe.sql import MAX_CHARACTERS, judge_sql
@@ -79,6 +79,12 @@ _ADMIN = names(
 )
 
 
+def _inputs(simple: Simple) -> list[Redirect]:
+    """What is read from files; nothing comes from `/dev/null`."""
+    given = [each for each in simple.redirects if each.operator == "<"]
+    return [each for each in given if each.target.text != "/dev/null"]
+
+
 def run(call: Invocation, case: Case) -> None:
     found, client = case.findings, _CLIENTS[call.name]
     found.at_least(Effect.NETWORK)
@@ -132,7 +138,7 @@ def _files(parsed: Parsed, client: _Client, call: Invocation, case: Case) -> Non
         named += [word.cut(1) for word in parsed.operands if word.raw.startswith("@")]
     if _CLIENTS[call.name].dialect == "mongo":
         named += [word for word in parsed.operands if word.text.endswith(".js")]
-    named += [redirect.target for redirect in call.simple.redirects if redirect.operator == "<"]
+    named += [redirect.target for redirect in _inputs(call.simple)]
     for word in named:
         _named_file(word, call, case)
 
@@ -193,7 +199,7 @@ def _fed(feeder: Simple, call: Invocation, case: Case) -> None:
     if printed is not None:
         _judge(printed, call, case)
         return
-    inputs = [each.target for each in feeder.redirects if each.operator == "<"]
+    inputs = [each.target for each in _inputs(feeder)]
     files = feeder.argv[1:] or inputs
     if not feeder.argv or feeder.argv[0].text != "cat" or feeder.feeder is not None:
         files = []

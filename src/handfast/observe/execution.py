@@ -15,7 +15,7 @@ from handfast.observe.commands import Simple
 from handfast.observe.options import names
 from handfast.observe.outputs import known_output
 from handfast.observe.words import BENEATH, Word
-from handfast.observe.wrappers import DOWNLOADERS, remote, text
+from handfast.observe.wrappers import DOWNLOADERS, remote, text, texts_of
 
 SHELLS = names("sh bash zsh dash ksh ash mksh fish rbash")
 # Language, and the options whose value is code.
@@ -29,7 +29,7 @@ _INTERPRETERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tsx": ("node", ("-e", "--eval")),
     "perl": ("perl", ("-e", "-E")),
     "ruby": ("ruby", ("-e",)),
-    "php": ("php", ("-r",)),
+    "php": ("php", ("-r", "--run", "--process-begin", "--process-code", "--process-end")),
     "lua": ("lua", ("-e",)),
     "luajit": ("lua", ("-e",)),
     "Rscript": ("r", ("-e",)),
@@ -42,9 +42,13 @@ _VALUE_OPTIONS = {
     "node": {"-r", "--require", "--import", "--loader", "-C", "--conditions"},
     "ruby": {"-I", "-r", "-C"},
     "perl": {"-I"},
+    "php": {"-d", "-c", "-z"},
 }
+_CLUSTERS = {"python": "BbdEhiIOPqRsSuvx", "php": "nq"}
 # Only the syntax is checked: nothing runs.
 _CHECKS_ONLY = {"php": {"-l", "--syntax-check"}, "node": {"-c", "--check"}, "ruby": {"-c"}}
+# To Python `-v` only means to say more.
+_SHOWS = {("-v", each) for each in ("node", "perl", "php", "lua", "julia")}
 _STDIN = re.compile(r"(-|/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+)\Z")
 _MAX_SCRIPT = 64 * 1024
 _SYSTEM = re.compile(
@@ -64,35 +68,44 @@ def is_system(program: str) -> bool:
 
 def shell(call: Invocation, case: Case) -> None:
     case.findings.at_least(Effect.EXEC)
-    words, index = call.args, 0
-    while index < len(words) and (words[index].is_option or words[index].text.startswith("+")):
-        flag = words[index].text
-        index += 1
-        if re.fullmatch(r"-[A-Za-z]*c[A-Za-z]*", flag):
-            _shell_text(words[index:], call, case)
-            return
-        if flag in {"-o", "-O", "+o", "+O"}:
-            index += 1
-        elif flag in {"--rcfile", "--init-file"} and index < len(words):
-            script(words[index], call.simple, case, shell_like=True)
-            index += 1
-        elif flag == "--version":
-            return
-        elif flag in {"-s", "--"}:
-            break
-    rest = words[index:]
-    if rest and words[index - 1 : index] != [Word("-s")] and not _STDIN.match(rest[0].text):
+    if "--version" in call.texts[:1]:
+        return
+    texts_of(call.name, call, case)
+    given, rest = _shell_options(call, case)
+    if "c" in given:
+        for word in rest[:1]:
+            text(word, call, case)
+    elif rest and "s" not in given and not _STDIN.match(rest[0].text):
         script(rest[0], call.simple, case, shell_like=True)
     else:
         _shell_input(call, case)
+        _open_file(rest[:1], call, case)
 
 
-def _shell_text(words: list[Word], call: Invocation, case: Case) -> None:
-    """`-c` takes the first word that is not another option."""
-    while words and words[0].is_option:
-        words = words[1:]
-    if words:
-        text(words[0], call, case)
+def _shell_options(call: Invocation, case: Case) -> tuple[str, list[Word]]:
+    """The letters given, and the words behind the options. Each `o` of a cluster takes a word: `-euo pipefail`."""
+    words, index, given = call.args, 0, ""
+    while index < len(words) and (words[index].is_option or words[index].text.startswith("+")):
+        flag = words[index].text
+        index += 1
+        if flag == "--":
+            break
+        if flag in {"--rcfile", "--init-file"} and index < len(words):
+            script(words[index], call.simple, case, shell_like=True)
+            index += 1
+        elif not flag.startswith("--"):
+            given += flag[1:] if flag.startswith("-") else ""
+            index += flag.count("o") + flag.count("O")
+    return given, words[index:]
+
+
+def _open_file(named: list[Word], call: Invocation, case: Case) -> None:
+    """Text from a file some earlier command has opened: `bash <&3`, `. /dev/fd/3`."""
+    copied = any(each.operator == "<&" for each in call.simple.redirects)
+    fed = call.simple.stdin or call.simple.feeder or call.simple.fed
+    numbered = named and re.search(r"fd/[1-9]", named[0].text)
+    if copied or (numbered and not fed):
+        case.findings.opaque("piped-code", f"runs what an open file holds: `{call.shown}`")
 
 
 def _shell_input(call: Invocation, case: Case) -> None:
@@ -155,6 +168,7 @@ def source(call: Invocation, case: Case) -> None:
     case.findings.at_least(Effect.EXEC)
     if call.args and _STDIN.match(call.args[0].text):
         _shell_input(call, case)
+        _open_file(call.args[:1], call, case)
     elif call.args:
         script(call.args[0], call.simple, case, shell_like=True)
 
@@ -265,7 +279,7 @@ def interpret(call: Invocation, case: Case) -> None:
             if language == "python":
                 return
             index += code in words[index : index + 1]
-        elif language == "python" and (module := re.match(r"-[BdEIOPqRsSuvx]*m", flag)):
+        elif language == "python" and (module := re.match(r"-[BbdEiIOPqRsSuvx]*m", flag)):
             rest = words[index - 1].cut(module.end())
             named = [rest, *words[index:]] if rest.raw else words[index:]
             case.findings.at_least(Effect.EXEC)
@@ -276,7 +290,7 @@ def interpret(call: Invocation, case: Case) -> None:
             return
         elif flag in _VALUE_OPTIONS.get(language, ()):
             index += 1
-        elif re.fullmatch(r"-(V|-version|h|-help|VV|v|\?)", flag):
+        elif re.fullmatch(r"-(V|-version|h|-help|VV|\?)", flag) or (flag, language) in _SHOWS:
             return
     case.findings.at_least(Effect.EXEC)
     _after_options(language, words, words[index:], call, case, found=found)
@@ -295,7 +309,7 @@ def _after_options(
         name = rest[0].text.rpartition("/")[2]
         ship.check(Invocation(name, rest[0], rest[1:], call.simple), case)
     elif not found:
-        _interpreter_input(language, call, case)
+        interpreter_input(language, call, case)
 
 
 def _module(words: list[Word]) -> str:
@@ -315,7 +329,7 @@ def _code_of(
             return word.cut(len(option) + 1)
         if len(option) == 2 and not flag.startswith("--"):
             letter = option[1]
-            cluster = "BdEhiIOPqRsSuvx" if language == "python" else "lnpaws0i.bakF"
+            cluster = _CLUSTERS.get(language, "lnpaws0i.bakF")
             match = re.match(rf"-[{cluster}]*{letter}", flag)
             if match:
                 rest = word.cut(match.end())
@@ -338,7 +352,7 @@ def inline_code(language: str, word: Word, call: Invocation, case: Case) -> None
             case.findings.hazard("exec.inline", reason.sentence)
 
 
-def _interpreter_input(language: str, call: Invocation, case: Case) -> None:
+def interpreter_input(language: str, call: Invocation, case: Case) -> None:
     simple = call.simple
     for redirect in simple.redirects:
         if redirect.operator == "<":

@@ -6,13 +6,18 @@ from pathlib import Path
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.commands import Simple
-from handfast.observe.options import Parsed, parse
+from handfast.observe.options import Parsed, names, parse
 from handfast.observe.outputs import SCRATCH_NAME, known_output
 from handfast.observe.places import Place
 from handfast.observe.words import DYNAMIC, Word
 
 _LONG = frozenset(
     {"--target-directory", "--suffix", "--mode", "--owner", "--group", "--reference", "--size"}
+)
+
+
+_SAY_NOTHING = frozenset(
+    {"", ":", "true", "echo", "echo -n", "printf", "cat /dev/null", "cat /dev/zero"}
 )
 
 
@@ -28,6 +33,9 @@ def redirections(simple: Simple, case: Case) -> None:
         elif target.text.startswith(("/dev/tcp/", "/dev/udp/")):
             _socket(target, case)
         else:
+            said = " ".join(word.text for word in simple.argv).strip()
+            if said in _SAY_NOTHING and ">>" not in redirect.operator:
+                case.empties(target)
             case.writes(target, simple.cwds, "adds to" if ">>" in redirect.operator else "writes")
             _remember(simple, target, case, appends=redirect.operator in {">>", "&>>"})
 
@@ -65,11 +73,15 @@ def _remember(simple: Simple, target: Word, case: Case, *, appends: bool) -> Non
             case.written[real] = None if unknown or before is not None else body
 
 
+# These take folders without being told to.
+_WHOLE = names("rimraf del-cli trash trash-put rmtrash gomi rip trash-cli rm-cli")
+
+
 def remove(call: Invocation, case: Case) -> None:
     parsed = parse(call.args)
     recursive = parsed.has("-r", "--recursive") or parsed.has("-R", "--recursive")
     recursive = recursive or any(word.is_option and word.dynamic for word in call.args)
-    recursive = recursive or call.name in {"rimraf", "del-cli"}
+    recursive = recursive or call.name in _WHOLE
     if call.name in {"shred", "srm", "wipe"} and not case.on_disk:
         case.findings.hazard("fs.delete", f"overwrites files for good: `{call.shown}`")
     case.deletes(parsed.operands, call.simple.cwds, recursive=recursive)
@@ -93,6 +105,8 @@ def copy(call: Invocation, case: Case) -> None:
         if len(parsed.operands) == 1:
             targets = [Word(".")]
     for target in targets:
+        if any(source.text in {"/dev/null", "/dev/zero"} for source in sources):
+            case.empties(target)
         case.writes(target, call.simple.cwds)
     if call.name == "mv":
         _moved_away(sources, targets, call, case)
@@ -178,6 +192,7 @@ def patch(call: Invocation, case: Case) -> None:
 def disk_dump(call: Invocation, case: Case) -> None:
     for word in call.args:
         if word.text.startswith("of="):
+            case.empties(word.cut(3))
             case.writes(word.cut(3), call.simple.cwds)
         elif word.text.startswith("if="):
             case.reads(word.cut(3), call.simple.cwds)
@@ -191,6 +206,10 @@ def build_tool(call: Invocation, case: Case) -> None:
     """`cmake -E` is a set of file commands; without it, cmake runs code."""
     case.findings.at_least(Effect.EXEC)
     case.findings.headline(f"runs `{call.shown}`")
+    if "-P" in call.texts:
+        for word in call.args[call.texts.index("-P") + 1 :][:1]:
+            if case.obeys(word, call.simple.cwds):
+                case.findings.opaque("written-then-run", f"obeys {word.shown}, written just now")
     words = call.args[call.texts.index("-E") + 1 :] if "-E" in call.texts else []
     if not words:
         case.findings.detail(f"runs code: `{call.shown}`")
@@ -211,11 +230,12 @@ def archive(call: Invocation, case: Case) -> None:
         words[0] = Word("-" + words[0].raw)
     parsed = parse(
         words,
-        "fCTXIbgHKLNV",
+        "fCTXIbgHKLNVF",
         frozenset({"--file", "--directory", "--to-command", "--use-compress-program"}),
     )
     _archive_options(parsed, call, case)
     folders = parsed.all_values("-C") + parsed.all_values("--directory")
+    folders += parsed.all_values("--one-top-level")
     if parsed.has("-t", "--list"):
         return
     if parsed.has("-x", "--extract") or parsed.has("", "--get"):
@@ -228,6 +248,9 @@ def archive(call: Invocation, case: Case) -> None:
             case.writes(name, call.simple.cwds)
 
 
+_STARTED = ("--rsh-command", "--rmt-command", "--new-volume-script", "--recursive-unlink")
+
+
 def _archive_options(parsed: Parsed, call: Invocation, case: Case) -> None:
     if (
         parsed.has("", "--to-command")
@@ -237,7 +260,10 @@ def _archive_options(parsed: Parsed, call: Invocation, case: Case) -> None:
         case.findings.opaque(
             "archive-option", f"lets tar run commands or leave its folder: `{call.shown}`"
         )
-    if parsed.has("-I", "--use-compress-program") or parsed.has("", "--rsh-command"):
+    if parsed.has("-I", "--use-compress-program") or any(
+        parsed.has(short, long)
+        for short, long in (("-F", "--info-script"), *(("", each) for each in _STARTED))
+    ):
         case.findings.opaque("archive-option", f"lets tar run another program: `{call.shown}`")
     if parsed.has("", "--remove-files"):
         case.deletes(parsed.operands, call.simple.cwds, recursive=True)
@@ -252,9 +278,12 @@ def pack(call: Invocation, case: Case) -> None:
         operands = operands[1:]
     for word in operands[:1]:
         case.writes(word, call.simple.cwds)
+    for word in call.args if call.name != "zip" else ():
+        if word.text.startswith("-o"):
+            case.writes(word.cut(2), call.simple.cwds, "unpacks into")
     if moves:
         case.deletes(operands[1:] or operands, call.simple.cwds, recursive=True)
-    if any(text in {"-TT", "--unzip-command"} for text in call.texts):
+    if any(text.startswith(("-TT", "--unzip-command")) for text in call.texts):
         case.findings.opaque("archive-option", f"lets zip run another program: `{call.shown}`")
 
 
@@ -310,9 +339,9 @@ _VALUES = {
 }
 
 HANDLERS = {
-    **dict.fromkeys(("rm", "grm", "shred", "srm", "wipe", "rimraf", "del-cli", "unlink"), remove),
+    **dict.fromkeys(_WHOLE | names("rm grm gnurm zf_rm shred srm wipe unlink"), remove),
     "rmdir": remove_empty,
-    **dict.fromkeys(("cp", "gcp", "mv", "gmv", "install", "ln"), copy),
+    **dict.fromkeys(("cp", "gcp", "mv", "gmv", "install", "ln", "link"), copy),
     **dict.fromkeys(
         (
             "touch",

@@ -23,7 +23,7 @@ def xargs(call: Invocation, case: Case) -> None:
         inner = [put(word, replaced, values) for word in reading] if replaced else [reading, values]
         case.argv(
             [word for group in inner for word in group],
-            replace(call.simple, feeder=None, fed=False),
+            replace(call.simple, feeder=None, fed=False, redirects=[]),
         )
 
 
@@ -43,14 +43,19 @@ def _without_flags(words: list[Word]) -> list[Word]:
 
 def _placeholder(words: list[Word]) -> str:
     """What `-I` or `-i` says stands for each input line; empty when lines are appended."""
-    for index, word in enumerate(words):
-        if not word.is_option:
-            break
-        if word.text == "-I":
-            return words[index + 1].text if index + 1 < len(words) else ""
-        if word.text.startswith(("-I", "-i")):
-            return word.text[2:] or "{}"
+    index = 0
+    while index < len(words) and words[index].is_option:
+        text, following = words[index].text, words[index + 1 : index + 2]
+        if match := _REPLACES.match(text):
+            if match.group(1) or not match.group().endswith("I"):
+                return match.group(1) or "{}"
+            return following[0].text if following else ""
+        index += 2 if _TAKES_NEXT.match(text) else 1
     return ""
+
+
+_REPLACES = re.compile(r"(?:-[0rtpxo]*[Ii]|--replace=?)(.*)\Z")
+_TAKES_NEXT = re.compile(r"(-[0rtpxo]*[nPLdEsa]|--(max-\w+|delimiter|arg-file))\Z")
 
 
 def put(word: Word, placeholder: str, values: list[Word]) -> list[Word]:
@@ -74,7 +79,7 @@ def find(call: Invocation, case: Case) -> None:
             rest = call.args[index + 1 :]
             end = next((i for i, word in enumerate(rest) if word.text in {";", "+"}), len(rest))
             inner = [each for word in rest[:end] for each in put(word, "{}", matches)]
-            case.argv(inner, replace(call.simple, stdin=None, feeder=None, fed=False))
+            case.argv(inner, replace(call.simple, stdin=None, feeder=None, fed=False, redirects=[]))
         elif flag.startswith(("-fprint", "-fls")) and index + 1 < len(texts):
             case.writes(call.args[index + 1], call.simple.cwds)
     roots = min(len(find_roots(call.args)), 1)

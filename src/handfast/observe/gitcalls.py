@@ -114,6 +114,10 @@ _SHORT_VALUES = {
     "worktree": "bB",
     "reset": "",
     "stash": "m",
+    "archive": "o",
+    "format-patch": "o",
+    "read-tree": "",
+    "checkout-index": "",
 }
 _LONG_VALUES = frozenset(
     {
@@ -126,6 +130,10 @@ _LONG_VALUES = frozenset(
         "--exec",
         "--conflict",
         "--file",
+        "--output-directory",
+        "--config",
+        "--template",
+        "--pathspec-from-file",
     }
 )
 
@@ -210,6 +218,11 @@ def _add(use: GitUse) -> None:
 
 
 def _create(use: GitUse) -> None:
+    given = use.parsed.all_values("-c") + use.parsed.all_values("--config")
+    if use.parsed.has("", "--template") or any(
+        RUNS.match(word.text.partition("=")[0]) for word in given
+    ):
+        use.found.opaque("git-config-exec", f"gives git hooks or settings: `{use.call.shown}`")
     clones = use.name == "clone"
     targets = use.parsed.operands[1:] if clones else use.parsed.operands
     use.case.writes(targets[0] if targets else Word("."), use.cwds, "creates a repository in")
@@ -244,8 +257,16 @@ def _runs_inner(use: GitUse) -> None:
         use.case.text(" ".join(words), use.cwds)
     elif (use.name, operands[0].text) == ("submodule", "deinit"):
         use.found.hazard("git.history-rewrite", "empties submodules: changes in them are lost")
+    elif (use.name, operands[0].text) == ("submodule", "update"):
+        if use.parsed.has("-f", "--force"):
+            use.found.hazard("git.history-rewrite", "throws changes in submodules away")
     elif (use.name, operands[0].text) == ("bisect", "run"):
         use.case.argv(rest, use.call.simple)
+
+
+def _apply(use: GitUse) -> None:
+    if use.parsed.has("", "--unsafe-paths"):
+        use.found.opaque("dynamic-path", "writes wherever the patch says, also outside")
 
 
 def _large_files(use: GitUse) -> None:
@@ -276,6 +297,7 @@ def _collect(use: GitUse) -> None:
 
 _OWN_WRITES: dict[str, Callable[[GitUse], None]] = {
     "add": _add,
+    "apply": _apply,
     "stage": _add,
     "clone": _create,
     "init": _create,

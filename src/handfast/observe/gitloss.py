@@ -87,8 +87,8 @@ def checkout(use: GitUse) -> None:
         return
     if use.name == "switch" or use.parsed.has("-b", "--orphan"):
         return
-    paths = _paths_of(use)
-    if paths:
+    paths = None if use.parsed.has("", "--pathspec-from-file") else _paths_of(use)
+    if paths is None or paths:
         _discards("restores files from git", paths, use)
 
 
@@ -131,13 +131,16 @@ def restore(use: GitUse) -> None:
         use.found.at_least(Effect.WRITE)
         use.found.headline("takes files out of the index")
         return
-    _discards("restores files from git", use.parsed.operands, use)
+    listed = use.parsed.has("", "--pathspec-from-file")
+    _discards("restores files from git", None if listed else use.parsed.operands, use)
 
 
 def overwrites(use: GitUse) -> None:
     """`read-tree -u`, `checkout-index -f`: plumbing that writes the worktree."""
     use.found.at_least(Effect.WRITE)
     use.found.headline(f"changes the index: git {use.name}")
+    for prefix in use.parsed.all_values("--prefix") if use.name == "checkout-index" else ():
+        use.case.writes(prefix, use.cwds)
     forced = use.parsed.has("-f", "--force") or use.parsed.has("-u", "--reset")
     if forced and not use.parsed.has("", "--prefix"):
         _discards("writes the worktree from git", None, use)

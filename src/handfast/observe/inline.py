@@ -31,13 +31,15 @@ _CHANGES_DATABASE = names("migrate flush reset_db loaddata dbshell sqlflush")
 _CALLS = names("exec eval compile __import__ breakpoint")
 _ATTRIBUTES = names(
     "system popen Popen rmtree check_output check_call spawn spawnl spawnv execv execve execvp execl fork kill killpg"
-    " unlink rmdir removedirs import_module symlink_to hardlink_to urlopen urlretrieve create_connection"
+    " unlink rmdir removedirs create_subprocess_shell create_subprocess_exec import_module symlink_to hardlink_to urlopen urlretrieve create_connection"
 )
 _WRITES = names(
     "write_text write_bytes mkdir makedirs touch rename replace chmod symlink_to copy copyfile copytree move"
 )
 
 _WORDS = re.compile(
+    r"remove_tree|\bsyscall\b|\bdo\s*['\"]|\brm_r?f?\b|\bFunction\s*\(|\bglobal(This)?\s*\[|file_put_contents\s*\(\s*['\"][/~]"
+    r"|\bopen\b[^;\n]*['\"]-\||\$\w+\s*\(|"
     r"\bos\.(system|popen|remove|unlink|rmdir|kill|exec\w*|spawn\w*|fork)|subprocess|child_process|\bexecSync|\bspawnSync?\b"
     r"|\brmtree|\bunlink(Sync)?\b|\brm(dir)?Sync|\bsystem\s*\(|\bsystem\b|\bexec\s*[( ]|\beval\b|`[^`]+`|\bqx\b|%x|\bpopen|\bOpen3"
     r"|FileUtils|shell_exec|passthru|proc_open|\bsocket|\bfetch\s*\(|https?\.(get|request)|Net::HTTP|LWP::|IO::Socket"

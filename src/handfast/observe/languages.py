@@ -38,6 +38,8 @@ _CODE = {
     "ocaml": "-e",
     "raku": "-e",
     "crystal": "eval",
+    "cmd": "/c /k",
+    "cmd.exe": "/c /k",
 }
 
 

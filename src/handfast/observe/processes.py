@@ -181,6 +181,8 @@ def signals(call: Invocation, case: Case) -> None:
 
 
 _SETS = {
+    "busctl": r"(call|set-property|emit)$",
+    "gdbus": r"(call|emit)$",
     "date": r"-s|--set|\d{8,}$",
     "ip": r"(set|add|del|delete|flush|replace|change)$",
     "ifconfig": r"(up|down|netmask|mtu|add|del)$|\d+\.",
@@ -213,11 +215,11 @@ HANDLERS = {
             " efibootmgr grub-install update-grub nmcli ip6tables-restore iptables-restore tc ipcrm chkconfig tmutil"
             " nvram pmset kextload kextunload resize2fs tune2fs fsck fsck.ext4 e2fsck debugfs ipvsadm brctl ethtool"
             " tcpdump renice prlimit depmod ldconfig dpkg-reconfigure debconf-set-selections setsebool restorecon semanage"
-            " auditctl rmmod swupd rtcwake systemd-run dracut update-initramfs mkinitcpio sgdisk wsl"
+            " auditctl rmmod swupd rtcwake systemd-run dracut update-initramfs mkinitcpio sgdisk wsl mkntfs sudoedit newgrp crictl dbus-send"
         ),
         host,
     ),
     **dict.fromkeys(_PACKAGES, packages),
     **dict.fromkeys(("skill", "snice"), signals),
-    **dict.fromkeys(("date", "ip", "ifconfig", "journalctl", "dmesg"), settings),
+    **dict.fromkeys(_SETS, settings),
 }

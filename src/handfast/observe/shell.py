@@ -17,6 +17,7 @@ from handfast.observe import (
     gitcalls,
     images,
     languages,
+    modules,
     network,
     processes,
     reading,
@@ -46,6 +47,8 @@ MAX_COMMANDS = 400
 _MAX_OPINIONS = 12
 _UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef]")
 
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
 HANDLERS = {
     **files.HANDLERS,
     **texttools.HANDLERS,
@@ -57,6 +60,7 @@ HANDLERS = {
     **control.HANDLERS,
     **languages.HANDLERS,
     **execution.HANDLERS,
+    **modules.HANDLERS,
     **wrappers.HANDLERS,
     **foreach.HANDLERS,
     **shellwords.HANDLERS,
@@ -140,6 +144,10 @@ def _program(simple: Simple, case: Case) -> None:
         case.findings.opaque("unread-syntax", "holds shell syntax that cannot be read")
         case.argv(simple.argv[1:], simple)
         return
+    if case.depth > 1 and " " in program.text:  # a wrapper may hand one word to a shell
+        case.text(program.text, simple.cwds)
+    if _INVISIBLE.search(program.text):
+        case.findings.opaque("control-characters", "names a command with characters nobody sees")
     call = Invocation(program.text.rstrip("/").rpartition("/")[2], program, simple.argv[1:], simple)
     if control.is_handfast(call.name):
         control.handfast(call, case)
@@ -180,6 +188,8 @@ def _dispatch(call: Invocation, case: Case) -> None:
     control.ports(call, case) if call.name not in _QUIET else None
     reading.mentions(call, case)
     shellwords.evaluates(call, case)
+    behind.steered(call, case)
+    behind.folders(call, case)
     shipped = ship.check(call, case)
     handler = HANDLERS.get(call.name)
     if call.name in databases.HANDLERS:

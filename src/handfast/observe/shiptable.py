@@ -40,6 +40,8 @@ WHOLE: dict[str, tuple[str, str]] = {
     "semantic-release": ("publish", "publishes a release"),
     "release-it": ("publish", "publishes a release"),
     "goreleaser": ("publish", "publishes a release"),
+    "np": ("publish", "publishes a release"),
+    "gh-pages": ("publish", "publishes pages"),
     "rclone": ("net.send", "copies files to another host"),
     "dropdb": ("sql.destructive", "drops a database"),
     "dropuser": ("sql.destructive", "drops a database user"),
@@ -77,7 +79,16 @@ _add(
         _PUBLISH,
     ),
 )
+_add("lerna auto", ("version|shipit|release", "publish", "publishes a release"))
 _add("changeset vsce ovsx", ("publish", "publish", _PUBLISH))
+_add("dart flutter swift", ("pub publish|package-registry publish", "publish", _PUBLISH))
+_add(
+    "sbt lein stack cabal luarocks ko mkdocs",
+    ("publish\\w*|deploy|upload|gh-deploy", "publish", _PUBLISH),
+)
+_WORDPRESS = r"db (?:reset|drop|clean|import)|sql-?(?:drop|cli|query)|\S+ delete"
+_add("wp drush", (_WORDPRESS, "sql.destructive", "deletes data"))
+_add("helmfile sst", ("apply|sync|destroy|delete|deploy|remove", "deploy", _DEPLOY))
 _add("twine", ("upload|register", "publish", _PUBLISH))
 _add("cargo", ("publish|yank|owner", "publish", _PUBLISH), ("release", "publish", _PUBLISH))
 _add("gem", ("push|yank|owner", "publish", _PUBLISH))
@@ -87,7 +98,7 @@ _add(
     "docker podman buildah nerdctl",
     ("push|manifest push|image push|login|trust sign", "publish", "pushes an image to a registry"),
     (
-        "(?:volume|system|image|container|builder|network) prune|volume rm|system prune",
+        "(?:volume|system|image|container|builder|buildx|network) prune|volume rm|system prune",
         "fs.write-outside",
         "deletes container data",
     ),
@@ -168,7 +179,7 @@ _add(
     ),
 )
 _add(
-    "fly flyctl heroku railway render netlify vercel now wrangler firebase dokku cf eb gcloud-deploy kamal cap nomad doctl modal surge amplify supabase",
+    "fly flyctl heroku railway render netlify vercel now wrangler firebase firebase-tools dokku cf eb gcloud-deploy kamal cap nomad doctl modal surge amplify supabase",
     (
         "logs|status|list|ls|ps|version|whoami|info|apps?:info|releases|dev|build|validate|projects:list|inspect|get",
         READ,

@@ -72,6 +72,7 @@ _WORDS = frozenset(
 
 _LINE_END = re.compile(rb"(?<!\\)(?:\\\\)*\n")
 _LINE_START = re.compile(rb"(\n[ \t]*)\\(?=[A-Za-z0-9_./-])")
+_TIMED = re.compile(rb"(^|[\n;&|({][ \t]*)(time[ \t]+(?:-p[ \t]+)?)(?=[({])")
 _ASCII_ONLY = bytes(byte if byte < 0x80 else ord("%") for byte in range(256))
 
 
@@ -361,9 +362,11 @@ def _shadow(source: bytes) -> bytes:
 
     To bash they are ordinary characters of a word and of no name, as `%` is. The grammar's scanner asks C
     functions that are only defined for bytes about them, and may crash.
+    The keyword `time` before a group, which the grammar takes for a command, is left out.
     So is a backslash before a letter at the start of a line, which the grammar takes for a continuation.
     """
-    return _LINE_START.sub(rb"\1%", source.translate(_ASCII_ONLY))
+    plain = _LINE_START.sub(rb"\1%", source.translate(_ASCII_ONLY))
+    return _TIMED.sub(lambda m: m.group(1) + b" " * len(m.group(2)), plain)
 
 
 def _feed(inside: list[Simple], text: Word) -> None:

@@ -113,6 +113,8 @@ def package_manager(call: Invocation, case: Case) -> None:
         return
     else:
         name = first
+        if call.name != "npm":  # yarn, pnpm and bun run a package's program by its bare name
+            case.argv(call.args[call.texts.index(first) :], call.simple)
     folder = words.value("-C", "--prefix", "--dir", "--cwd")
     for cwd in call.simple.cwds:
         _package_script(f"{cwd}/{folder.text}" if folder else cwd, name, call, case)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.options import parse
-from handfast.observe.words import Word
+from handfast.observe.words import DYNAMIC, Word
 
 
 def sed(call: Invocation, case: Case) -> None:
@@ -17,19 +17,22 @@ def sed(call: Invocation, case: Case) -> None:
     files = parsed.operands
     if not scripts and not parsed.has("-f", "--file"):
         scripts, files = files[:1], files[1:]
-    if parsed.has("-f", "--file"):
-        case.findings.at_least(Effect.EXEC)
-        for value in parsed.all_values("-f") + parsed.all_values("--file"):
-            for path in case.places.expand(value, call.simple.cwds) or ():
-                case.depends_on_file(path)
+    for value in parsed.all_values("-f") + parsed.all_values("--file"):
+        scripts += [Word(body) for body in case.obeys(value, call.simple.cwds)]
     for script in scripts:
         _sed_script(script, call, case)
     if parsed.has("-i", "--in-place"):
+        everything = any(_DELETES_ALL.fullmatch(script.text) for script in scripts)
         for word in files:
+            if everything:
+                case.empties(word)
             case.writes(word, call.simple.cwds, "edits")
     else:
         for word in files:
             case.reads(word, call.simple.cwds)
+
+
+_DELETES_ALL = re.compile(r"\s*(1?,?\$?\s*d|s(.)\.\*\2\2g?)\s*")
 
 
 def _detach_in_place(words: list[Word]) -> list[Word]:
@@ -174,18 +177,20 @@ def _substitute(script: str, at: int, letter: str) -> tuple[int, tuple[str, str]
 
 def awk(call: Invocation, case: Case) -> None:
     parsed = parse(
-        call.args, "Fvfile", frozenset({"--file", "--field-separator", "--assign", "--include"})
+        call.args,
+        "FvfileE",
+        frozenset({"--file", "--exec", "--field-separator", "--assign", "--include"}),
     )
     programs = parsed.all_values("-e") + parsed.all_values("--source")
     files = parsed.operands
-    if parsed.has("-f", "--file"):
-        case.findings.at_least(Effect.EXEC)
-        for value in parsed.all_values("-f") + parsed.all_values("--file"):
-            for path in case.places.expand(value, call.simple.cwds) or ():
-                case.depends_on_file(path)
-    elif not programs:
+    given = parsed.all_values("-f", "--file", "-E", "--exec")
+    if not (given or programs):
         programs, files = files[:1], files[1:]
+    for value in given:
+        programs += [Word(body) for body in case.obeys(value, call.simple.cwds)]
     for program in programs:
+        if program.raw == DYNAMIC:
+            case.findings.opaque("dynamic-code", f"runs a program known only then: `{call.shown}`")
         _awk_program(program.text, call, case)
     in_place = any("inplace" in value.text for value in parsed.all_values("-i"))
     for word in files:
@@ -195,7 +200,9 @@ def awk(call: Invocation, case: Case) -> None:
             case.reads(word, call.simple.cwds)
 
 
-_AWK_RUNS = re.compile(r"\bsystem\s*\(|\|\s*&?\s*getline|\bprintf?\b[^;}\n]*\|\s*&?\s*[\"\w]|@load")
+_AWK_RUNS = re.compile(
+    r"\bsystem\s*\(|\|\s*&?\s*getline|\bprintf?\b[^;}\n]*\|\s*&?\s*[\"\w]|@load|@\w+\s*\("
+)
 _AWK_WRITES = re.compile(r"\bprintf?\b([^;}\n>]*)>>?\s*(\"[^\"]*\"|[^\s;}]+)")
 _AWK_STRINGS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"")
 

@@ -17,6 +17,7 @@ from handfast.observe.words import (
     finish,
     mark_unquoted,
     of_value,
+    shorten,
     unescape_quoted,
 )
 
@@ -25,6 +26,11 @@ _SUBSTITUTION = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\(|[<>]\()")
 # The grammar takes what stands between two pairs of backquotes for the inside of one.
 _TWO_IN_ONE = re.compile(r"`(?:[^`\\]|\\.)*`.", re.DOTALL)
 _OVERLOOKED = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
+
+# A subscript bash evaluates later, whatever quotes stood around it: `a[$(cmd)]`.
+HIDDEN = re.compile(r"\w\[.*(\$\(|`)", re.DOTALL)
+# `${name%.ext}`, `${name%.*}`, `${name##*/}`: the names of files as loops take them apart.
+_SHORTENED = re.compile(r"\$\{([A-Za-z_]\w*)(%[\w.-]+|%\.\*|##\*/)\}")
 
 KnownOutput = Callable[[list[Simple]], str | None]
 
@@ -79,6 +85,8 @@ class WordReader:
                 self._substitution(child)
             elif child.type not in {"raw_string", "ansi_c_string"}:
                 self.look_inside(child)
+            elif HIDDEN.search(self.text(child)):
+                self.unread = True
         if not node.named_child_count:
             self._check_leaf(node)
         if node.type in {"command_substitution", "process_substitution"}:
@@ -159,6 +167,11 @@ class WordReader:
         text = self.text(node)
         name = text.strip("${}")
         self.sources.append("$" + "".join(c for c in name if c.isalnum() or c == "_"))
+        if shortened := _SHORTENED.fullmatch(text):
+            known = self.variables.values(shortened.group(1))
+            values = [shorten(each, shortened.group(2)) for each in known]
+            return values if quoted else [of_value(value) for value in values]
+        self.unread = self.unread or text.endswith("@P}")
         if text not in {f"${name}", f"${{{name}}}"}:
             return [DYNAMIC]
         values = self.variables.values(name)

@@ -113,6 +113,19 @@ def of_value(value: str) -> str:
     return re.sub(r"[ \t\n]+", SPLIT, value.translate(_UNQUOTED))
 
 
+def shorten(value: str, how: str) -> str:
+    """What `${name%.ext}`, `${name%.*}` or `${name##*/}` leaves of a value; unknown where that depends on files."""
+    if how == "##*/":
+        return value.rpartition("/")[2]
+    ending = how[1:]
+    if ending == ".*":
+        head, dot, tail = value.rpartition(".")
+        return DYNAMIC if MARKS.search(tail) else (head if dot else value)
+    if value.endswith(ending):
+        return value[: -len(ending)]
+    return DYNAMIC if MARKS.search(value) else value
+
+
 _ANSI = re.compile(
     r"\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})|([0-7]{1,3})|c(.)|(.))",
     re.DOTALL,

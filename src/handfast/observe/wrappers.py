@@ -74,7 +74,7 @@ _RUNNERS: dict[str, dict[str, tuple[str, int]]] = {
     "mamba": {"run": ("-n -p --name --prefix --cwd", 0)},
     "pipx": {"run": ("--spec --python", 0)},
     "bundle": {"exec": ("", 0)},
-    "npm": {"exec": ("-p --package", 0), "x": ("-p --package", 0)},
+    "npm": {"exec": ("-p --package", 0), "x": ("-p --package", 0), "explore": ("", 1)},
     "pnpm": {"exec": ("", 0), "dlx": ("--package", 0)},
     "yarn": {"exec": ("", 0), "dlx": ("-p", 0)},
     "bun": {"x": ("", 0)},
@@ -101,7 +101,19 @@ _TEXT_OPTIONS = {
     "flock": ("-c", "--command"),
     "entr": ("-s",),
     "npx": ("-c", "--call"),
+    "npm": ("-c", "--call"),
+    "doppler": ("--command",),
+    "fish": ("--command", "-C", "--init-command"),
 }
+
+
+def texts_of(program: str, call: Invocation, case: Case) -> None:
+    """The shell texts options carry, as the next word or attached to a long one."""
+    options = _TEXT_OPTIONS.get(program, ())
+    for flag, value in zip(call.args, [*call.args[1:], Word("")], strict=False):
+        name, equals, _ = flag.text.partition("=")
+        if name in options:
+            text(flag.cut(len(name) + 1) if equals else value, call, case)
 
 
 def behind(words: list[Word], with_value: str, skipped: int) -> list[list[Word]]:
@@ -131,9 +143,7 @@ def _is_number(word: Word) -> bool:
 
 def plain(call: Invocation, case: Case) -> None:
     options, skipped = _PLAIN[call.name]
-    for flag, value in zip(call.args, call.args[1:], strict=False):
-        if flag.text in _TEXT_OPTIONS.get(call.name, ()):
-            text(value, call, case)
+    texts_of(call.name, call, case)
     for reading in behind(call.args, options, skipped):
         case.argv(reading, call.simple)
 
@@ -171,9 +181,7 @@ def runner(call: Invocation, case: Case) -> bool:
     if entry is None:
         return False
     case.findings.at_least(Effect.EXEC)
-    for flag, value in zip(call.args, call.args[1:], strict=False):
-        if call.name == "npm" and flag.text in {"-c", "--call"}:
-            text(value, call, case)
+    texts_of(call.name, call, case)
     for reading in behind(call.args[position + 1 :], *entry):
         case.argv(reading, replace(call.simple, stdin=call.simple.stdin))
     return True
@@ -271,13 +279,24 @@ def define_alias(call: Invocation, case: Case) -> None:
             case.text(word.text.partition("=")[2], call.simple.cwds)
 
 
+def _fed_lines(call: Invocation) -> bool:
+    """Whether lines from elsewhere go into the commands."""
+    simple = call.simple
+    listed = any(re.match(r"-a|--arg-file|::::", each) for each in call.texts)
+    return listed or simple.fed or simple.stdin is not None or bool(simple.redirects)
+
+
 def joined(call: Invocation, case: Case) -> None:
     """watch, parallel, script, tmux: their words are put together and given to a shell."""
     case.findings.at_least(Effect.EXEC)
     words = [word for word in call.args if word.text not in {":::", "::::", "--"}]
-    if call.name in {"parallel", "sem"} and (call.simple.fed or call.simple.redirects):
+    if call.name == "expect" and (call.simple.fed or call.simple.stdin is not None):
+        case.findings.opaque("unread-language", f"feeds a script to `{call.shown}`")
+    if call.name in {"parallel", "sem"} and _fed_lines(call):
         words.append(Word(DYNAMIC))
-    for index, word in enumerate(words):
+    for index, each in enumerate(words):
+        equals = each.text.find("=") + 1 if each.is_option else 0
+        word = each.cut(equals) if equals else each
         if " " in word.text or word.dynamic:
             text(word, call, case)
         elif not word.is_option:
