@@ -12,7 +12,7 @@ from handfast.core.domain.run import Run, check_epoch, check_not_over
 from handfast.core.domain.task import Task
 from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Result, Unit
-from handfast.engine.opening import Opening, open_handoff
+from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
 from handfast.engine.policies import InForce, Policies
 from handfast.engine.runs import Pause, pause_events
@@ -88,11 +88,13 @@ class Reviews:
         policy = self._policies.in_force(unit, task.repository)
         target_commit = f.work.target_commit if policy.binds_target else ""
         call = merge_call(task.repository, f.work.target_branch, f.work.head_commit, target_commit)
+        merge = _merge_facts(f)
         judged = _judged(unit, run, call, f, policy)
+        risk = _risk(f, brief.risk, judged.risk)
         stopped = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
         return Opening(
             kind=HandoffKind.REVIEW,
-            risk=_risk(f, brief.risk, judged.risk).value,
+            risk=risk.value,
             package=review(f, run, brief.acceptance, stopped),
             action_digest=call.digest,
             agent_id=run.agent_id,
@@ -104,7 +106,7 @@ class Reviews:
             rules=tuple(r.id for r in stopped),
             policy_digest=judged.policy_digest,
             brief_digest=task.brief_digest,
-            requirement=judged.requirement,
+            requirement=at_most(replace(judged, risk=risk), merge),
             tool=MERGE_TOOL,
             owners=tuple(change.owners for change in f.changes),
             refused=judged.verdict is Verdict.DENY,
@@ -152,7 +154,14 @@ class Reviews:
 def _judged(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -> Judgement:
     """What the published policies say of this merge. The built-in one has its say already: finished work
     is always reviewed."""
-    merge = Facts(
+    merge = _merge_facts(f)
+    seen = replace(merge, hazards=f.hazards)
+    subject = subject_of(unit, run, call, seen, executor=Executor.MEDIATED.value)
+    return policy.judge(merge, subject)
+
+
+def _merge_facts(f: ReviewFacts) -> Facts:
+    return Facts(
         Effect.WRITE,
         f"merges into {f.work.target_branch}",
         paths=f.work.files,
@@ -160,9 +169,6 @@ def _judged(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -
         branches=(f.work.target_branch,),
         reversible=True,
     )
-    seen = replace(merge, hazards=f.hazards)
-    subject = subject_of(unit, run, call, seen, executor=Executor.MEDIATED.value)
-    return policy.judge(merge, subject)
 
 
 def _risk(f: ReviewFacts, briefed: Risk, judged: Risk) -> Risk:
