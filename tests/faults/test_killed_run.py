@@ -42,6 +42,7 @@ class Run:
             "agent_id": place.names["agent_id"],
             "command": command,
             "harness": "none",
+            "contained": "off",  # the script leaves its traces beside the worktree
         }
         queued = place.sure(lambda: place.call("POST", "/v1/runs", run, key="run"))
         assert queued.status_code == 201, queued.text

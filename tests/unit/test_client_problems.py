@@ -16,9 +16,11 @@ SOURCE = Path(handfast.__file__).parent
 
 
 def _classes(root: type[HandfastError]) -> Iterator[type[HandfastError]]:
+    """Those of the domain: what a client raises by itself never comes over the wire."""
     yield root
     for each in root.__subclasses__():
-        yield from _classes(each)
+        if each.__module__ == errors.__name__:
+            yield from _classes(each)
 
 
 def _back(error: HandfastError) -> HandfastError:

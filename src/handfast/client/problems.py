@@ -27,6 +27,7 @@ _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "grant_blocked": errors.GateClosed,
     "grant_revoked": errors.GateClosed,
     "limit_reached": errors.GateClosed,
+    "policy_denied": errors.GateClosed,
     "wrong_executor": errors.GateClosed,
     "kill_switch": errors.GateClosed,
     "frozen": errors.InvalidTransition,
