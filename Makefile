@@ -12,7 +12,8 @@ ifneq ($(CERTIFICATES),)
 export UV_SYSTEM_CERTS ?= 1
 export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
 endif
-# Tests wait for processes more than they compute: twice as many at once as there are cores.
+# Tests wait for processes more than they compute: twice as many at once as there are cores. Faults are played
+# one at a time: what they kill is meant to come back while somebody waits for it. Status 5: ARGS chose none.
 JOBS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-agents check static web-check bench lock clean
@@ -24,7 +25,8 @@ demo: .venv/.run ## server, inbox and an example agent on a real repository; a h
 	@$(PY) -m handfast demo $(ARGS)
 
 test: static web-check ## every test but those with a real agent binary; PostgreSQL and Chromium where the machine has them
-	@$(PY) -m pytest -m "not agents" -n $(JOBS) --dist worksteal $(ARGS)
+	@$(PY) -m pytest -m "not agents and not faults" -n $(JOBS) --dist worksteal $(ARGS) || test $$? -eq 5
+	@$(PY) -m pytest -m "faults and not agents" $(ARGS) || test $$? -eq 5
 	@echo "Not run here: tests that drive a real agent binary (make test-agents)."
 
 test-agents: .venv/.agents ## the tests that drive the real claude binary, against a model server on loopback
