@@ -12,9 +12,9 @@ ifneq ($(CERTIFICATES),)
 export UV_SYSTEM_CERTS ?= 1
 export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
 endif
-# Tests wait for processes more than they compute: twice as many at once as there are cores. Faults are played
-# one at a time: what they kill is meant to come back while somebody waits for it. Status 5: ARGS chose none.
-JOBS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
+# One process a core. Faults are played one at a time: what they kill is meant to come back while somebody
+# waits for it. Status 5: ARGS chose none of them.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-agents check static web-check bench lock clean
 
