@@ -34,7 +34,7 @@ T = TypeVar("T")
 OPERATOR = Actor("operator", "operator", "token")
 PIN, PASSWORD = "482913", "correct horse battery"
 PERSON = "ana"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 AGENT = Path(__file__).with_name("scripted_agent.py")
 
 
@@ -362,7 +362,7 @@ class Installation:
         """The log is right now, and comes to rest right; each stored state is the fold of its events."""
         assert check(read_log(self.database), self.effects, settled=False) == []
         self.until(
-            lambda: not check(read_log(self.database), self.effects), "a log at rest", within_s=15
+            lambda: not check(read_log(self.database), self.effects), "a log at rest", within_s=60
         )
         said = io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
