@@ -17,7 +17,7 @@ from typing import Final
 
 from handfast.runner.containment.mounts import Mount, Seen
 
-_EMPTY: Final = ("/run", "/var", "/tmp")  # noqa: S108 - the sandbox's own
+EMPTY: Final = ("/run", "/var", "/tmp")  # noqa: S108 - the sandbox's own
 _BACK: Final = ("/var/lib/dpkg", "/run/current-system")
 _SYSTEM_SECRETS: Final = (
     "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private",
@@ -58,11 +58,11 @@ def mounts(
     """From the weakest to the strongest. `programs` are files that must be there to be run, `hidden`
     what must not be seen wherever it lies."""
     homes = home_folders(environment)
-    made = [Mount(Seen.READ, Path("/")), *(Mount(Seen.EMPTY, Path(name)) for name in _EMPTY)]
+    made = [Mount(Seen.READ, Path("/")), *(Mount(Seen.EMPTY, Path(name)) for name in EMPTY)]
     made += [mount for home in homes for mount in _home(home)]
     made += [Mount(Seen.READ, Path(name)) for name in _BACK if _there(Path(name))]
     made.append(Mount(Seen.EMPTY, Path("/var/tmp")))  # noqa: S108 - the sandbox's own
-    emptied = [*homes, *map(Path, _EMPTY)]
+    emptied = [*homes, *map(Path, EMPTY)]
     for path in _toolchain(environment, programs):
         whole = any(each.is_relative_to(path) for each in emptied)
         if not whole and not _visible(path, made) and _there(path):

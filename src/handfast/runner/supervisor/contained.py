@@ -1,16 +1,19 @@
 """Decides for one start whether its agent is contained, and what it sees there."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, assert_never
 
+import handfast
 from handfast.client.request import Json
 from handfast.core.domain.codec import decode
 from handfast.core.domain.containment import NOT_CONTAINED, Contained, Containment
 from handfast.core.domain.errors import RejectedError
 from handfast.runner.containment import objects
 from handfast.runner.containment.mounts import Mount, Seen
+from handfast.runner.containment.places import EMPTY
 from handfast.runner.containment.probe import Probe, probe
 from handfast.runner.containment.sandbox import Sandbox, Wanted
 from handfast.runner.supervisor import claude, claude_home
@@ -76,8 +79,27 @@ def sandbox_for(
         return None, refused(choice.order, error.message).told
     wanted = _wanted(choice.order, agent, start, workspace, settings)
     told_files = [Mount(Seen.READ, path) for path in agent.told_files(folder) if path.exists()]
-    made = Sandbox(replace(wanted, mounts=[*wanted.mounts, *mounts, *told_files]), choice.probe)
+    programs = [Mount(Seen.READ, path) for path in _programs(start, workspace.path)]
+    made = Sandbox(
+        replace(wanted, mounts=[*programs, *wanted.mounts, *mounts, *told_files]), choice.probe
+    )
     return made, made.told
+
+
+def _programs(start: Start, worktree: Path) -> list[Path]:
+    """What the agent is started from, where that lies in a folder of which the sandbox has an empty one: the
+    program, or the whole of its Python environment, and this package."""
+    found = shutil.which(start.command[0], path=start.environment.get("PATH"))
+    needed = [Path(handfast.__file__).parents[1]]
+    if found is not None:
+        parents = Path(found).absolute().parents
+        environment = (each for each in parents if (each / "pyvenv.cfg").is_file())
+        needed.append(next(environment, Path(found).absolute()))
+    return [
+        path
+        for path in needed
+        if any(path.is_relative_to(each) for each in EMPTY) and not path.is_relative_to(worktree)
+    ]
 
 
 def _wanted(
