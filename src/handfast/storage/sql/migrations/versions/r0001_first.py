@@ -1,11 +1,172 @@
-"""The first schema: log, tree, states, bodies, keys, outbox, leases, credentials."""
+"""The first schema: log, tree, states, bodies, keys, outbox, leases, credentials.
+
+The tables are written out as they were, because `schema.py` shows only the newest ones.
+"""
 
 from alembic import op
-
-from handfast.storage.sql.schema import metadata, tree
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 revision = "0001"
 down_revision = None
+
+metadata = MetaData()
+
+event = Table(
+    "event",
+    metadata,
+    Column(
+        "position",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("stream", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    UniqueConstraint("stream", "version"),
+)
+
+tree = Table(
+    "tree",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("frontier", LargeBinary, nullable=False),
+)
+
+tree_node = Table(
+    "tree_node",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+tree_head = Table(
+    "tree_head",
+    metadata,
+    Column(
+        "size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
+    Column("note", Text, nullable=False),
+)
+
+state = Table(
+    "state",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("match", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("due_at", BigInteger),
+    Column("opened", BigInteger, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+)
+Index("state_queue", state.c.kind, state.c.status, state.c.rank, state.c.opened)
+Index("state_opened", state.c.kind, state.c.opened)
+Index(
+    "state_due",
+    state.c.kind,
+    state.c.due_at,
+    sqlite_where=state.c.due_at.isnot(None),
+    postgresql_where=state.c.due_at.isnot(None),
+)
+Index(
+    "state_match",
+    state.c.kind,
+    state.c.match,
+    state.c.opened,
+    sqlite_where=state.c.match != "",
+    postgresql_where=state.c.match != "",
+)
+Index(
+    "state_run",
+    state.c.run_id,
+    state.c.kind,
+    state.c.status,
+    state.c.rank,
+    state.c.opened,
+    sqlite_where=state.c.run_id != "",
+    postgresql_where=state.c.run_id != "",
+)
+Index(
+    "state_task",
+    state.c.task_id,
+    state.c.kind,
+    state.c.status,
+    state.c.rank,
+    state.c.opened,
+    sqlite_where=state.c.task_id != "",
+    postgresql_where=state.c.task_id != "",
+)
+
+body = Table(
+    "body",
+    metadata,
+    Column("body_id", Text, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("nonce", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("media", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("result", LargeBinary, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    sqlite_autoincrement=True,
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked", Integer, nullable=False),
+)
+Index("credential_subject", credential.c.subject, credential.c.kind)
 
 
 def upgrade() -> None:
