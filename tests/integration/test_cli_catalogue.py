@@ -81,3 +81,18 @@ def test_a_wrong_command_is_a_usage_error(handfast: Command) -> None:
     assert 'Did you mean "approve"' in done.problem["detail"]
     assert handfast("--version").out.strip() == "0.2.0"
     assert handfast("nonsense").code == 2
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+    program = """
+import os
+from handfast.cli import main
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+raise SystemExit(main(["--help"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

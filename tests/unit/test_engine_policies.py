@@ -119,6 +119,12 @@ def test_a_wrong_policy_is_refused_with_line_and_column(room: Room) -> None:
         )
 
 
+def test_what_is_no_scope_has_no_text_and_says_so(room: Room) -> None:
+    assert room.engine.policies.text("/a/repository") == ""
+    with pytest.raises(UsageError, match="scope"):
+        room.engine.policies.text("nope")
+
+
 def test_an_edit_is_judged_by_the_policy_in_force(room: Room) -> None:
     waiting = room.propose("1", "git push")
     room.engine.policies.propose(room.me, ORGANISATION, NO_PUBLISH)

@@ -8,6 +8,7 @@ who they are.
 May enter: `server`, `runner`, `client`, and what they rest on.
 """
 
+import os
 import sys
 
 
@@ -15,10 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code. Knows no command itself."""
     words = sys.argv[1:] if arguments is None else arguments
     if words in ([], ["--help"], ["-h"]):
-        from handfast.cli.catalogue import overview
-
-        print(overview())
-        return 0
+        return _overview()
     if words == ["--version"]:
         from handfast import __version__
 
@@ -27,3 +25,15 @@ def main(arguments: list[str] | None = None) -> int:
     from handfast.cli.entry import run
 
     return run(words)
+
+
+def _overview() -> int:
+    """Printed without loading the parser. A reader that leaves early, like `head`, is no failure."""
+    from handfast.cli.catalogue import overview
+
+    try:
+        print(overview(), flush=True)
+    except BrokenPipeError:
+        # Python flushes at exit and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

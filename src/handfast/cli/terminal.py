@@ -29,9 +29,9 @@ class Terminal:
             return cls(os.open(_DEVICE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
         except OSError:
             raise NotPermitted(
-                "there is no controlling terminal: a decision needs a person at one",
+                "there is no controlling terminal: this needs a person at one",
                 code="no_terminal",
-                hint="Run this in a terminal of your own, or decide in the browser.",
+                hint="Run this in a terminal of your own. A handoff can also be decided in the browser.",
             ) from None
 
     def close(self) -> None:

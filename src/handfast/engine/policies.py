@@ -186,7 +186,8 @@ class Policies:
         return [_shown(s) for s in found]
 
     def text(self, scope: str, *, proposed: bool = False) -> str:
-        """The exact text in force (or proposed), '' when there is none."""
+        """The exact text in force (or proposed), '' when there is none. Raises UsageError for no scope."""
+        check_scope(scope)
         row = self._kernel.store.load(f"policy/{policy_id(scope)}")
         state = load(KINDS[Publication], row.doc) if row else None
         if not isinstance(state, Publication):
