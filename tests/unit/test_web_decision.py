@@ -11,6 +11,7 @@ from handfast.server.web.decision_form import (
     read_decision,
     typed_target,
 )
+from handfast.server.web.reach import blast
 from tests import web_fixtures as fx
 
 
@@ -115,3 +116,12 @@ def test_every_verb_says_what_follows() -> None:
         assert all(verb.label and verb.following.endswith(".") for verb in form.verbs)
         keys = [verb.key for verb in form.verbs]
         assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [("write", "This worktree only"), ("network", "Beyond this machine"), ("", "Not known")],
+)
+def test_how_far_a_call_reaches_is_said_only_where_it_is_known(effect: str, words: str) -> None:
+    assert blast((), (), "approval", effect).startswith(words)
+    assert "perhaps more" in blast(("git.push",), ("syntax",), "approval", effect)

@@ -76,7 +76,11 @@ def test_a_question_cannot_be_overridden() -> None:
 
 def test_a_frozen_case_says_so() -> None:
     assert need_of(fx.approval_low() | {"frozen": True}) == ("blocked", "frozen by the kill switch")
-    assert "kill switch" in _page(fx.approval_low() | {"takes": _takes(), "frozen": True})
+    page = _page(fx.approval_low() | {"takes": _takes(), "frozen": True})
+    assert "kill switch" in page
+    assert "the deadline stands still" in page
+    assert 'id="decision-form"' not in page
+    assert 'id="decision-form"' in _page(fx.approval_low() | {"takes": _takes()})
 
 
 def _decided(**decision: Any) -> dict[str, Any]:

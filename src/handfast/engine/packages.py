@@ -102,6 +102,7 @@ def approval(
         preview_about=ahead.preview_about,
         undo=ahead.undo,
         undo_about=ahead.undo_about,
+        effect=facts.effect.value,
     )
     return Package(
         ask=inert(facts.summary, 300, multiline=False).strip() or "A call without a description",

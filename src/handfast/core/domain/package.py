@@ -22,7 +22,8 @@ class WhatWillHappen:
 
     `preview` is what a dry run printed, `preview_about` our line on where that came from and how it ended
     (a preview that was not run has only this line). `undo` is what a person can run to take it back; `undo_about`
-    says who declared it. Both texts are bounded and hold no known secret.
+    says who declared it. Both texts are bounded and hold no known secret. `effect` is the kind of call; packages
+    written before it was kept have none.
     """
 
     kind: ShowKind
@@ -35,6 +36,7 @@ class WhatWillHappen:
     preview_about: str = ""
     undo: str = ""
     undo_about: str = ""
+    effect: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,7 @@ class WhatWillHappenOut(Reply):
     preview_about: str = ""
     undo: str = ""
     undo_about: str = ""
+    effect: str = ""
 
 
 class EvidenceOut(Reply):

@@ -267,7 +267,7 @@ def _effect(handoff: Record, package: Record) -> Effect:
         details=tuple(texts(will, "details", 50)),
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=odd_characters(body) if kind == "command" else (),
-        blast=text(will, "blast_radius") or blast(hazards, opaque, text(handoff, "kind")),
+        blast=blast(hazards, opaque, text(handoff, "kind"), text(will, "effect")),
         undo=Fact(undo, tone),
         preview=text(will, "preview"),
         preview_about=text(will, "preview_about"),

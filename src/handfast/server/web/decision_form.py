@@ -13,7 +13,7 @@ from handfast.core.domain.handoff_votes import (
     REASON_FOR_RISK,
 )
 from handfast.core.domain.inert import inert
-from handfast.server.web.reading import Record, mapping, text, texts
+from handfast.server.web.reading import Record, flag, mapping, text, texts
 from handfast.server.web.scope_choice import ScopeChoice, read_scope, scope_choice, still_missing
 from handfast.server.web.wording import WAITING
 
@@ -88,12 +88,12 @@ class FormProblem:
 def decision_form(
     handoff: Record, typed: Mapping[str, str] | None = None, error: str = ""
 ) -> DecisionForm | None:
-    """The form of a waiting handoff; None when it is not waiting or nothing is offered.
+    """The form of a waiting handoff; None when it is not waiting, frozen, or nothing is offered.
 
     `typed` (a form that was refused) fills the fields again.
     """
     digest = text(handoff, "presented_digest")
-    if text(handoff, "status") not in WAITING or not digest:
+    if text(handoff, "status") not in WAITING or not digest or flag(handoff, "frozen"):
         return None
     verbs = [_verb(handoff, kind) for kind in texts(handoff, "offered")]
     plain = [verb for verb in verbs if verb and verb.kind != "approve_with_edits"]

@@ -35,6 +35,7 @@ class Row:
     requested_at: datetime | None
     due_at: datetime | None
     overdue: bool
+    frozen: bool
     blocking: bool
     holder: str
 
@@ -146,6 +147,7 @@ def _row(handoff: Record, now: datetime) -> Row:
         requested_at=moment(handoff, "requested_at"),
         due_at=due_at,
         overdue=due_at is not None and due_at < now,
+        frozen=flag(handoff, "frozen") is True,
         blocking=flag(handoff, "blocking") is not False,
         holder=text(handoff, "holder_name") or text(handoff, "holder"),
     )

@@ -6,8 +6,18 @@ from handfast.core.domain.inert import inert
 from handfast.server.web.wording import HAZARDS
 
 
-def blast(hazards: Iterable[str], opaque: Iterable[str], kind: str) -> str:
-    """How far it reaches, from the hazards of the real call; empty where there is no call."""
+# Without a hazard that says more. A program that is run can do what its user can.
+_REACH = {
+    "read": "Nothing is changed",
+    "write": "This worktree only",
+    "exec": "This worktree, and whatever the program it runs does",
+    "network": "Beyond this machine; how far is not known",
+    "control": "Handfast's own controls",
+}
+
+
+def blast(hazards: Iterable[str], opaque: Iterable[str], kind: str, effect: str) -> str:
+    """How far it reaches, from the hazards and the effect of the real call; empty where there is no call."""
     reach = list(dict.fromkeys(HAZARDS.get(name, ("", name))[1] for name in hazards))
     if any(opaque):
         reach.append("perhaps more: not all of it could be read")
@@ -16,7 +26,7 @@ def blast(hazards: Iterable[str], opaque: Iterable[str], kind: str) -> str:
         return sentence[:1].upper() + sentence[1:]
     if kind == "review":
         return "The target branch"
-    return "This worktree only" if kind in ("approval", "doubt") else ""
+    return _REACH.get(effect, "Not known") if kind in ("approval", "doubt") else ""
 
 
 def odd_characters(command: str) -> tuple[str, ...]:
