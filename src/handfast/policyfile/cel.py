@@ -3,18 +3,17 @@
 Conditions are checked against protobuf types made from the dataclasses, so that a mistyped field or a
 comparison of different types is an error when the policy is loaded. They are asked of plain maps of the
 same shape, whose values are checked against the same types: making a message for every question costs
-more than all conditions together. For the same reason all conditions are asked in one expression, a list;
-only when that list is not clean is each asked alone, to find which of them failed.
+more than all conditions together. Conditions of plain forms are answered without the library
+(`plain.py`). Where many are left, all are asked in one expression, a list; only when that list is not
+clean is each asked alone, to find which of them failed.
 """
 
 import re
-import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
-from operator import attrgetter
 from typing import Any
 
 from cel_expr_python import cel
@@ -23,6 +22,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, timestamp_pb2
 
 from handfast.core.policy.subject import Subject
 from handfast.policyfile.conditions import Fault
+from handfast.policyfile.plain import answer
+from handfast.policyfile.shapes import Shapes, without_none
 
 _PACKAGE = "handfast"
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -36,6 +37,10 @@ _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.+)")
 # A list of this many conditions stays far below the library's limits on one expression.
 _BATCH = 64
 _MAX_COMPILED = 20_000
+# How facts that do not fit show themselves, here and in the library.
+_MISFITS = (TypeError, ValueError, AttributeError, OverflowError, RuntimeError)
+# When more than one in so many is left to ask, asking all in their list costs less than each alone.
+_FEW = 4
 _WORD = re.compile(r"\w+")
 
 
@@ -49,7 +54,6 @@ class CelLanguage:
         )
         self._plain = _environment(dict.fromkeys(hints, cel.Type.DYN))
         self._compiled: dict[str, Any] = {}
-        self._kinds = hints
 
     def check(self, text: str) -> Fault | None:
         try:
@@ -68,7 +72,7 @@ class CelLanguage:
 
     def compile(self, texts: Sequence[str]) -> "CelConditions":
         compiled = [self._one(text) for text in texts]
-        return CelConditions(self._plain, self._kinds, tuple(texts), compiled)
+        return CelConditions(self._plain, tuple(texts), compiled)
 
     def _one(self, text: str) -> Any:
         """Compiled once for the process: a condition stands in many groups of one policy."""
@@ -93,43 +97,83 @@ def language() -> CelLanguage:
 
 
 class CelConditions:
-    def __init__(
-        self, env: Any, kinds: Mapping[str, type], texts: tuple[str, ...], single: list[Any]
-    ) -> None:
+    """Conditions asked together: those of plain forms here, the others of the library."""
+
+    def __init__(self, env: Any, texts: tuple[str, ...], single: list[Any]) -> None:
         self._env = env
         self._single = single
         self._batches = [
             (i, env.compile("[" + ", ".join(f"({t})" for t in texts[i : i + _BATCH]) + "]"))
             for i in range(0, len(texts), _BATCH)
         ]
-        # What no condition names need not be made.
-        words = frozenset(_WORD.findall(" ".join(texts)))
-        self._asked = [(name, _Part(kind, words)) for name, kind in kinds.items() if name in words]
+        self._answers = [answer(text) for text in texts]
+        # What no condition names need not be read.
+        self._shapes = Shapes(frozenset(_WORD.findall(" ".join(texts))))
 
     def ask(self, subject: Subject) -> dict[int, str]:
         try:
-            seen = {name: part.read(getattr(subject, name)) for name, part in self._asked}
-            activation = self._env.Activation(seen)
-        except (TypeError, ValueError, AttributeError, RuntimeError) as e:
-            problem = f"the facts have a wrong shape: {type(e).__name__}: {e}"[:300]
-            return dict.fromkeys(range(len(self._single)), problem)
+            if not self._shapes.check(subject):
+                return self._of_library(subject)
+            told = [answer(subject) for answer in self._answers]
+            untold = told.count(None)
+            if not untold:
+                return {i: "" for i, value in enumerate(told) if value}
+            few = untold <= max(_FEW, len(told) // _FEW)
+            return self._completed(told, subject) if few else self._of_library(subject)
+        except _MISFITS as e:
+            return self._misshapen(e)
+
+    def ask_library(self, subject: Subject) -> dict[int, str]:
+        """The same as `ask`, with none of them answered here."""
+        try:
+            self._shapes.check(subject)
+            return self._of_library(subject)
+        except _MISFITS as e:
+            return self._misshapen(e)
+
+    def _completed(self, told: list[bool | None], subject: Subject) -> dict[int, str]:
+        """The library asked about what is not told."""
+        activation = self._env.Activation(self._shapes.maps(subject))
+        held: dict[int, str] = {}
+        for i, value in enumerate(told):
+            if value:
+                held[i] = ""
+            elif value is None:
+                self._one(i, activation, held)
+        return held
+
+    def _of_library(self, subject: Subject) -> dict[int, str]:
+        activation = self._env.Activation(self._shapes.maps(subject))
         held: dict[int, str] = {}
         for start, batch in self._batches:
             self._batch(start, batch, activation, held)
         return held
 
+    def _misshapen(self, e: Exception) -> dict[int, str]:
+        problem = f"the facts have a wrong shape: {type(e).__name__}: {e}"[:300]
+        return dict.fromkeys(range(len(self._single)), problem)
+
     def _batch(self, start: int, batch: Any, activation: Any, held: dict[int, str]) -> None:
-        found = batch.eval(activation).plain_value()
         size = min(_BATCH, len(self._single) - start)
+        try:
+            found = batch.eval(activation).plain_value()
+        except RuntimeError:  # too many steps for all of them together, at least
+            found = None
         if type(found) is list and len(found) == size and set(map(type, found)) == {bool}:
             if True in found:
                 held.update((start + i, "") for i, value in enumerate(found) if value)
             return
         for i in range(start, start + size):
-            # An error is a value in this library, and as a value it is truthy: only `True` is true.
+            self._one(i, activation, held)
+
+    def _one(self, i: int, activation: Any, held: dict[int, str]) -> None:
+        try:
             value = self._single[i].eval(activation).value()
-            if value is not False:
-                held[i] = "" if value is True else str(value)[:300] or "no answer"
+        except RuntimeError as e:
+            value = str(e)
+        # An error is a value in this library, and as a value it is truthy: only `True` is true.
+        if value is not False:
+            held[i] = "" if value is True else str(value)[:300] or "no answer"
 
 
 def _fault(said: str) -> Fault:
@@ -175,7 +219,7 @@ class _Types:
         for number, (name, hint) in enumerate(typing.get_type_hints(kind).items(), 1):
             described = message.field.add()
             described.name, described.number, described.label = name, number, _Field.LABEL_OPTIONAL
-            inner, optional = _without_none(hint)
+            inner, optional = without_none(hint)
             if typing.get_origin(inner) is Mapping:
                 described.label, described.type = _Field.LABEL_REPEATED, _Field.TYPE_MESSAGE
                 described.type_name = _text_map(message, name)
@@ -197,76 +241,6 @@ class _Types:
                     described.oneof_index = len(message.oneof_decl) - 1
 
 
-class _Part:
-    """How the fields of a dataclass that `words` name become the map that conditions are asked of. The type
-    of every value is checked."""
-
-    def __init__(self, kind: type, words: frozenset[str]) -> None:
-        scalars: dict[str, type] = {}
-        self._others: list[tuple[str, bool, Callable[[Any], object]]] = []
-        for name, hint in typing.get_type_hints(kind).items():
-            if name not in words:
-                continue
-            inner, optional = _without_none(hint)
-            if inner in _SCALARS and not optional:
-                scalars[name] = typing.cast("type", inner)
-            else:
-                self._others.append((name, optional, _reader(inner, words)))
-        self._names, self._expected = tuple(scalars), tuple(scalars.values())
-        # With fewer than two names it would give a bare value: two more keep it a tuple.
-        self._get = attrgetter(*self._names, "__class__", "__class__")
-
-    def read(self, value: object) -> dict[str, object]:
-        """Raises TypeError for a value of another type than declared."""
-        values = self._get(value)[:-2]
-        if tuple(map(type, values)) != self._expected:
-            raise TypeError(f"one of {', '.join(self._names)} has another type")
-        found: dict[str, object] = dict(zip(self._names, values, strict=True))
-        for name, optional, read in self._others:
-            item = getattr(value, name)
-            if item is not None or not optional:
-                found[name] = read(item)
-        return found
-
-
-def _reader(hint: object, words: frozenset[str]) -> Callable[[Any], object]:
-    if typing.get_origin(hint) is tuple:
-        item = typing.get_args(hint)[0]
-        if is_dataclass(item):
-            part = _Part(typing.cast("type", item), words)
-            return lambda value: [part.read(each) for each in value]
-        return _texts
-    if typing.get_origin(hint) is Mapping:
-        return _text_pairs
-    if hint is datetime:
-        return _moment
-    return lambda value: _exactly(typing.cast("type", hint), value)
-
-
-def _moment(value: datetime) -> object:
-    """The library takes a time within a map only as a message."""
-    message = timestamp_pb2.Timestamp()
-    message.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
-    return message
-
-
-def _texts(value: tuple[str, ...]) -> list[str]:
-    if value and set(map(type, value)) != {str}:
-        raise TypeError("a list holds something that is no text")
-    return list(value)
-
-
-def _text_pairs(value: Mapping[str, str]) -> dict[str, str]:
-    _texts((*value, *value.values()))
-    return dict(value)
-
-
-def _exactly(kind: type, value: object) -> object:
-    if type(value) is not kind:
-        raise TypeError(f"{type(value).__name__} where {kind.__name__} is declared")
-    return value
-
-
 def _text_map(message: Any, name: str) -> str:
     """A map from text to text within a message: protobuf writes it as a list of entries."""
     entry = message.nested_type.add()
@@ -277,10 +251,3 @@ def _text_map(message: Any, name: str) -> str:
             name=part, number=number, type=_Field.TYPE_STRING, label=_Field.LABEL_OPTIONAL
         )
     return f".{_PACKAGE}.{message.name}.{entry.name}"
-
-
-def _without_none(hint: object) -> tuple[object, bool]:
-    args = typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType) and type(None) in args:
-        return next(a for a in args if a is not type(None)), True
-    return hint, False

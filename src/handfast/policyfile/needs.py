@@ -10,14 +10,12 @@ the rest could not be evaluated. Only the plainest forms are recognised; everyth
 import re
 from dataclasses import dataclass
 
-_STRING = r"(\"[^\"\\\n]*\"|'[^'\\\n]*')"
-_TOOL = re.compile(rf"\s*call\s*\.\s*tool\s*==\s*{_STRING}\s*")
+from handfast.policyfile.tokens import Tokens, outside, split, tokens
+
+_STRING = r"(\"[^\"\\]*\"|'[^'\\]*')"
+_TOOL = re.compile(rf"call \. tool == {_STRING}")
 _HAZARD = re.compile(
-    rf"\s*(?:{_STRING}\s+in\s+call\s*\.\s*hazards"
-    rf"|call\s*\.\s*hazards\s*\.\s*exists\(\s*(\w+)\s*,\s*\2\s*==\s*{_STRING}\s*\))\s*"
-)
-_TOKEN = re.compile(
-    r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|&&|\|\||[()\[\]{}?]|//|[rRbB]?\"\"\"|'''"
+    rf"{_STRING} in call \. hazards|call \. hazards \. exists \( (\w+) , \2 == {_STRING} \)"
 )
 
 
@@ -36,25 +34,17 @@ class Needs:
 def needs(when: str) -> Needs:
     tool = hazard = None
     for part in _conjuncts(when):
-        if named := _TOOL.fullmatch(part):
+        text = " ".join(part)
+        if named := _TOOL.fullmatch(text):
             tool = named[1][1:-1]
-        elif named := _HAZARD.fullmatch(part):
+        elif named := _HAZARD.fullmatch(text):
             hazard = (named[1] or named[3])[1:-1]
     return Needs(tool, hazard)
 
 
-def _conjuncts(when: str) -> list[str]:
-    """The parts joined by `&&` outside all brackets; the whole text when it is joined otherwise too."""
-    parts, depth, start = [], 0, 0
-    for token in _TOKEN.finditer(when):
-        text = token[0]
-        if text in "([{":
-            depth += 1
-        elif text in ")]}":
-            depth -= 1
-        elif depth == 0 and (text in ("||", "?", "//") or "'''" in text or '"""' in text):
-            return [when]
-        elif depth == 0 and text == "&&":
-            parts.append(when[start : token.start()])
-            start = token.end()
-    return [*parts, when[start:]]
+def _conjuncts(when: str) -> list[Tokens]:
+    """The parts joined by `&&` outside all brackets; none when they are joined otherwise too."""
+    whole = tokens(when)
+    if whole is None or (parts := split(whole, "&&")) is None:
+        return []
+    return [] if {"||", "?"} & set(outside(whole)) else parts

@@ -69,7 +69,7 @@ def judge(facts: Facts, subject: Subject, books: Sequence[Rulebook]) -> Judgemen
     by_builtin = any(r.verdict is Verdict.GATE for r in judged.rules)
     ordered = tuple(sorted(rules.values(), key=builtin.strictest_first))
     return Judgement(
-        verdict=max((r.verdict for r in ordered), key=_VERDICTS.index),
+        verdict=ordered[0].verdict,
         risk=max([judged.risk, *(m.gate.risk for m in found)], key=_RISKS.index),
         rules=ordered,
         policy_digest=digest_of(books),
