@@ -78,7 +78,6 @@ class RunBench:
             hook_url=self.hooks.hook_url,
             server_url=self.server.url,
             poll_s=0.1,
-            heartbeat_s=1.0,
             grace_s=2.0,
         )
         self.supervisor = Supervisor(

@@ -42,9 +42,11 @@ from handfast.engine import ids, vault
 from handfast.engine.carrying import Proof
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result, Unit
+from handfast.engine.leasing import Kept, Seat
 from handfast.engine.overrides import Emergency
 from handfast.engine.packages import ReviewFacts
 from handfast.engine.reviews import FinishedWork
+from handfast.engine.runners import NewRunner, Process
 from handfast.engine.runs import Exit, Pause, Session
 from handfast.engine.staff import Absence
 from tests.engine_room import OPERATOR, PASSWORD, RUNNER, Room, opened
@@ -207,6 +209,21 @@ def _work(room: Room) -> None:
     runs.ended(RUNNER, room.run_id, None, RunOutcome.SESSION_OVER)
 
 
+def _runners(room: Room) -> None:
+    """A runner of its own: a run it gives back, a second process, and its end."""
+    runners, leasing = room.engine.runners, room.engine.runs.leasing
+    added = runners.add(OPERATOR, NewRunner("builder", ("https://*",), (room.agent_id,), ("gpu",)))
+    runner_id = cast("str", added["runner_id"])
+    begun = runners.start(RUNNER, runner_id, Process("host", 7, "1", 4))
+    room.queued_run()
+    run = leasing.lease(RUNNER, Seat("runner-1", "host"))
+    assert run is not None
+    kept = Kept("refs/handfast/2", "c" * 40, b"session")
+    leasing.release(RUNNER, run.run_id, run.epoch, "the runner stops", kept)
+    runners.stop(RUNNER, runner_id, cast("int", begun["instance"]), "told to stop")
+    runners.retire(OPERATOR, runner_id, "the machine is gone")
+
+
 def _merge(room: Room, handoff_id: str, grant_id: str) -> None:
     grant = room.handoff(handoff_id).grant
     assert grant is not None
@@ -297,7 +314,7 @@ def _audit(room: Room) -> None:
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
-        chapters = (_people_and_agents, _gate, _limits, _scoped, _work, _audit, _several)
+        chapters = (_people_and_agents, _gate, _limits, _scoped, _work, _audit, _several, _runners)
         for chapter in chapters:
             chapter(room)
             room.clock.move(60)

@@ -42,7 +42,7 @@ GROUPS: Final = {
     "oncall": "Who is on call.",
     "audit": "Prove the log, or take it elsewhere.",
     "serve": "Server and runner.",
-    "runner": "Only the runner.",
+    "runner": "Runners on other machines.",
     "doctor": "Check this installation.",
     "demo": "See it work.",
 }
@@ -129,7 +129,11 @@ COMMANDS: Final = (
     Entry("audit", "head", "audit:head", "Print a signed tree head: keep it elsewhere."),
     Entry("audit", "key", "audit:key", "Print the public key that heads are signed with."),
     Entry("serve", "", "serve:serve", "Run the server, the pages and the runner."),
-    Entry("runner", "", "serve:runner", "Run only the runner, for a server elsewhere."),
+    Entry("runner", "", "runner:app", "Run only the runner, for a server elsewhere."),
+    Entry("runner", "add", "runner:add", "Register a runner; its token is shown once."),
+    Entry("runner", "list", "runner:list_runners", "List runners and the runs they hold."),
+    Entry("runner", "token", "runner:issue", "Issue a runner another token."),
+    Entry("runner", "retire", "runner:retire", "Refuse a runner from now on."),
     Entry("doctor", "", "doctor:doctor", "Prove that the hook stops what it should."),
     Entry("demo", "", "demo:demo", "Watch an example agent stop, wait and go on."),
 )

@@ -200,7 +200,7 @@ def _start(clone: Path, folder: Path) -> str:
     brief = folder / "brief.yaml"
     brief.write_text(BRIEF)
     agent = (sys.executable, "-m", "handfast.cli.demo_agent")
-    order = Order(agent, clone, brief, "main", AGENT_NAME, "none", "enforce")
+    order = Order(agent, str(clone), brief, "main", AGENT_NAME, "none", "enforce")
     return str(place(order, quiet=True).run["run_id"])
 
 

@@ -19,7 +19,7 @@ app = App(name="run", help=_DOES[""])
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What holds the agent of a run.
+    """What holds the agent of a run, and where it may run.
 
     Parameters
     ----------
@@ -30,17 +30,20 @@ class Bounds:
         `require` refuses to start without one; `off` starts it as your own user.
     allow_host
         `HOST:PORT` the agent may reach from its sandbox, besides its model. May be repeated.
+    label
+        Only a runner with this label takes the run. May be repeated.
     """
 
     mode: Literal["enforce", "observe"] = "enforce"
     contained: Literal["auto", "require", "off"] = "auto"
     allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    label: Annotated[tuple[str, ...], Parameter(negative=())] = ()
 
 
 @app.default
 def start(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    repo: Path | None = None,
+    repo: str = "",
     brief: Path | None = None,
     target: str = "",
     agent: str = "",
@@ -59,7 +62,8 @@ def start(
     command
         The agent's command line, after `--`: `-- claude -p 'Read the brief.'`
     repo
-        The git repository to work on.
+        The git repository to work on: a folder here, or an address that every runner reaches
+        (`https://…`, `ssh://…`, `git@host:path`). A merge is pushed there.
     brief
         The brief, in YAML: see `handfast brief new`.
     target
@@ -79,8 +83,8 @@ def start(
             "the agent's command is missing",
             hint="Give it after --: handfast run --repo PATH --brief FILE -- claude -p 'Go.'",
         )
-    if repo is None or brief is None:
-        missing = "--repo" if repo is None else "--brief"
+    if not repo or brief is None:
+        missing = "--brief" if repo else "--repo"
         raise UsageError(f"`{missing}` is missing", hint="See `handfast run --help`.")
     order = Order(command, repo, brief, target, agent, harness, **asdict(bounds or Bounds()))
     placed = place(order, quiet=as_json)
@@ -158,6 +162,9 @@ def _fields(run: dict[str, Any]) -> dict[str, object]:
         "mode": run["mode"],
         "containment": run.get("containment", ""),
         "agent": run["agent_name"],
+        "runner": f"{run.get('runner_id', '')} on {run['host']}, epoch {run.get('epoch', 0)}"
+        if run.get("host")
+        else "",
         "task": run.get("task_id", ""),
         "repository": run.get("repository") or run.get("cwd", ""),
         "branch": run.get("branch", ""),

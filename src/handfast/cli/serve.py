@@ -1,4 +1,4 @@
-"""`handfast serve` and `handfast runner`: the two kinds of process, in one or apart."""
+"""The two kinds of process, in one (`handfast serve`) or apart."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from handfast.cli.output import Json, note, say, say_json, shown
 from handfast.cli.place import Place, announce, find, withdraw
 from handfast.client import discovery
-from handfast.core.domain.errors import InvalidTransition, StorageError, UsageError
+from handfast.core.domain.errors import InvalidTransition, NotPermitted, StorageError
 
 if TYPE_CHECKING:
     import socket
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from handfast.server.site import Site
 
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - looked up only
-_RUNNER_TOKEN = "hfr_"  # noqa: S105 - how it begins
 _START_S = 30.0
 
 
@@ -217,33 +216,36 @@ class _Told:
             _flush()
 
 
-def runner(*, server: str, token_file: Path, port: int = 8484, as_json: Json = False) -> None:
-    """Run only the runner, beside the workspaces, for a server elsewhere.
-
-    Parameters
-    ----------
-    server
-        The server's address: `https://handfast.example.org`.
-    token_file
-        A file with the runner's token: `runner.token` of the server's data folder.
-    port
-        The port of the agents' hooks on loopback, 8484 when left out; 0 takes any free one.
-    """
+def run_apart(
+    urls: tuple[str, ...],
+    token: str,
+    token_file: Path | None,
+    capacity: int,
+    port: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Only the runner, in this process, until it is told to stop or the server wants no more of it."""
     from handfast.cli.beside import Runner, RunnerPlace
 
-    token, url = _token(token_file), server.rstrip("/")
     _log_to_stderr()
-    hidden = (token_file.absolute(),)
-    place = RunnerPlace(discovery.data_folder(), url, token, port, url, (port,), hidden)
+    hidden = (token_file.absolute(),) if token_file else ()
+    place = RunnerPlace(
+        discovery.data_folder(), urls[0], token, port, urls[0], (port,), hidden,
+        others=urls[1:], capacity=capacity, apart=True,
+    )  # fmt: skip
     bound = Runner.bind(place)
-    with _until_told() as stopped, bound.working():
+    with _until_told() as stopped, bound.working(stopped.set) as supervisor:
         hook_url = bound.server.hook_url
         if as_json:
-            say_json({"server": url, "hook_url": hook_url, "pid": os.getpid()})
+            say_json({"server": urls[0], "hook_url": hook_url, "pid": os.getpid()})
         else:
-            say(f"The runner answers hooks on {hook_url}, for the server {url}")
+            say(f"The runner answers hooks on {hook_url}, for the server {', '.join(urls)}")
         _flush()
         stopped.wait()
+    if supervisor.presence.refused:
+        raise NotPermitted(supervisor.presence.refused, code="runner_refused")
+    return 0
 
 
 def _alone(home: Path) -> None:
@@ -255,19 +257,6 @@ def _alone(home: Path) -> None:
             code="server_running",
             hint="Use it, or stop it first. Another HANDFAST_HOME is another installation.",
         )
-
-
-def _token(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the token file `{path}` cannot be read: {error}") from None
-    if not token.startswith(_RUNNER_TOKEN):
-        raise UsageError(
-            f"`{path}` does not hold a runner's token",
-            hint="It begins with hfr_ and is in `runner.token` of the server's data folder.",
-        )
-    return token
 
 
 def _near(url: str) -> str:

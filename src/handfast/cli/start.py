@@ -19,7 +19,7 @@ class Order:
     """What `handfast run` was asked for; empty texts are told from the rest."""
 
     command: tuple[str, ...]
-    repository: Path
+    repository: str
     brief: Path
     target: str = ""
     agent: str = ""
@@ -27,6 +27,7 @@ class Order:
     mode: str = "enforce"
     contained: str = "auto"
     allow_host: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +38,13 @@ class Placed:
 
 def place(order: Order, *, quiet: bool = False) -> Placed:
     """Check brief and repository, then make task and run. Raises UsageError, Unavailable."""
-    from handfast.runner.repository import check_repository
-
     _, brief = load_brief(order.brief)
     hosts = tuple(map(allowed_host, order.allow_host))
     harness = _harness(order)
-    target = order.target or checked_out(order.repository)
-    try:
-        facts = check_repository(order.repository, target)
-    except UsageError as error:
-        if target:
-            raise
-        raise _no_branch(error, order.repository) from None
+    ground = _ground(order)
     control = server()
     agent_id = _agent(control, order, harness)
-    task = control.send(calls.create_task(brief, str(facts.root), target))
+    task = control.send(calls.create_task(brief, ground.repository, ground.target))
     run = control.send(
         calls.create_run(
             task["task_id"],
@@ -61,12 +54,39 @@ def place(order: Order, *, quiet: bool = False) -> Placed:
             agent_id=agent_id,
             contained=order.contained,
             allow_hosts=hosts,
+            labels=order.label,
         )
     )
     if not quiet:
-        for line in facts.notes:
+        for line in ground.notes:
             note(f"Note: {line}")
     return Placed(control, run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    repository: str
+    target: str
+    notes: tuple[str, ...] = ()
+
+
+def _ground(order: Order) -> _Ground:
+    """The repository as the run names it, and the branch it is merged to. Raises UsageError, Unavailable."""
+    from handfast.runner.origin import is_address, remote_branch
+    from handfast.runner.repository import check_repository
+
+    if is_address(order.repository):
+        target, _ = remote_branch(order.repository, order.target)
+        return _Ground(order.repository, target)
+    folder = Path(order.repository)
+    target = order.target or checked_out(folder)
+    try:
+        facts = check_repository(folder, target)
+    except UsageError as error:
+        if target:
+            raise
+        raise _no_branch(error, folder) from None
+    return _Ground(str(facts.root), target, facts.notes)
 
 
 def _harness(order: Order) -> str:

@@ -15,7 +15,6 @@ from handfast.client.request import (
     read_items,
     read_nothing,
     read_object,
-    read_optional,
 )
 from handfast.client.request import get as _get
 from handfast.client.request import path_part as _id
@@ -58,8 +57,11 @@ def create_run(
     agent_id: str = "",
     contained: str = "",
     allow_hosts: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> Request[Json]:
     body: Json = {"task_id": task_id, "command": list(command), "harness": harness, "mode": mode}
+    if labels:
+        body["labels"] = list(labels)
     if contained or allow_hosts:
         body |= {"contained": contained or None, "allow_hosts": list(allow_hosts)}
     return _post("/v1/runs", {**body, "agent_id": agent_id or None}, new_key())
@@ -98,14 +100,8 @@ def steps(run_id: str, after: int = 0, limit: int = 200) -> Request[Json]:
     return _get(f"/v1/runs/{_id(run_id)}/steps", read_object, {"after": after, "limit": limit})
 
 
-def lease(runner_id: str, host: str, capacity: int = 1) -> Request[Json | None]:
-    """The next run for this runner, or None."""
-    body: Json = {"runner_id": runner_id, "host": host, "capacity": capacity}
-    return Request("POST", "/v1/leases", read_optional, body=body)
-
-
 def about_run(run_id: str, what: str, fields: Mapping[str, object]) -> Request[Json]:
-    """What a runner says about a run: heartbeat, started, paused, exited, never-started, settle, …"""
+    """What a runner says about a run: started, paused, exited, never-started, settle, …"""
     return _post(f"/v1/runs/{_id(run_id)}/{what}", fields, new_key())
 
 

@@ -11,6 +11,7 @@ from handfast.core.domain.events_org import AccessRefused
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.ids import hash_secret, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.runners import runner_of
 from handfast.storage.api import Credential
 
 
@@ -28,6 +29,12 @@ class Principal:
     kind: PrincipalKind
     id: str
     scopes: frozenset[str] = frozenset()
+
+    @property
+    def runner_id(self) -> str:
+        """The registered runner; '' for anybody else, and for who holds the data folder's own token."""
+        named = self.kind is PrincipalKind.RUNNER and self.id != PrincipalKind.RUNNER.value
+        return self.id if named else ""
 
     @property
     def actor(self) -> Actor:
@@ -82,6 +89,9 @@ class Access:
         """Raises NotPermitted (code `unauthenticated`) for a token that is not valid now."""
         if not (token.isascii() and token.isprintable()):
             raise _unknown()
+        runner_id, secret = runner_of(token)
+        if runner_id:
+            return self._runner(runner_id, secret)
         for kind, (_, prefix) in FILES.items():
             if token.startswith(prefix):
                 return self._file_principal(kind, token.removeprefix(prefix))
@@ -94,6 +104,14 @@ class Access:
         if found is None or not hmac.compare_digest(found.secret, hash_secret(secret)):
             raise _unknown()
         return Principal(kind, kind.value)
+
+    def _runner(self, runner_id: str, secret: str) -> Principal:
+        found = self._kernel.store.credential(runner_id)
+        if found is None or found.revoked or found.kind != PrincipalKind.RUNNER.value:
+            raise _unknown()
+        if not hmac.compare_digest(found.secret, hash_secret(secret)):
+            raise _unknown()
+        return Principal(PrincipalKind.RUNNER, runner_id)
 
     def _agent(self, token: str) -> Principal:
         token_id, _, secret = token.removeprefix("hfa_").partition("_")

@@ -31,6 +31,7 @@ from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
 from handfast.engine.reading import reader
 from handfast.engine.reviews import Reviews
+from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
 from handfast.engine.staff import Staff
 from handfast.engine.tasks import Tasks
@@ -52,6 +53,7 @@ class Engine:
     grants: Grants
     reviews: Reviews
     agents: Agents
+    runners: Runners
     people: People
     access: Access
     hooks: Hooks
@@ -93,11 +95,12 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits = Edits(audiences, policies, read_call)
     heads = Heads(kernel.store, key, home / "heads")
+    runs = Runs(audiences, tasks, limits)
     engine = Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
-        runs=Runs(audiences, tasks, limits),
+        runs=runs,
         actions=Actions(policies, limits, audiences),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, read_call),
@@ -105,6 +108,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
         agents=Agents(kernel),
+        runners=Runners(kernel, runs.leasing),
         people=people,
         access=Access(kernel),
         hooks=Hooks(kernel),

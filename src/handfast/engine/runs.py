@@ -1,8 +1,7 @@
 """The life of a run: created, leased, started, paused, resumed, reviewed, ended."""
 
 import re
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from handfast.core.domain import events_work as e
@@ -12,7 +11,7 @@ from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.containment import Containment
 from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted, UsageError
-from handfast.core.domain.events import SYSTEM, Actor, RunEvent
+from handfast.core.domain.events import Actor, RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
 from handfast.core.domain.handoff import WAITING, Handoff, Status
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId
@@ -23,14 +22,12 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
-from handfast.engine.killing import KillSwitch
+from handfast.engine.leasing import Leasing, Seat
 from handfast.engine.limits import RunLimits, keep_measure
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.runners import check_label
 from handfast.engine.tasks import Tasks
-from handfast.storage.api import Lease, Query
-
-LEASABLE = (RunStatus.READY.value, RunStatus.QUEUED.value)
-HELD = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED.value)
+from handfast.storage.api import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class NewRun:
     mode: Mode = Mode.ENFORCE
     request_key: str = ""
     contain: Containment = field(default_factory=Containment)
+    labels: tuple[str, ...] = ()  # only a runner that has all of them takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +85,12 @@ class Runs:
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
         self._briefs = briefs
-        self._switch = KillSwitch(audiences.kernel)
+        self.leasing = Leasing(audiences.kernel)
 
     def create(self, actor: Actor, new: NewRun) -> Result:
-        """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted."""
+        """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted, UsageError."""
+        for label in new.labels:
+            check_label(label)
 
         def work(unit: Unit) -> Result:
             task = unit.get(Task, new.task_id)
@@ -110,6 +110,7 @@ class Runs:
                 history=history(unit.find(Track, new.agent_id)),
                 budget=self._briefs.brief(task).budget,
                 requested_by=actor.person,
+                labels=new.labels,
             )
             unit.record(Run, run_id, [event])
             unit.post("run.queued", {"run_id": run_id})
@@ -158,55 +159,22 @@ class Runs:
         return self._kernel.run(actor, work, key=key, command=[match])
 
     def lease(self, actor: Actor, runner_id: str, host: str) -> Run | None:
-        """Take the next run: ready ones first, then queued, then those whose runner fell silent."""
-        for status in LEASABLE:
-            for row in self._kernel.store.find(Query("run", statuses=(status,), limit=20)):
-                if run := self._try_lease(actor, row.stream, runner_id, host):
-                    return run
-        for row in self._kernel.store.find(Query("run", statuses=HELD, limit=500)):
-            if not self._expired(row.stream, self._kernel.clock.now()):
-                continue
-            if run := self._try_lease(actor, row.stream, runner_id, host):
-                return run
-        return None
-
-    def _expired(self, stream: str, now: datetime) -> bool:
-        lease = self._kernel.store.lease(stream)
-        return lease is not None and lease.expires_at <= now
-
-    def _try_lease(self, actor: Actor, stream: str, runner_id: str, host: str) -> Run | None:
-        run_id = stream.partition("/")[2]
-
-        def work(unit: Unit) -> Result:
-            run = unit.get(Run, run_id)
-            if run.command is None:
-                raise InvalidTransition(f"run `{run_id}` is a person's own session")
-            if why := self._switch.blocked(unit, run.agent_id):
-                raise InvalidTransition(why)
-            expired = self._expired(stream, unit.now)  # after the run: another take-over renews it
-            unit.record(Run, run_id, runs.lease(run, RunnerId(runner_id), host, expired=expired))
-            until = unit.now + timedelta(seconds=self._kernel.settings.lease_s)
-            unit.take_lease(Lease(stream, runner_id, run.epoch + 1, until))
-            return {}
-
-        try:
-            self._kernel.run(actor, work)
-        except InvalidTransition:
-            return None
-        return self._kernel.state(Run, run_id)
+        """The next run for a runner that is not registered. See `Leasing.lease`."""
+        return self.leasing.lease(actor, Seat(runner_id, host))
 
     def heartbeat(self, run_id: str, epoch: int) -> bool:
-        """Keep the lease. False when it was taken over: the runner must let go."""
-        until = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.lease_s)
-        return self._kernel.store.renew_lease(f"run/{run_id}", epoch, until)
+        return self.leasing.heartbeat(run_id, epoch)
 
     def killed(self, run_id: str) -> bool:
-        """Whether the agent of this run is stopped: its runner must end it and let go."""
-        unit = Unit(self._kernel, SYSTEM, "")
-        return bool(self._switch.blocked(unit, unit.get(Run, run_id).agent_id))
+        return self.leasing.killed(run_id)
 
     def started(self, actor: Actor, event: e.AgentStarted) -> Result:
-        return self._record(actor, event.run_id, event.epoch, [event])
+        def work(unit: Unit) -> Result:
+            run = self._mine(unit, event.run_id, event.epoch)
+            unit.record(Run, run.run_id, [replace(event, seat=run.runner_id)])
+            return {"run_id": run.run_id}
+
+        return self._kernel.run(actor, work)
 
     def never_started(
         self, actor: Actor, run_id: str, epoch: int, reason: str, output: str
@@ -348,14 +316,6 @@ class Runs:
         check_epoch(run, epoch)
         check_not_over(run)
         return run
-
-    def _record(self, actor: Actor, run_id: str, epoch: int, events: list[RunEvent]) -> Result:
-        def work(unit: Unit) -> Result:
-            self._mine(unit, run_id, epoch)
-            unit.record(Run, run_id, events)
-            return {"run_id": run_id}
-
-        return self._kernel.run(actor, work)
 
 
 def pause_events(run: Run, epoch: int, p: Pause, session: BodyRef | None) -> list[RunEvent]:

@@ -17,7 +17,7 @@ class Settings:
     review_within_s: int = 7 * DAY
     grant_ttl_s: int = DAY
     settle_within_s: int = HOUR
-    lease_s: int = 10
+    lease_s: int = 6
     session_s: int = 12 * HOUR
     agent_token_s: int = 30 * DAY
 

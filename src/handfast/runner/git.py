@@ -6,7 +6,7 @@ What holds for each of them:
   approved commit on the target; a hook could change it, or run code nobody approved. The same goes for
   file system monitors, signing programs, pagers, editors and credential helpers.
 - Nothing is fetched: no protocol is allowed, so git never asks for a password and never waits for a
-  network.
+  network. `runner.origin` alone does (`network`), in a repository that no agent sees.
 - Replacement refs and grafts are not followed: a commit is the commit its id names.
 - Variables of the caller that steer git (`GIT_DIR`, `GIT_INDEX_FILE` …) are dropped, messages are
   English, and every call has a time limit.
@@ -61,6 +61,10 @@ _FIXED: Final = {
     "GIT_MERGE_AUTOEDIT": "no",
     "GIT_PAGER": "cat",
 }
+# With the network: the account's own way to the origin, but never a question on a terminal.
+_OFFLINE: Final = frozenset({"core.askPass=", "credential.helper="})
+_NETWORK: Final = "file:git:http:https:ssh"
+_WAYS: Final = ("GIT_SSH", "GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_ASKPASS")
 _PROGRAM_KEYS: Final = re.compile(
     r"filter\..+\.(clean|smudge|process)|merge\..+\.driver", re.DOTALL
 )
@@ -116,6 +120,9 @@ class Git:
     index: Path | None = None
     identity: Identity = HANDFAST
     objects: Path | None = None  # instead of the repository's own
+    borrowed: Path | None = None  # objects that are found beside its own
+    network: bool = False
+    protocols: str = "none"  # for a fetch from another folder: `file`
 
     def with_index(self, index: Path) -> "Git":
         return replace(self, index=index)
@@ -129,7 +136,8 @@ class Git:
     ) -> Output:
         """Run one command. Raises AdapterError (`git_failed`, `git_busy`, `git_timeout`,
         `git_missing`) or DiskFull; an exit code in `accept` is an answer."""
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        held = [s for s in _SETTINGS if not (self.network and s in _OFFLINE)]
+        settings = [part for setting in held for part in ("-c", setting)]
         command = ["git", "--no-pager", *settings, *arguments]
         code, stdout, stderr = _run(command, self.directory, self._environment(), stdin, timeout_s)
         shown = inert(stderr.decode("utf-8", "replace").strip(), _STDERR_CHARS)
@@ -156,16 +164,20 @@ class Git:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name in _KEPT or not name.startswith(("GIT_", "LC_", "HANDFAST_"))
+            if name in _KEPT
+            or not name.startswith(("GIT_", "LC_", "HANDFAST_"))
+            or (self.network and name.startswith(_WAYS))
         }
         places = {
             "GIT_DIR": self.git_dir,
             "GIT_WORK_TREE": self.work_tree,
             "GIT_INDEX_FILE": self.index,
             "GIT_OBJECT_DIRECTORY": self.objects,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": self.borrowed,
         }
         named = {name: str(place) for name, place in places.items() if place is not None}
-        return kept | _FIXED | self.identity.environment() | named
+        allowed = {"GIT_ALLOW_PROTOCOL": _NETWORK if self.network else self.protocols}
+        return kept | _FIXED | allowed | self.identity.environment() | named
 
 
 def refuse_repository_programs(git: Git) -> None:

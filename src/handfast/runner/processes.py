@@ -250,7 +250,7 @@ def end(identity: ProcessIdentity, grace_s: float = GRACE_S) -> Ended:
             proctable.send(keeper, number)
     killing_at = time.monotonic() + grace_s
     while True:
-        rows = _members(identity)
+        rows = members(identity)
         keeper_there = proctable.is_same(identity.keeper_pid, identity.keeper_started)
         now = time.monotonic()
         if (not rows and not keeper_there) or now > killing_at + _KILL_S:
@@ -264,10 +264,10 @@ def end(identity: ProcessIdentity, grace_s: float = GRACE_S) -> Ended:
             inside = [row for row in rows if not _is_wall(identity, row)]
             _signal_new(inside, signalled, signal.SIGTERM, again=False)
         time.sleep(_TICK_S)
-    return Ended(tuple(sorted(signalled)), tuple(sorted(row.pid for row in _members(identity))))
+    return Ended(tuple(sorted(signalled)), tuple(sorted(row.pid for row in members(identity))))
 
 
-def _members(identity: ProcessIdentity) -> list[Row]:
+def members(identity: ProcessIdentity) -> list[Row]:
     """What is left of the agent, without its keeper."""
     rows = proctable.table()
     keeper, agent = rows.get(identity.keeper_pid), rows.get(identity.agent_pid)

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from handfast.core.domain.errors import NotFound, NotPermitted
+from handfast.core.domain.errors import NotFound, NotPermitted, StaleEpoch
 from handfast.core.domain.events import Actor
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.person import Person
@@ -63,6 +63,19 @@ class Caller:
         if self.is_agent and run.agent_id != self.principal.id:
             raise NotFound(f"there is no run `{run_id}`")
         return run
+
+    def holds(self, run_id: str) -> str:
+        """The run's id, for the runner that holds it. Raises StaleEpoch for another registered runner; one
+        with the data folder's own token proves itself by the epoch alone."""
+        runner_id = self.principal.runner_id
+        run = self.run(run_id)
+        if runner_id and run.command is not None and run.runner_id != runner_id:
+            raise StaleEpoch(
+                f"run `{run_id}` is not held by this runner",
+                hint="Another runner has it: stop the agent and let go of the run.",
+                details={"epoch": run.epoch},
+            )
+        return run_id
 
     def handoff(self, handoff_id: str) -> Handoff:
         """A handoff this caller may see. Raises NotFound, for another agent's handoff too."""

@@ -15,6 +15,7 @@ from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
+from handfast.core.domain import events_runner as r
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
@@ -28,6 +29,7 @@ RunEvent: TypeAlias = (
     | w.AgentStarted
     | w.RunPaused
     | w.RunReady
+    | w.RunReleased
     | w.AgentExited
     | w.AgentNeverStarted
     | w.RunEnded
@@ -105,6 +107,9 @@ InstallationEvent: TypeAlias = (
     | c.ControlReleased
     | c.RotationCovered
 )
+RunnerEvent: TypeAlias = (
+    r.RunnerAdded | r.RunnerTokenIssued | r.RunnerStarted | r.RunnerStopped | r.RunnerRetired
+)
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 Event: TypeAlias = (
     TaskEvent
@@ -115,6 +120,7 @@ Event: TypeAlias = (
     | PersonEvent
     | InstallationEvent
     | PolicyEvent
+    | RunnerEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -125,6 +131,7 @@ WIRE: dict[str, type[Event]] = {
     "run.agent_started": w.AgentStarted,
     "run.paused": w.RunPaused,
     "run.ready": w.RunReady,
+    "run.released": w.RunReleased,
     "run.agent_exited": w.AgentExited,
     "run.agent_never_started": w.AgentNeverStarted,
     "run.ended": w.RunEnded,
@@ -196,6 +203,11 @@ WIRE: dict[str, type[Event]] = {
     "policy.proposed": p.PolicyProposed,
     "policy.published": p.PolicyPublished,
     "policy.declined": p.PolicyDeclined,
+    "runner.added": r.RunnerAdded,
+    "runner.token_issued": r.RunnerTokenIssued,
+    "runner.started": r.RunnerStarted,
+    "runner.stopped": r.RunnerStopped,
+    "runner.retired": r.RunnerRetired,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

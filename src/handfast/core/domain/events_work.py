@@ -67,7 +67,8 @@ class TaskClosed:
 class RunCreated:
     """A run waits for a runner (`command` set) or is a person's own session seen by the hook.
 
-    `history` and `budget` are what its limits are measured against, fixed when it begins.
+    `history` and `budget` are what its limits are measured against, fixed when it begins. Only a runner that
+    has all `labels` takes it.
     """
 
     run_id: RunId
@@ -84,6 +85,7 @@ class RunCreated:
     history: History = field(default_factory=History)
     budget: Budget = field(default_factory=Budget)
     requested_by: PersonId = PersonId("")
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class RunLeased:
 class AgentStarted:
     """The agent process as the operating system names it; `pid_started_at` is in clock ticks.
 
-    `containment` says in words what holds the agent, or why nothing does.
+    `containment` says in words what holds the agent, or why nothing does. `seat` is the runner whose
+    worktree and session are the newest from now on.
     """
 
     run_id: RunId
@@ -111,6 +114,7 @@ class AgentStarted:
     base_commit: str = ""
     session_id: str = ""
     containment: str = ""
+    seat: RunnerId = RunnerId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,18 @@ class RunReady:
 
     run_id: RunId
     handoff_id: HandoffId
+
+
+@dataclass(frozen=True, slots=True)
+class RunReleased:
+    """Its runner gave it back, with what it had kept: another takes it at once, whatever the lease says."""
+
+    run_id: RunId
+    epoch: int
+    reason: str = ""
+    snapshot_ref: str = ""
+    snapshot_commit: str = ""
+    session: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ class Run:
     usage: Usage = field(default_factory=Usage)
     limits: LimitState = field(default_factory=LimitState)
     requested_by: PersonId = PersonId("")
+    labels: tuple[str, ...] = ()  # a runner needs all of them
+    seat: RunnerId = RunnerId("")  # the runner that has the newest worktree and session
 
     @property
     def root(self) -> str:
@@ -158,6 +160,7 @@ def _created(event: RunCreated, at: datetime) -> Run:
         budget=event.budget,
         usage=Usage() if event.command else usage.started(Usage(), at),
         requested_by=event.requested_by,
+        labels=event.labels,
     )
 
 
@@ -166,6 +169,7 @@ _Lifecycle = (
     | e.AgentStarted
     | e.RunPaused
     | e.RunReady
+    | e.RunReleased
     | e.AgentExited
     | e.AgentNeverStarted
     | e.RunEnded
@@ -198,6 +202,8 @@ def _lifecycle(state: Run, event: _Lifecycle, at: datetime) -> Run:
             )
         case e.RunReady():
             return replace(state, status=RunStatus.READY, ready_for=event.handoff_id, waiting_on=())
+        case e.RunReleased():
+            return _released(state, event, at)
         case e.AgentExited():
             return _exited(state, event, at)
         case e.AgentNeverStarted():
@@ -221,6 +227,18 @@ def _lifecycle(state: Run, event: _Lifecycle, at: datetime) -> Run:
             assert_never(event)
 
 
+def _released(state: Run, event: e.RunReleased, at: datetime) -> Run:
+    return replace(
+        state,
+        status=RunStatus.READY if state.worktree else RunStatus.QUEUED,
+        snapshot_ref=event.snapshot_ref or state.snapshot_ref,
+        snapshot_commit=event.snapshot_commit or state.snapshot_commit,
+        session=event.session or state.session,
+        process=None,
+        usage=usage.ended(state.usage, at),
+    )
+
+
 def _started(state: Run, event: e.AgentStarted, at: datetime) -> Run:
     return replace(
         state,
@@ -231,6 +249,7 @@ def _started(state: Run, event: e.AgentStarted, at: datetime) -> Run:
         base_commit=event.base_commit or state.base_commit,
         session_id=event.session_id or state.session_id,
         containment=event.containment,
+        seat=event.seat or state.seat,
         ready_for=HandoffId(""),
         usage=usage.restarted(state.usage, at),
         # A new start tells the agent what people have said since the last one.

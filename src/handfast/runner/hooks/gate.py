@@ -203,6 +203,8 @@ class Gate:
             if session.deferred and session.deferred.tool_use_id == event.tool_use_id:
                 session.registration.deferred = None
         if answer["verdict"] == "allow":
+            if session.registration:
+                session.registration.running.add(event.tool_use_id)
             return answers.allow()
         if answer["verdict"] != "deny":
             raise AdapterError(f"the server answered `{answer['verdict']}`", code="not_handfast")

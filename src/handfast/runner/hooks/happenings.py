@@ -64,6 +64,8 @@ class Happenings:
         used = await self._used(event)
         fields = outcome.fields() | ({"usage": used} if used else {})
         await self._delivery.say(session, "result", fields)
+        if session.registration is not None:
+            session.registration.running.discard(event.tool_use_id)
 
     async def _used(self, event: Event, *, compacting: bool = False) -> Json:
         """What the transcript tells that was not told before."""

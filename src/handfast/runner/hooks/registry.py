@@ -34,7 +34,8 @@ class Pending:
 @dataclass(slots=True)
 class Registration:
     """One start of one run. `deferred` is the call the process ended with; `waiting` every handoff that a
-    call of this start was told to wait for; `last_message` what the agent said last. `contained`: its
+    call of this start was told to wait for; `running` calls that were let through and have no result yet;
+    `last_message` what the agent said last. `contained`: its
     agent is in a sandbox."""
 
     token: str
@@ -47,6 +48,7 @@ class Registration:
     base_commit: str = ""
     deferred: Pending | None = None
     waiting: dict[str, Pending] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
     calls: int = 0
     last_message: str = ""
     ended: bool = False

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from handfast.core.domain.errors import HandfastError
+from handfast.core.domain.faults import fault_point
 from handfast.core.domain.inert import inert
 from handfast.runner.git import Identity
-from handfast.runner.snapshot import commit_all
+from handfast.runner.snapshot import Snapshot, commit_all
 from handfast.runner.supervisor import claude, ending, finished
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.ground import Ground
-from handfast.runner.supervisor.held import Held, LetGo
+from handfast.runner.supervisor.held import Held
 from handfast.runner.supervisor.plan import Agent
 from handfast.runner.supervisor.probing import still_open
 from handfast.runner.workspace import Workspace
@@ -21,7 +22,7 @@ log = logging.getLogger("handfast.runner")
 
 
 class Aftermath:
-    """Each method leaves the run paused or ended, or raises LetGo. May be repeated after a crash."""
+    """Each method leaves the run paused, given back or ended. May be repeated after a crash."""
 
     def __init__(self, held: Held, agent: Agent, ground: Ground) -> None:
         self._held = held
@@ -67,15 +68,13 @@ class Aftermath:
         if waits_on:
             self.pause(workspace, waits_on, found.reason)
         elif found.reason == ending.STOPPED:
-            # Nobody is asked anything: the next runner takes the run over when the lease is out.
-            self._ground.keep(workspace)
-            raise LetGo
+            self.give_back(workspace, found.reason)
         else:
             self.hand_over(workspace, found)
 
     def pause(self, workspace: Workspace, waits_on: list[str], reason: str) -> None:
         """Keep files and session, then let go until one of the handoffs is settled."""
-        kept = self._ground.keep(workspace)
+        kept = self._keep(workspace)
         self._held.tell(
             "paused",
             snapshot_ref=kept.ref,
@@ -83,6 +82,19 @@ class Aftermath:
             session_body_id=self.session_body(),
             waiting_on=waits_on,
             reason=reason[:2_000],
+        )
+
+    def give_back(self, workspace: Workspace, reason: str) -> None:
+        """Nobody is asked anything: another runner goes on from here, at once."""
+        kept = self._keep(workspace)
+        session = self.session_body()
+        fault_point("run.before_release")
+        self._held.tell(
+            "release",
+            reason=reason,
+            snapshot_ref=kept.ref,
+            snapshot_commit=kept.commit,
+            session_body_id=session,
         )
 
     def hand_over(self, workspace: Workspace, found: Ended, notes: tuple[str, ...] = ()) -> None:
@@ -106,11 +118,17 @@ class Aftermath:
             self._held.gap(
                 "no-calls", "files changed, but no call of the agent came through the hook"
             )
-        kept = self._ground.keep(workspace)
+        kept = self._keep(workspace)
         work = finished.Work(
             workspace, done.commit, kept, self.session_body(), found, notes, not_seen
         )
         finished.open_review(self._held, work)
+
+    def _keep(self, workspace: Workspace) -> Snapshot:
+        kept, why = self._ground.keep(workspace)
+        if why:
+            self._held.gap("snapshot-not-pushed", f"resumable on this machine only: {why}")
+        return kept
 
     def end(self, outcome: str) -> None:
         self._held.tell("ended", outcome=outcome)
@@ -143,9 +161,10 @@ class Aftermath:
         return self._held.body(path.read_bytes(), "application/jsonl")
 
     def restore_session(self, workspace: Workspace) -> None:
-        """Bring the session file of the last pause here, when it is not."""
+        """Bring the session file of the last pause here, when what is here is not the newest."""
         body_id = str(self._held.run.get("session_body_id") or "")
-        if not (self._agent.is_claude and body_id) or self._agent.session_file() is not None:
+        here = self._ground.continued and self._agent.session_file() is not None
+        if not (self._agent.is_claude and body_id) or here:
             return
         content = self._held.read_body(body_id)
         environment, session_id = self._agent.environment, self._agent.session_id

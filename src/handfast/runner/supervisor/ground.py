@@ -1,15 +1,18 @@
-"""The worktree of a run: made, found again, brought back from a snapshot, taken away."""
+"""The worktree of a run: made, found again, brought here from a snapshot, taken away."""
 
 import logging
 from pathlib import Path
 
 from handfast.client.request import Json
 from handfast.core.domain.errors import HandfastError, NotFound, RejectedError
+from handfast.core.domain.faults import fault_point
 from handfast.runner import workspace
 from handfast.runner.containment import objects
 from handfast.runner.git import Git
+from handfast.runner.origin import Origin, is_address
 from handfast.runner.restore import restore
 from handfast.runner.snapshot import Snapshot, snapshot
+from handfast.runner.supervisor.leftovers import HOST
 from handfast.runner.supervisor.settings import SupervisorSettings
 from handfast.runner.workspace import Workspace
 
@@ -17,11 +20,15 @@ log = logging.getLogger("handfast.runner")
 
 
 class Ground:
-    """Everything may be called again after a crash."""
+    """Everything may be called again after a crash. `continued`: what `find` gave is the newest there is, not
+    the state of the last pause."""
 
     def __init__(self, run: Json, settings: SupervisorSettings) -> None:
         self._run_id, self._task_id = str(run["run_id"]), str(run["task_id"])
-        self.repository = Path(str(run["repository"]))
+        named = str(run["repository"])
+        self.origin = Origin.of(named, settings.home) if is_address(named) else None
+        self.repository = self.origin.work if self.origin else Path(named)
+        self.continued = False
         self._worktrees = settings.worktrees
         self._folder = settings.folder(self._run_id)
         self._run = run
@@ -29,6 +36,21 @@ class Ground:
     @property
     def git(self) -> Git:
         return Git(self.repository)
+
+    def reach(self) -> None:
+        """Make sure that the repository is to be had here, as its origin has it now.
+
+        Raises NotFound (`repository_missing`), UsageError, Unavailable.
+        """
+        if self.origin is not None:
+            self.origin.sync(self._run_id, str(self._run["target_branch"]))
+        elif not self.repository.is_dir():
+            raise NotFound(
+                f"the repository `{self.repository}` is not on this machine",
+                code="repository_missing",
+                hint="Name a repository by its address, or keep runners without it from such runs: "
+                "`handfast runner add --repository`.",
+            )
 
     def make(self, base: str) -> Workspace:
         """A worktree on the task's branch; one that is there already stays as it is."""
@@ -45,13 +67,45 @@ class Ground:
 
     def find(self) -> Workspace:
         """As it was left, else from the last snapshot. Raises NotFound when there is neither."""
+        missing: RejectedError = NotFound(
+            f"run `{self._run_id}` has no worktree here and no snapshot", code="workspace_missing"
+        )
+        # Another runner may have worked on it since it was here.
+        if self._run.get("seat") in (None, "", self._run.get("runner_id")):
+            try:
+                found = self._left()
+            except RejectedError as error:
+                missing = error
+            else:
+                self.continued = True
+                return found
+        beside = self._beside()
+        revision = beside or self._run.get("snapshot_commit") or self._newest_snapshot()
+        if not revision:
+            raise missing
+        fault_point("runner.before_restore")
+        self.continued = bool(beside)
+        return restore(self.repository, self._worktrees, str(revision)).workspace
+
+    def _beside(self) -> str:
+        """What another runner on this machine left in its worktree of the same repository, as a snapshot; the
+        worktree is gone then, and its branch free. '' when there is none. Its agent must be gone."""
+        place = Path(str(self._run.get("worktree") or ""))
+        process = self._run.get("process")
+        if not place.is_absolute() or place.parent == self._worktrees.resolve():
+            return ""
+        if process and process["host"] != HOST:
+            return ""  # a folder that both machines see, and the agent may be alive there
         try:
-            return self._left()
-        except RejectedError as missing:
-            revision = self._run.get("snapshot_commit") or self._newest_snapshot()
-            if not revision:
-                raise missing from None
-            return restore(self.repository, self._worktrees, str(revision)).workspace
+            found = workspace.attach(place.parent, self._run_id)
+        except RejectedError:
+            return ""
+        if found.repository.resolve() != self.repository.resolve():
+            return ""
+        objects.collect(found, place.parent.parent / self._folder.parent.name / self._run_id)
+        kept = snapshot(found)
+        workspace.remove(found)
+        return kept.commit
 
     def _left(self) -> Workspace:
         """With what a contained agent committed there, when a killed runner could not bring it home."""
@@ -66,8 +120,21 @@ class Ground:
         numbered = [ref for ref in listed if ref.removeprefix(folder).isdigit()]
         return max(numbered, key=lambda ref: int(ref.removeprefix(folder)), default="")
 
-    def keep(self, found: Workspace) -> Snapshot:
-        return snapshot(found)
+    def keep(self, found: Workspace) -> tuple[Snapshot, str]:
+        """A snapshot of the worktree, where other runners find it. And why they will not, where the origin
+        refused it. Raises Unavailable."""
+        kept = snapshot(found)
+        try:
+            if self.origin is not None:
+                self.origin.push_snapshot(kept.ref, kept.commit)
+        except RejectedError as error:
+            return kept, error.message
+        return kept, ""
+
+    def publish(self, target: str, new: str, old: str) -> None:
+        """What was merged here becomes so at the origin. Raises as `Origin.push_target` does."""
+        if self.origin is not None:
+            self.origin.push_target(target, new, old)
 
     def discard(self) -> None:
         """The repository as it was before the run, but for refs under `refs/handfast`."""

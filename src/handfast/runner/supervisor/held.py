@@ -7,15 +7,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
-from handfast.client import Client, calls
+from handfast.client import Client, calls, runner_calls
 from handfast.client.request import Json, Request
 from handfast.core.domain.containment import CONTAINED
-from handfast.core.domain.errors import HandfastError, NotFound, StaleEpoch, StorageError
+from handfast.core.domain.errors import (
+    HandfastError,
+    NotFound,
+    NotPermitted,
+    StaleEpoch,
+    StorageError,
+)
+from handfast.core.domain.faults import fault_point
 from handfast.runner.processes import AgentProcess
+from handfast.runner.supervisor.leftovers import HOST
 from handfast.runner.supervisor.settings import SupervisorSettings
+from handfast.runner.suspending import resume, suspend
 
 T = TypeVar("T")
 _HEARTBEAT_TIMEOUT_S: Final = 3.0
+# Of the lease: the rest is for what the agent does until it is held still.
+_SURE: Final = 0.85
 _AGAIN_S: Final = 0.5
 _DELIVER_S: Final = 15.0
 log = logging.getLogger("handfast.runner")
@@ -25,11 +36,20 @@ class LetGo(Exception):
     """Stop working on the run and say nothing more about it."""
 
 
+class Declined(Exception):
+    """The run cannot be worked on here: give it back."""
+
+
 class Held:
     """One lease. Losing it ends the agent at once."""
 
     def __init__(
-        self, client: Client, run: Json, settings: SupervisorSettings, stopping: threading.Event
+        self,
+        client: Client,
+        run: Json,
+        settings: SupervisorSettings,
+        stopping: threading.Event,
+        lease_s: float,
     ) -> None:
         self.run = run
         self.run_id = str(run["run_id"])
@@ -39,9 +59,13 @@ class Held:
         self.lost = threading.Event()
         self.contained = str(run.get("containment") or "").startswith(CONTAINED)
         self._client = client
+        self._lease_s = settings.lease_s or lease_s
+        self._sure_at = time.monotonic()
         self._done = threading.Event()
         self._lock = threading.Lock()
         self._process: AgentProcess | None = None
+        self._still_since = 0.0
+        self.killed = False  # a person stopped the agent
         self._thread = threading.Thread(target=self._keep, name=f"lease-{self.run_id}", daemon=True)
 
     # -- the lease
@@ -55,24 +79,56 @@ class Held:
         self._thread.join(_HEARTBEAT_TIMEOUT_S * 2)
 
     def _keep(self) -> None:
-        heard_at = time.monotonic()
-        beat = {"epoch": self.epoch}
-        while not self._done.wait(self.settings.heartbeat_s):
-            request = calls.about_run(self.run_id, "heartbeat", beat)
-            try:
-                told = self._client.send(replace(request, timeout_s=_HEARTBEAT_TIMEOUT_S))
-                # A person stopped the agent: it ends as if the lease were lost, and goes on when
-                # the run is leased again.
-                held = told["held"] and not told.get("killed")
-                heard_at = time.monotonic()
-            except (StaleEpoch, NotFound):
-                held = False
-            except HandfastError as error:
-                log.warning("the lease of run `%s` was not renewed: %s", self.run_id, error.message)
-                held = time.monotonic() - heard_at < self.settings.patience_s
-            if not held:
+        every_s = self._lease_s / 3
+        while not self._done.wait(every_s):
+            held = self._heard()
+            every_s = self._lease_s / 3 if held else min(self._lease_s / 3, _AGAIN_S)
+            silent_s = time.monotonic() - self._sure_at
+            if held is False or (held is None and silent_s > self.settings.patience_s):
                 self._give_up()
                 return
+
+    def _heard(self) -> bool | None:
+        """Whether the lease is still ours; None when nobody says."""
+        fault_point("runner.before_heartbeat")
+        asked_at = time.monotonic()
+        request = runner_calls.run_heartbeat(self.run_id, self.epoch)
+        try:
+            told = self._client.send(replace(request, timeout_s=_HEARTBEAT_TIMEOUT_S))
+        except (StaleEpoch, NotFound, NotPermitted) as error:
+            log.warning("run `%s`, epoch %s: %s", self.run_id, self.epoch, error.message)
+            return False
+        except HandfastError as error:
+            log.warning("the lease of run `%s` was not renewed: %s", self.run_id, error.message)
+            return None
+        if told["held"]:
+            self._sure_at = asked_at
+        # A person stopped the agent: it ends as if the lease were lost, and goes on when the run is
+        # leased again.
+        self.killed = bool(told.get("killed"))
+        return bool(told["held"]) and not self.killed
+
+    def watch(self, process: AgentProcess) -> None:
+        """Hold the agent still while the lease may have run out, and let it go on when it has not."""
+        sure = time.monotonic() - self._sure_at < self._lease_s * _SURE
+        if not sure and not self._still_since:
+            self._still_since = time.monotonic()
+            suspend(process.identity)
+            log.warning("the agent of run `%s` is held still: its lease is in doubt", self.run_id)
+        elif sure and self._still_since and not self.lost.is_set():
+            resume(process.identity)
+            still_s = time.monotonic() - self._still_since
+            self._still_since = 0.0
+            self.gap(
+                "held-still", f"the server did not answer; the agent stood still {still_s:.0f} s"
+            )
+
+    def confirm(self) -> None:
+        """Make sure that the lease is ours before anything is done that others see. Raises LetGo."""
+        request = calls.about_run(self.run_id, "heartbeat", {"epoch": self.epoch})
+        if not self.send(request)["held"]:
+            self.lost.set()
+            raise LetGo
 
     def _give_up(self) -> None:
         log.warning("the lease of run `%s` is lost; its agent is ended", self.run_id)
@@ -81,6 +137,16 @@ class Held:
             process = self._process
         if process is not None:
             process.end(0)
+
+    def say_lost(self, *, ended: bool) -> None:
+        """Put on record that this runner came back too late, as far as the server still listens."""
+        what = "its agent was ended here" if ended else "no agent of it ran here"
+        detail = f"epoch {self.epoch} is over on {HOST}: {what}"
+        fields = {"kind": "lease-lost", "detail": detail}
+        try:
+            self._client.send(calls.about_run(self.run_id, "gaps", fields))
+        except HandfastError as error:
+            log.warning("run `%s`: %s; the server was not told: %s", self.run_id, detail, error)
 
     def adopt(self, process: AgentProcess) -> None:
         """From now on losing the lease ends this process. Raises LetGo when it is lost already."""

@@ -51,11 +51,13 @@ def _identities(run: Json, settings: SupervisorSettings) -> Iterator[ProcessIden
     process = run.get("process")
     if process and process["host"] == HOST and process["pid"] not in pids:
         # Started by a runner with another data folder: the keeper is not known, the mark is.
-        yield ProcessIdentity(
-            boot=process["boot_id"],
-            keeper_pid=0,
-            keeper_started="",
-            agent_pid=process["pid"],
-            agent_started=str(process["started_at"]),
-            mark=mark(str(run["run_id"]), int(run["epoch"]) - 1),
-        )
+        epoch = int(run["epoch"])
+        for earlier in range(max(epoch - _PREVIOUS, 1), epoch):
+            yield ProcessIdentity(
+                boot=process["boot_id"],
+                keeper_pid=0,
+                keeper_started="",
+                agent_pid=process["pid"],
+                agent_started=str(process["started_at"]),
+                mark=mark(str(run["run_id"]), earlier),
+            )

@@ -18,7 +18,7 @@ from handfast.runner.supervisor import claude, ending, leftovers, merging, promp
 from handfast.runner.supervisor.aftermath import Aftermath
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.ground import Ground
-from handfast.runner.supervisor.held import Held, LetGo
+from handfast.runner.supervisor.held import Declined, Held, LetGo
 from handfast.runner.supervisor.plan import Agent, Going
 from handfast.runner.supervisor.probing import still_open
 from handfast.runner.supervisor.working import Working
@@ -31,6 +31,7 @@ _LOST: Final = (
 _DECIDED: Final = (
     "You were paused for a decision, and there is one. This is what became of your calls:"
 )
+_LOST_S: Final = 1.0  # for an agent whose lease is over: nothing it does counts any more
 log = logging.getLogger("handfast.runner")
 
 
@@ -51,14 +52,16 @@ class Life:
         self._agent: Agent
         self._after: Aftermath
         self._environment = environment
+        self.started = False  # whether an agent was started under this lease
 
     def go(self) -> None:
         """Idempotent: what was done under an earlier lease is found and not repeated."""
         held = self._held
-        survivors = leftovers.end_all(held.run, held.settings, held.settings.grace_s)
+        survivors = leftovers.end_all(held.run, held.settings, min(held.settings.grace_s, _LOST_S))
         if survivors:
             log.error("run `%s`: processes %s do not end; it waits", held.run_id, survivors)
             raise LetGo
+        self._reach()
         self._agent = Agent(held.run, held.settings, self._environment)
         self._after = Aftermath(held, self._agent, self._ground)
         held.deliver(self._flush)
@@ -72,6 +75,17 @@ class Life:
             self._left()
         else:
             self._fresh()
+
+    def _reach(self) -> None:
+        """Raises Declined where the repository is not to be had and somebody else may have it."""
+        try:
+            self._ground.reach()
+        except (StorageError, LetGo):
+            raise
+        except HandfastError as error:
+            if self._held.settings.declines:
+                raise Declined(error.message) from error
+            log.warning("run `%s`: %s", self._held.run_id, error.message)
 
     # -- the situations
 
@@ -179,7 +193,10 @@ class Life:
 
     def _work(self, workspace: Workspace, going: Going, *, first: bool = False) -> None:
         working = Working(self._held, self._agent, self._registry, self._flush)
-        found = working.run(workspace, going)
+        try:
+            found = working.run(workspace, going)
+        finally:
+            self.started = working.began
         if self._nothing_pending(found, going):
             # The call that was paused is not in the session any more: the agent is told instead.
             found = working.run(workspace, Going(fresh=False, words=self._story(_DECIDED)))

@@ -11,9 +11,16 @@ from typing import Final
 from handfast.client import calls
 from handfast.client.request import Json
 from handfast.core.domain.action import Call
-from handfast.core.domain.errors import AdapterError, GateClosed, HandfastError, StaleDecision
+from handfast.core.domain.errors import (
+    AdapterError,
+    GateClosed,
+    HandfastError,
+    RejectedError,
+    StaleDecision,
+    StorageError,
+)
 from handfast.core.domain.inert import inert
-from handfast.runner.merge import MergeStatus, merge, take_back
+from handfast.runner.merge import MergeOutcome, MergeStatus, merge, take_back
 from handfast.runner.supervisor.carrying import bound_target, carried
 from handfast.runner.supervisor.ground import Ground
 from handfast.runner.supervisor.held import Held, LetGo
@@ -81,6 +88,8 @@ def _merge(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call)
     target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
     try:
         note, tip = _attempt(held, ground, call)
+    except StorageError:
+        raise  # nobody says whether the origin took it: the next lease finds out
     except HandfastError as error:
         why = inert(f"{error.message}. {error.hint}", 400, multiline=False)
         found = _found(ground, target, commit, f"The approved merge was refused: {why}")
@@ -112,12 +121,25 @@ def _attempt(held: Held, ground: Ground, call: Call) -> tuple[str, str]:
                 raise
             held.lost.wait(_PAUSE_S)
             continue
-        if done.status is not MergeStatus.STALE:
+        if done.status is not MergeStatus.STALE and _published(ground, target, done, bound):
             how = "fast-forward" if done.fast_forward else "merge commit"
             if done.status is MergeStatus.ALREADY_MERGED:
                 how = "it was there already"
             return f"`{target}` is at {done.target_after} ({how})", done.target_after
     raise AdapterError(f"`{target}` moved each time the merge was tried", code="target_moves")
+
+
+def _published(ground: Ground, target: str, done: MergeOutcome, bound: str) -> bool:
+    """Whether the origin has it now. False when its branch moved meanwhile, and the merge is to be tried again."""
+    try:
+        ground.publish(target, done.target_after, done.target_before)
+    except RejectedError:
+        ground.reach()
+        moved = ground.git.commit_id(f"refs/heads/{target}") != done.target_before
+        if bound or not moved:
+            raise
+        return False
+    return True
 
 
 def _message(held: Held, target: str, commit: str) -> str:

@@ -2,14 +2,14 @@
 
 import logging
 import os
-import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-from handfast.client import Client, calls
+from handfast.client import Client, calls, runner_calls
 from handfast.client.request import Json
 from handfast.core.domain.errors import (
     HandfastError,
@@ -18,16 +18,20 @@ from handfast.core.domain.errors import (
     StorageError,
     UsageError,
 )
+from handfast.core.domain.faults import fault_point
 from handfast.runner.hooks.registry import SessionRegistry
 from handfast.runner.supervisor.ground import Ground
-from handfast.runner.supervisor.held import Held, LetGo
+from handfast.runner.supervisor.held import Declined, Held, LetGo
 from handfast.runner.supervisor.leftovers import HOST
 from handfast.runner.supervisor.life import Life
-from handfast.runner.supervisor.settings import SupervisorSettings, heartbeat_s, kept_names
+from handfast.runner.supervisor.presence import Presence
+from handfast.runner.supervisor.settings import SupervisorSettings, kept_names
 
 _MAX_PAUSE_S: Final = 5.0
 _MAX_FAILURES: Final = 3
 _STOP_S: Final = 60.0
+_DECLINED_S: Final = 600.0
+_MAX_DECLINED: Final = 200
 # Outcomes after which nothing of a run is needed on this machine, and whether its branch goes too.
 _OVER: Final = {
     "merged": False, "withdrawn": False, "rejected": True, "nothing_changed": True, "never_started": True,
@@ -41,8 +45,8 @@ class Supervisor:
     `hook_url` is the hook's endpoint, `registry` the one that endpoint answers by, and `flush` delivers
     what it has not delivered yet. `environment` is what agents inherit, after scrubbing.
 
-    `stop` ends the agents. Runs that wait for a person are paused; the others are taken over by the next
-    runner when their lease is out, and go on where they stood.
+    `stop` ends the agents, once the calls that run are done or `drain_s` is over. Runs that wait for a person
+    are paused; the others are given back with what they had kept, so that another runner takes them at once.
     """
 
     def __init__(
@@ -67,19 +71,31 @@ class Supervisor:
             server_url=client.url,
             runs=runs,
             keep=kept_names(self._environment),
-            heartbeat_s=heartbeat_s(self._environment),
         )
-        self.runner_id = f"{HOST}-{os.getpid()}-{secrets.token_hex(4)}"
         self._stopping = threading.Event()
         self._wake = threading.Event()
+        self._refused: Callable[[], None] = lambda: None
+        self.presence = Presence(client, home, self.settings.runs, self._turned_away)
         self._lock = threading.Lock()
         self._working: dict[str, threading.Thread] = {}
         self._failures: dict[str, int] = {}
+        self._declined: dict[str, float] = {}
         self._thread = threading.Thread(target=self._lease, name="handfast-supervisor", daemon=True)
+
+    @property
+    def runner_id(self) -> str:
+        """As the server knows it; '' until it has answered."""
+        return self.presence.runner_id
 
     def hide(self, *files: Path) -> None:
         """Keep files from contained agents, wherever they lie. Before `start`."""
         self.settings = replace(self.settings, hidden=(*self.settings.hidden, *files))
+
+    def apart(self, refused: Callable[[], None], *, declines: bool) -> None:
+        """`refused` is called when the server wants no more of this runner: it was retired, or another process
+        has its place. `declines`: what cannot be had here is given back. Before `start`."""
+        self._refused = refused
+        self.settings = replace(self.settings, declines=declines)
 
     def start(self) -> Self:
         """Begin to take runs. The server may come up later."""
@@ -95,6 +111,12 @@ class Supervisor:
             self._thread.join(_STOP_S)
         for thread in self._threads():
             thread.join(_STOP_S)
+        self.presence.end("told to stop")
+
+    def _turned_away(self) -> None:
+        self._stopping.set()
+        self._wake.set()
+        self._refused()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -112,6 +134,8 @@ class Supervisor:
         pause_s, tidied = self.settings.poll_s, False
         while not self._stopping.is_set():
             try:
+                if not self.presence.begun:
+                    self.presence.begin()
                 tidied = tidied or self._tidied()
                 taken = self._take()
                 pause_s = 0.0 if taken else self.settings.poll_s
@@ -129,9 +153,12 @@ class Supervisor:
         free = self.settings.runs - len(self._threads())
         if free <= 0:
             return False
-        run = self._client.send(calls.lease(self.runner_id, HOST, free))
+        where, presence = self._without(), self.presence
+        asked = runner_calls.lease(presence.runner_id, HOST, presence.instance, free, where)
+        run = self._client.send(asked)
         if run is None:
             return False
+        fault_point("runner.after_lease")
         thread = threading.Thread(
             target=self._see_through, args=(run,), name=f"run-{run['run_id']}", daemon=True
         )
@@ -140,12 +167,22 @@ class Supervisor:
         thread.start()
         return True
 
+    def _without(self) -> list[str]:
+        """Runs given back because they cannot be worked on here. After a while they are tried again."""
+        now = time.monotonic()
+        kept = {run: at for run, at in self._declined.items() if now - at < _DECLINED_S}
+        self._declined = kept
+        return list(kept)[-_MAX_DECLINED:]
+
     def _see_through(self, run: Json) -> None:
         """The edge of a run's thread: whatever goes wrong, the lease is let go and nothing else suffers."""
-        held = Held(self._client, run, self.settings, self._stopping)
+        lease_s = self.presence.lease_s
+        held = Held(self._client, run, self.settings, self._stopping, lease_s)
+        life: Life | None = None
         try:
             with held:
-                self._live(held)
+                life = Life(held, self._registry, self._environment, self._flush)
+                self._live(held, life)
         except LetGo:
             log.info("let go of run `%s`", held.run_id)
         except StorageError as error:
@@ -153,16 +190,22 @@ class Supervisor:
         except Exception:
             log.exception("run `%s` failed in the runner", held.run_id)
         finally:
+            if held.lost.is_set() and not held.killed:
+                held.say_lost(ended=life is not None and life.started)
             with self._lock:
                 self._working.pop(f"{held.run_id}.{held.epoch}", None)
             self._wake.set()
 
-    def _live(self, held: Held) -> None:
+    def _live(self, held: Held, life: Life) -> None:
         try:
-            Life(held, self._registry, self._environment, self._flush).go()
+            life.go()
             self._failures.pop(held.run_id, None)
         except (LetGo, StorageError):
             raise
+        except Declined as declined:
+            self._declined[held.run_id] = time.monotonic()
+            log.warning("run `%s` is given back: %s", held.run_id, declined)
+            held.tell("release", reason=f"not to be had on {HOST}: {declined}"[:500])
         except InvalidTransition:
             if held.refresh().get("status") == "ended":
                 raise LetGo from None

@@ -7,9 +7,7 @@ from typing import Final
 
 from handfast.runner.hooks.settings import HOOK_TIMEOUT_S
 
-LEASE_S: Final = 10.0
 KEEP_VARIABLE: Final = "HANDFAST_AGENT_ENV"
-_LEASE_VARIABLE: Final = "HANDFAST_LEASE_S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +15,10 @@ class SupervisorSettings:
     """Times are seconds. `home` is the data folder, `keep` names variables an agent gets besides the
     usual ones (patterns as in a shell).
 
-    After `patience_s` without an answer of the server the agents are ended: somebody else may have
-    taken their runs.
+    Without an answer of the server for `lease_s` (as the server says it, unless it is set here) agents are
+    held still: somebody else may have taken their runs. After `patience_s` they are ended. When the runner is
+    told to stop, an agent has `drain_s` to finish the call that is running. `declines`: a run whose repository
+    is not to be had here is given back instead of failing.
     """
 
     home: Path
@@ -27,10 +27,12 @@ class SupervisorSettings:
     runs: int = 4
     keep: tuple[str, ...] = ()
     poll_s: float = 0.5
-    heartbeat_s: float = LEASE_S / 3
+    lease_s: float = 0.0
     patience_s: float = 60.0
+    drain_s: float = 8.0
     hook_timeout_s: float = HOOK_TIMEOUT_S
     grace_s: float = 5.0
+    declines: bool = False
     hidden: tuple[Path, ...] = ()  # files contained agents must not see, wherever they lie
 
     @property
@@ -40,12 +42,6 @@ class SupervisorSettings:
     def folder(self, run_id: str) -> Path:
         """What this runner keeps of a run: one folder for each start, named by its epoch."""
         return self.home / "runs" / run_id
-
-
-def heartbeat_s(environment: Mapping[str, str]) -> float:
-    """A third of the lease, as the server's own setting says it."""
-    text = environment.get(_LEASE_VARIABLE, "")
-    return (float(text) if text.isdigit() and int(text) else LEASE_S) / 3
 
 
 def kept_names(environment: Mapping[str, str]) -> tuple[str, ...]:

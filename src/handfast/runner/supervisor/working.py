@@ -23,6 +23,7 @@ from handfast.runner.supervisor.plan import SETTINGS, Agent, Going, Start
 from handfast.runner.workspace import Workspace
 
 _LOOK_S: Final = 0.5
+_DRAIN_LOOK_S: Final = 0.1
 MAX_TOLD: Final = 4_000
 
 
@@ -37,6 +38,7 @@ class Working:
         self._registry = registry
         self._flush = flush
         self._starts = 0
+        self.began = False
 
     def run(self, workspace: Workspace, going: Going) -> Ended | NeverStarted:
         """Start, and wait for the end. Raises LetGo when the lease is lost: the agent is ended then.
@@ -59,7 +61,8 @@ class Working:
                 process = self._start(workspace, going, registration, until_its_end)
                 if isinstance(process, NeverStarted):
                     return process
-                exit_ = self._attend(process)
+                self.began = True
+                exit_ = self._attend(process, registration)
         except RejectedError as error:
             return NeverStarted(f"{error.message}. {error.hint}", 0)
         finally:
@@ -67,6 +70,7 @@ class Working:
             held.drop()
         if held.lost.is_set():
             raise LetGo
+        held.confirm()  # the runner may have been frozen: nothing of the repository is touched then
         objects.collect(workspace, agent.folder)
         held.deliver(self._flush)
         found = ending.ended(
@@ -159,14 +163,26 @@ class Working:
             containment=containment[:MAX_TOLD],
         )
 
-    def _attend(self, process: AgentProcess) -> Exit:
+    def _attend(self, process: AgentProcess, registration: Registration) -> Exit:
         held = self._held
         while not (held.lost.is_set() or held.stopping.is_set()):
+            held.watch(process)
             found = process.wait(_LOOK_S)
             if found is not None:
                 return found
+        if not held.lost.is_set() and (found := self._drained(process, registration)):
+            return found
         process.end(0 if held.lost.is_set() else held.settings.grace_s)
         found = process.wait(held.settings.grace_s)
         if found is None:
             raise LetGo
         return found
+
+    def _drained(self, process: AgentProcess, registration: Registration) -> Exit | None:
+        """Wait until no call is running, so that none is left in doubt. The agent's end when it came first."""
+        until = time.monotonic() + self._held.settings.drain_s
+        while registration.running and time.monotonic() < until and not self._held.lost.is_set():
+            found = process.wait(_DRAIN_LOOK_S)
+            if found is not None:
+                return found
+        return None

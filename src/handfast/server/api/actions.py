@@ -32,7 +32,7 @@ def propose_action(
     A call equal to an approved one redeems its grant: `allow` then means that this caller holds the
     one start there will ever be.
     """
-    caller.run(run_id)
+    caller.holds(run_id)
     proposal = Proposal(
         run_id=run_id,
         key=asked.key,
@@ -109,7 +109,7 @@ def open_review(
 ) -> handed.ReviewOpened:
     """Hand finished work to a person and pause the run."""
     work = FinishedWork(
-        run_id=run_id,
+        run_id=caller.holds(run_id),
         epoch=asked.epoch,
         facts=_review(caller, asked),
         pause=Pause(

@@ -9,8 +9,10 @@ from handfast.core.domain.agent import Agent
 from handfast.core.domain.containment import Contained, Containment, allowed_host
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events_work import AgentStarted, Mode
+from handfast.core.domain.ids import RunId
+from handfast.engine.leasing import Kept, Seat
 from handfast.engine.runs import Exit, NewRun, Pause, Session
-from handfast.server.api import contents
+from handfast.server.api import contents, schema_runner
 from handfast.server.api import schema_work as schema
 from handfast.server.api.tasks import After, Key, Limit
 from handfast.server.identity import Caller, CallerDep
@@ -36,6 +38,7 @@ def create_run(
             contain=Containment(
                 asked.contained or Contained.AUTO, tuple(map(allowed_host, asked.allow_hosts))
             ),
+            labels=asked.labels,
         )
         made = caller.engine.runs.create(caller.actor, new)
     else:
@@ -112,9 +115,9 @@ def list_steps(
 )
 def lease_run(caller: CallerDep, asked: schema.LeaseIn) -> schema.RunOut | Response:
     """Take the next run that is ready, queued, or left by a runner that fell silent."""
-    run = None
-    if asked.capacity > 0:
-        run = caller.engine.runs.lease(caller.actor, asked.runner_id, asked.host)
+    runner_id = caller.principal.runner_id or asked.runner_id
+    seat = Seat(runner_id, asked.host, asked.instance, frozenset(asked.without))
+    run = caller.engine.runs.leasing.lease(caller.actor, seat) if asked.capacity > 0 else None
     if run is None:
         return Response(status_code=204)
     return schema.RunOut.model_validate(caller.engine.views.run(run.run_id))
@@ -125,14 +128,14 @@ def heartbeat_run(caller: CallerDep, run_id: str, asked: schema.HeartbeatIn) -> 
     """Keep the lease. `held` false: it was taken over, so stop the agent and let go. `killed` true:
     a person stopped the agent, so end it and let go, too."""
     runs = caller.engine.runs
-    held = runs.heartbeat(run_id, asked.epoch)
+    held = runs.heartbeat(caller.holds(run_id), asked.epoch)
     return schema.Held(held=held, killed=held and runs.killed(run_id))
 
 
 @router.post("/runs/{run_id}/started")
 def run_started(caller: CallerDep, run_id: str, asked: schema.StartedIn) -> schema.RunMoved:
     event = AgentStarted(
-        run_id=caller.run(run_id).run_id,
+        run_id=RunId(caller.holds(run_id)),
         epoch=asked.epoch,
         pid=asked.pid,
         pid_started_at=asked.pid_started_at,
@@ -156,7 +159,7 @@ def run_paused(caller: CallerDep, run_id: str, asked: schema.PausedIn) -> schema
         waiting_on=asked.waiting_on,
         reason=asked.reason,
     )
-    return _moved(caller.engine.runs.paused(caller.actor, run_id, asked.epoch, pause))
+    return _moved(caller.engine.runs.paused(caller.actor, caller.holds(run_id), asked.epoch, pause))
 
 
 @router.post("/runs/{run_id}/exited")
@@ -170,7 +173,7 @@ def run_exited(caller: CallerDep, run_id: str, asked: schema.ExitedIn) -> schema
         duration_ms=asked.duration_ms,
         output=contents.text(caller, asked.output_body_id, asked.output),
     )
-    return _moved(caller.engine.runs.exited(caller.actor, run_id, asked.epoch, left))
+    return _moved(caller.engine.runs.exited(caller.actor, caller.holds(run_id), asked.epoch, left))
 
 
 @router.post("/runs/{run_id}/never-started")
@@ -180,19 +183,32 @@ def run_never_started(
     """The agent's program never ran: its own outcome, not a failure of the work."""
     output = contents.text(caller, asked.output_body_id, asked.output)
     runs = caller.engine.runs
-    return _moved(runs.never_started(caller.actor, run_id, asked.epoch, asked.reason, output))
+    return _moved(
+        runs.never_started(caller.actor, caller.holds(run_id), asked.epoch, asked.reason, output)
+    )
 
 
 @router.post("/runs/{run_id}/ended")
 def run_ended(caller: CallerDep, run_id: str, asked: schema.EndedIn) -> schema.RunMoved:
     """End a run: open handoffs are withdrawn and its task is closed. Idempotent."""
-    return _moved(caller.engine.runs.ended(caller.actor, run_id, asked.epoch, asked.outcome))
+    return _moved(
+        caller.engine.runs.ended(caller.actor, caller.holds(run_id), asked.epoch, asked.outcome)
+    )
+
+
+@router.post("/runs/{run_id}/release")
+def release_run(caller: CallerDep, run_id: str, asked: schema_runner.ReleaseIn) -> schema.RunMoved:
+    """Give a run back: another runner takes it at once. Idempotent; a run that waits is let be."""
+    session = contents.content(caller, asked.session_body_id)
+    kept = Kept(asked.snapshot_ref, asked.snapshot_commit, session)
+    leasing, held = caller.engine.runs.leasing, caller.holds(run_id)
+    return _moved(leasing.release(caller.actor, held, asked.epoch, asked.reason, kept))
 
 
 @router.post("/runs/{run_id}/settle")
 def settle_run(caller: CallerDep, run_id: str, asked: schema.SettleIn) -> schema.Doubts:
     """The agent's process is gone: starts without an effect become unknown, each with a doubt."""
-    result = caller.engine.runs.settle(caller.actor, run_id, asked.epoch)
+    result = caller.engine.runs.settle(caller.actor, caller.holds(run_id), asked.epoch)
     return schema.Doubts.model_validate(result)
 
 

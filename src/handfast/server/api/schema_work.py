@@ -104,6 +104,7 @@ class RunIn(Asked):
     runner_id: Line = ""
     contained: Contained | None = None
     allow_hosts: Annotated[tuple[Line, ...], Field(max_length=MAX_HOSTS)] = ()
+    labels: Annotated[tuple[Line, ...], Field(max_length=100)] = ()
 
 
 class RunCreated(Reply):
@@ -168,6 +169,8 @@ class RunSummary(Reply):
     outcome: str | None = None
     contain: ContainOut | None = None
     containment: str = ""
+    labels: list[str] = []
+    seat: str = ""
 
 
 class UsageIn(Asked):
@@ -259,6 +262,8 @@ class LeaseIn(Asked):
     runner_id: Line
     host: Line
     capacity: Annotated[int, Field(ge=0)] = 1
+    instance: Epoch = 0
+    without: Annotated[tuple[Id, ...], Field(max_length=200)] = ()
 
 
 class HeartbeatIn(Asked):

@@ -1,0 +1,188 @@
+"""Which runner works on which run: leases with an epoch, kept by heartbeats, taken over, given back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, cast
+
+from handfast.core.domain import events_work as e
+from handfast.core.domain import run as runs
+from handfast.core.domain import runner as runners
+from handfast.core.domain.errors import InvalidTransition
+from handfast.core.domain.events import SYSTEM, Actor
+from handfast.core.domain.faults import fault_point
+from handfast.core.domain.ids import RunnerId
+from handfast.core.domain.run import Run, RunStatus, check_epoch
+from handfast.core.domain.runner import Runner
+from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.killing import KillSwitch
+from handfast.engine.projections import BY_NAME, load
+from handfast.storage.api import Lease, Query, StateRow
+
+LEASABLE: Final = (RunStatus.READY.value, RunStatus.QUEUED.value)
+HELD: Final = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED.value)
+_PAGE: Final = 50
+_MAX_LOOKED_AT: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Who asks for a run. `instance` is the start of a registered runner, 0 for one that is not.
+
+    `without` names runs it has given back: not offered to it again.
+    """
+
+    runner_id: str
+    host: str
+    instance: int = 0
+    without: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def holder(self) -> str:
+        return f"{self.runner_id}#{self.instance}" if self.instance else self.runner_id
+
+    def followed(self, holder: str) -> bool:
+        """Whether `holder` is an earlier start of this very runner: a process that is gone, or refused."""
+        runner_id, _, instance = holder.rpartition("#")
+        earlier = instance.isdigit() and int(instance) < self.instance
+        return earlier and runner_id == self.runner_id
+
+
+class Leasing:
+    """All calls are atomic; of runners that ask at once, one gets a run."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._switch = KillSwitch(kernel)
+
+    def lease(self, actor: Actor, seat: Seat) -> Run | None:
+        """The next run: ready ones first, then queued, then those whose runner fell silent.
+
+        Raises StaleEpoch (`runner_followed`) and NotPermitted (`runner_retired`) for a runner that may
+        take none any more.
+        """
+        runner = self._runner(seat)
+        for status in LEASABLE:
+            for row in self._rows(status):
+                if self._fits(runner, seat, row) and (run := self._take(actor, row.stream, seat)):
+                    return run
+        for status in HELD:
+            for row in self._rows(status):
+                if not self._fits(runner, seat, row) or not self._over(row.stream, seat):
+                    continue
+                if run := self._take(actor, row.stream, seat):
+                    return run
+        return None
+
+    def _runner(self, seat: Seat) -> Runner | None:
+        if not seat.instance:
+            return None
+        runner = self._kernel.state(Runner, seat.runner_id)
+        runners.check_instance(runner, seat.instance)
+        return runner
+
+    def _rows(self, status: str) -> Iterator[StateRow]:
+        after: tuple[int, int] | None = None
+        for _ in range(_MAX_LOOKED_AT // _PAGE):
+            query = Query("run", statuses=(status,), after=after, limit=_PAGE)
+            rows = self._kernel.store.find(query)
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1].rank, rows[-1].opened)
+
+    def _fits(self, runner: Runner | None, seat: Seat, row: StateRow) -> bool:
+        run = cast("Run", load(BY_NAME["run"], row.doc))
+        if run.command is None or run.run_id in seat.without:
+            return False
+        if runner is None:
+            return not run.labels
+        return not runners.unfit(runner, run.repository, run.agent_id, run.labels)
+
+    def _over(self, stream: str, seat: Seat) -> bool:
+        """Whether nobody keeps the lease any more."""
+        lease = self._kernel.store.lease(stream)
+        if lease is None:
+            return False
+        return lease.expires_at <= self._kernel.clock.now() or seat.followed(lease.holder)
+
+    def _take(self, actor: Actor, stream: str, seat: Seat) -> Run | None:
+        run_id = stream.partition("/")[2]
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, run_id)
+            if run.command is None:
+                raise InvalidTransition(f"run `{run_id}` is a person's own session")
+            if why := self._switch.blocked(unit, run.agent_id):
+                raise InvalidTransition(why)
+            if seat.instance:
+                runners.check_instance(unit.get(Runner, seat.runner_id), seat.instance)
+                unit.rely_on(Runner, seat.runner_id)  # followed or retired at this moment
+            over = self._over(stream, seat)  # after the run: another take-over renews it
+            leased = runs.lease(run, RunnerId(seat.runner_id), seat.host, expired=over)
+            unit.record(Run, run_id, leased)
+            until = unit.now + timedelta(seconds=self._kernel.settings.lease_s)
+            unit.take_lease(Lease(stream, seat.holder, run.epoch + 1, until))
+            return {}
+
+        try:
+            self._kernel.run(actor, work, before_commit=lambda: fault_point("lease.before_take"))
+        except InvalidTransition:
+            return None
+        fault_point("lease.after_take")
+        return self._kernel.state(Run, run_id)
+
+    def heartbeat(self, run_id: str, epoch: int) -> bool:
+        """Keep the lease. False when it was taken over: the runner must let go."""
+        until = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.lease_s)
+        return self._kernel.store.renew_lease(f"run/{run_id}", epoch, until)
+
+    def killed(self, run_id: str) -> bool:
+        """Whether the agent of this run is stopped: its runner must end it and let go."""
+        unit = Unit(self._kernel, SYSTEM, "")
+        return bool(self._switch.blocked(unit, unit.get(Run, run_id).agent_id))
+
+    def release(
+        self, actor: Actor, run_id: str, epoch: int, reason: str, kept: "Kept | None" = None
+    ) -> Result:
+        """Give a run back, so that another runner takes it at once. Idempotent.
+
+        `kept` is what it goes on from. A run that waits or has ended is let be.
+        """
+        kept = kept or Kept()
+
+        def work(unit: Unit) -> Result:
+            run = unit.get(Run, run_id)
+            check_epoch(run, epoch)
+            if run.status.value in HELD:
+                session = unit.put(kept.session, "application/jsonl") if kept.session else None
+                event = e.RunReleased(
+                    run.run_id,
+                    epoch,
+                    reason[:500],
+                    kept.snapshot_ref,
+                    kept.snapshot_commit,
+                    session,
+                )
+                unit.record(Run, run_id, [event])
+            return {"run_id": run_id, "status": unit.get(Run, run_id).status.value}
+
+        return self._kernel.run(actor, work)
+
+    def held_by(self, runner_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The runs each of these runners holds now; at most 1,000 runs are looked at."""
+        found: dict[str, list[str]] = {runner_id: [] for runner_id in runner_ids}
+        for row in self._kernel.store.find(Query("run", statuses=HELD, limit=_MAX_LOOKED_AT)):
+            run = cast("Run", load(BY_NAME["run"], row.doc))
+            if run.runner_id in found:
+                found[run.runner_id].append(run.run_id)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a run goes on from: a commit of the worktree and the agent's session."""
+
+    snapshot_ref: str = ""
+    snapshot_commit: str = ""
+    session: bytes | None = None
