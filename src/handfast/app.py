@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from handfast.core.domain.errors import IntegrityError, StorageError
@@ -19,9 +21,18 @@ from handfast.engine.keys import (
 )
 from handfast.engine.settings import Settings
 from handfast.engine.vault import Vault
+from handfast.storage.copies import Filling, Snapshot
 from handfast.storage.sql.store import SqlStore
 
-__all__ = ["data_folder", "database_url", "open_engine"]
+__all__ = [
+    "data_folder",
+    "database_url",
+    "fill_database",
+    "open_engine",
+    "shown_url",
+    "snapshot_of",
+    "upgrade_database",
+]
 
 
 def data_folder() -> Path:
@@ -91,3 +102,41 @@ def _check_key(engine: Engine) -> None:
             "the signing key is not the one this log was started with",
             hint="Point HANDFAST_HOME to the folder with the right keys. Nothing was written.",
         )
+
+
+@contextmanager
+def snapshot_of(url: str, *, still: bool = False) -> Iterator[Snapshot]:
+    """Everything in a database at one moment. With `still` nobody writes to it until the block ends.
+
+    Raises StorageError for one that is empty or not there; Unavailable with `still` while others use it.
+    """
+    from handfast.storage.sql.copying import snapshot
+
+    with snapshot(url, still=still) as view:
+        yield view
+
+
+@contextmanager
+def fill_database(url: str, schema: str) -> Iterator[Filling]:
+    """A database without entries, filled in one transaction. Raises InvalidTransition for one with entries."""
+    from handfast.storage.sql.copying import filling
+
+    with filling(url, schema) as into:
+        yield into
+
+
+def upgrade_database(url: str, told: Callable[[str], None]) -> tuple[str, str, str]:
+    """Bring the schema to the newest one: from ('' for an empty database), to, and where a SQLite file was
+    copied to before. `told` gets each step. Raises SchemaVersion."""
+    from handfast.storage.sql.connect import open_database
+    from handfast.storage.sql.migrate import upgrade
+
+    done = upgrade(open_database(url), told=told)
+    return done.before, done.after, done.copy
+
+
+def shown_url(url: str) -> str:
+    """For messages: without the password."""
+    from handfast.storage.sql.addresses import shown
+
+    return shown(url)

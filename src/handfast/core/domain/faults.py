@@ -31,6 +31,10 @@ POINTS = frozenset(
         "merge.after_update",
         "store.before_commit",
         "store.after_commit",
+        "upgrade.before_commit",
+        "backup.page",
+        "restore.page",
+        "restore.before_commit",
     }
 )
 
