@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from handfast.core.domain.errors import IntegrityError, StorageError
-from handfast.core.domain.installation import Installation
+from handfast.engine.belonging import check_keys
 from handfast.engine.clock import Clock, SystemClock
 from handfast.engine.facade import Engine, build
 from handfast.engine.faults import arm_from_environment
@@ -62,7 +62,7 @@ def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = N
         key, data_key = _keys(folder, fresh=store.size() == 0)
         kernel = Kernel(store, Vault(store, data_key), clock or SystemClock(), settings)
         engine = build(kernel, key, folder)
-        _check_key(engine)
+        check_keys(kernel, engine.audit.verifier, data_key)
     except BaseException:
         store.close()
         raise
@@ -92,16 +92,6 @@ def _keys(folder: Path, *, fresh: bool) -> tuple[SigningKey, bytes]:
         )
     origin = f"handfast-{secrets.token_hex(4)}"
     return create_signing_key(signing, origin), create_data_key(data)
-
-
-def _check_key(engine: Engine) -> None:
-    """The log names the key it began with; another key would make every proof worthless."""
-    state = engine.kernel.state(Installation, "1")
-    if state.verifier != engine.audit.verifier:
-        raise IntegrityError(
-            "the signing key is not the one this log was started with",
-            hint="Point HANDFAST_HOME to the folder with the right keys. Nothing was written.",
-        )
 
 
 @contextmanager

@@ -124,7 +124,9 @@ class SqlSnapshot:
             return {name: self._counter(name) for name in self._counting()}
 
     def _counting(self) -> list[str]:
-        return [str(t.name) for t in s.metadata.sorted_tables if counts(t) and t.name in self._found]
+        return [
+            str(t.name) for t in s.metadata.sorted_tables if counts(t) and t.name in self._found
+        ]
 
     def _counter(self, table: str) -> int:
         if self._db.server:

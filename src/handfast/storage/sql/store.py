@@ -245,18 +245,19 @@ class SqlStore:
         return undo
 
     def _notify(self, size: int) -> None:
-        """Tell the listeners. One that fails is logged: the write is durable and must be answered."""
-        self._told = max(self._told, size)
+        """Tell the listeners, of each size once: the word of a commit of our own comes back from PostgreSQL.
+
+        One that fails is logged: the write is durable and must be answered.
+        """
+        with self._listeners_lock:
+            if size <= self._told:
+                return
+            self._told = size
         for listener in self._listeners:
             try:
                 listener(size)
             except Exception:  # noqa: BLE001 - a stranger's code, after the commit
                 _log.exception("a listener of the store failed")
-
-    def _heard(self, size: int) -> None:
-        """Another server committed. What this process wrote itself was told already."""
-        if size > self._told:
-            self._notify(size)
 
     def close(self) -> None:
         if self._hearing is not None:
