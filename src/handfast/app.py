@@ -2,10 +2,12 @@
 
 import os
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from handfast.core.domain.errors import IntegrityError, StorageError
-from handfast.core.domain.installation import Installation
+from handfast.engine.belonging import check_keys
 from handfast.engine.clock import Clock, SystemClock
 from handfast.engine.facade import Engine, build
 from handfast.engine.faults import arm_from_environment
@@ -19,9 +21,18 @@ from handfast.engine.keys import (
 )
 from handfast.engine.settings import Settings
 from handfast.engine.vault import Vault
+from handfast.storage.copies import Filling, Snapshot
 from handfast.storage.sql.store import SqlStore
 
-__all__ = ["data_folder", "database_url", "open_engine"]
+__all__ = [
+    "data_folder",
+    "database_url",
+    "fill_database",
+    "open_engine",
+    "shown_url",
+    "snapshot_of",
+    "upgrade_database",
+]
 
 
 def data_folder() -> Path:
@@ -51,7 +62,7 @@ def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = N
         key, data_key = _keys(folder, fresh=store.size() == 0)
         kernel = Kernel(store, Vault(store, data_key), clock or SystemClock(), settings)
         engine = build(kernel, key, folder)
-        _check_key(engine)
+        check_keys(kernel, engine.audit.verifier, data_key)
     except BaseException:
         store.close()
         raise
@@ -83,11 +94,39 @@ def _keys(folder: Path, *, fresh: bool) -> tuple[SigningKey, bytes]:
     return create_signing_key(signing, origin), create_data_key(data)
 
 
-def _check_key(engine: Engine) -> None:
-    """The log names the key it began with; another key would make every proof worthless."""
-    state = engine.kernel.state(Installation, "1")
-    if state.verifier != engine.audit.verifier:
-        raise IntegrityError(
-            "the signing key is not the one this log was started with",
-            hint="Point HANDFAST_HOME to the folder with the right keys. Nothing was written.",
-        )
+@contextmanager
+def snapshot_of(url: str, *, still: bool = False) -> Iterator[Snapshot]:
+    """Everything in a database at one moment. With `still` nobody writes to it until the block ends.
+
+    Raises StorageError for one that is empty or not there; Unavailable with `still` while others use it.
+    """
+    from handfast.storage.sql.copying import snapshot
+
+    with snapshot(url, still=still) as view:
+        yield view
+
+
+@contextmanager
+def fill_database(url: str, schema: str) -> Iterator[Filling]:
+    """A database without entries, filled in one transaction. Raises InvalidTransition for one with entries."""
+    from handfast.storage.sql.copying import filling
+
+    with filling(url, schema) as into:
+        yield into
+
+
+def upgrade_database(url: str, told: Callable[[str], None]) -> tuple[str, str, str]:
+    """Bring the schema to the newest one: from ('' for an empty database), to, and where a SQLite file was
+    copied to before. `told` gets each step. Raises SchemaVersion."""
+    from handfast.storage.sql.connect import open_database
+    from handfast.storage.sql.migrate import upgrade
+
+    done = upgrade(open_database(url), told=told)
+    return done.before, done.after, done.copy
+
+
+def shown_url(url: str) -> str:
+    """For messages: without the password."""
+    from handfast.storage.sql.addresses import shown
+
+    return shown(url)

@@ -1,7 +1,7 @@
 """Who is calling: tokens to principals, and what each kind of principal may do."""
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Principal:
 
 
 MIN_SECRET = 32
+SERVER_ID = "server.id"
 FILES = {
     PrincipalKind.RUNNER: ("runner.token", "hfr_"),
     PrincipalKind.OPERATOR: ("operator.token", "hfo_"),
@@ -58,8 +59,9 @@ class Access:
     def ensure_file_token(self, home: Path, kind: PrincipalKind) -> str:
         """The token in the data folder for this kind, made on first use (file mode 0600).
 
-        The file is what counts: a crash between file and database is mended by the next call.
-        Raises StorageError for a file that holds no token.
+        The file is what counts: a crash between file and database is mended by the next call, and a file
+        that was removed makes a new token take the place of the old one. Each data folder has tokens of
+        its own, so several servers may share a database. Raises StorageError for a file without a token.
         """
         name, prefix = FILES[kind]
         path = home / name
@@ -71,16 +73,20 @@ class Access:
             raise StorageError(
                 f"`{path}` holds no token", hint="Remove the file: the next start makes a new one."
             )
-        self._keep(kind, hash_secret(secret))
+        self._keep(kind, _server_id(home), hash_secret(secret))
         return token
 
-    def _keep(self, kind: PrincipalKind, hashed: str) -> None:
-        found = self._kernel.store.credential(kind.value)
-        if found is not None and hmac.compare_digest(found.secret, hashed):
+    def _keep(self, kind: PrincipalKind, server: str, hashed: str) -> None:
+        found = self._of_files(kind)
+        known = [c for c in found if hmac.compare_digest(c.secret, hashed)]
+        if any(c.id != kind.value for c in known):
             return
 
         def work(unit: Unit) -> Result:
-            unit.put_credential(Credential(kind.value, "file", kind.value, hashed))
+            unit.put_credential(Credential(f"{kind.value}@{server}", "file", kind.value, hashed))
+            for old in found:
+                if old.id == kind.value:  # of the time when there was one data folder only
+                    unit.put_credential(replace(old, secret="replaced", revoked=True))  # noqa: S106
             return {}
 
         self._kernel.run(SYSTEM, work)
@@ -99,9 +105,12 @@ class Access:
             return self._agent(token)
         raise _unknown()
 
+    def _of_files(self, kind: PrincipalKind) -> list[Credential]:
+        return self._kernel.store.credentials_of(kind.value, "file")
+
     def _file_principal(self, kind: PrincipalKind, secret: str) -> Principal:
-        found = self._kernel.store.credential(kind.value)
-        if found is None or not hmac.compare_digest(found.secret, hash_secret(secret)):
+        hashed = hash_secret(secret)
+        if not any(hmac.compare_digest(c.secret, hashed) for c in self._of_files(kind)):
             raise _unknown()
         return Principal(kind, kind.value)
 
@@ -133,6 +142,14 @@ class Access:
             return {}
 
         self._kernel.run(actor, work)
+
+
+def _server_id(home: Path) -> str:
+    """Which data folder this is, drawn on first use. Not a secret."""
+    path = home / SERVER_ID
+    if not path.exists():
+        _create(path, new_secret()[:12] + "\n")
+    return path.read_text().strip()[:40]
 
 
 def _create(path: Path, text: str) -> None:

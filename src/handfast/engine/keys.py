@@ -58,7 +58,7 @@ def create_signing_key(path: Path, name: str) -> SigningKey:
     key = SigningKey(VerifierKey(name, private.public_key().public_bytes_raw()), private)
     secret = base64.b64encode(bytes([ED25519]) + private.private_bytes_raw()).decode()
     line = f"{_PREFIX}{name}+{key.verifier.key_id.hex()}+{secret}\n"
-    _write_secret(path, line.encode())
+    write_secret(path, line.encode())
     public = path.with_suffix(".pub")
     try:
         public.write_text(f"{key.verifier}\n", encoding="utf-8")
@@ -93,7 +93,7 @@ def load_signing_key(path: Path) -> SigningKey:
 def create_data_key(path: Path) -> bytes:
     """Draw 32 random bytes and write them to `path` (0600). Never replaces a key."""
     key = AESGCM.generate_key(bit_length=DATA_KEY_BYTES * 8)
-    _write_secret(path, key)
+    write_secret(path, key)
     return key
 
 
@@ -136,7 +136,7 @@ def _bound_to(body_id: str, media: str) -> bytes:
     return b"".join(struct.pack(">I", len(p)) + p for p in parts)
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def write_secret(path: Path, content: bytes) -> None:
     """All or nothing, on disk when this returns: written aside, then linked into place."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

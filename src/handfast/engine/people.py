@@ -24,9 +24,9 @@ from handfast.core.domain.person import ROLES, Person
 from handfast.engine.ids import hash_secret, new_id, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.passwords import hash_password, matches, never
-from handfast.storage.api import Credential, Query
+from handfast.storage.api import Credential, Lease, Query
 
-SETUP_ID, INVITE = "setup", "invite:"
+SETUP, INVITE = "setup", "invite:"
 FIRST_ROLES = ("reviewer", "operator", "admin", "auditor")
 SETUP_TTL = timedelta(hours=24)
 MIN_PASSWORD, MIN_PIN = 10, 6
@@ -63,14 +63,24 @@ class People:
         return bool(self._kernel.store.find(Query("person", limit=1)))
 
     def invite(self) -> str:
-        """The secret of a one-time set-up link, valid for 24 hours. Only while nobody is set up."""
+        """The secret of a one-time set-up link, valid for 24 hours. Only while nobody is set up.
+
+        Every server may make one: the first person to use any of them is the first person.
+        """
         if self.any():
             raise InvalidTransition("somebody is set up already", hint="Sign in.")
         secret = new_secret()
 
         def work(unit: Unit) -> Result:
             unit.put_credential(
-                Credential(SETUP_ID, "setup", "", hash_secret(secret), (), unit.now + SETUP_TTL)
+                Credential(
+                    _setup_id(secret),
+                    SETUP,
+                    "",
+                    hash_secret(secret),
+                    (),
+                    unit.now + SETUP_TTL,
+                )
             )
             return {}
 
@@ -111,7 +121,7 @@ class People:
     def check_invitation(self, secret: str) -> Credential:
         """What the link permits. Raises NotPermitted for a link that is wrong, used or too old."""
         found = self._kernel.store.credential(
-            SETUP_ID if not self.any() else _invitation_id(secret)
+            _invitation_id(secret) if self.any() else _setup_id(secret)
         )
         if (
             found is None
@@ -140,7 +150,10 @@ class People:
 
         def work(unit: Unit) -> Result:
             person_id = PersonId(new_id("pe"))
-            roles = FIRST_ROLES if invitation.id == SETUP_ID else invitation.scopes
+            first = invitation.kind == SETUP
+            if first:
+                self._be_first(unit)
+            roles = FIRST_ROLES if first else invitation.scopes
             unit.record(
                 Person,
                 person_id,
@@ -163,6 +176,14 @@ class People:
         return self._kernel.run(
             actor, work, key=f"setup:{hash_secret(secret)}", command=[login_digest]
         )
+
+    def _be_first(self, unit: Unit) -> None:
+        """The lease can be taken once, so of two links used at the same moment one is refused."""
+        if self.any():
+            raise NotPermitted(
+                "somebody was set up in the meantime", hint="Ask an admin for an invitation."
+            )
+        unit.take_lease(Lease(SETUP, SETUP, 1, unit.now))
 
     def sign_in(self, login: str, password: str) -> OpenSession:
         """Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
@@ -301,6 +322,10 @@ def digest_login(login: str) -> str:
     return hashlib.sha256(
         b"login:" + login.strip().lower().encode(errors="surrogatepass")
     ).hexdigest()
+
+
+def _setup_id(secret: str) -> str:
+    return f"{SETUP}:{hash_secret('id:' + secret)[:24]}"
 
 
 def _invitation_id(secret: str) -> str:

@@ -275,7 +275,11 @@ class Store(EventLog, Tree, States, Bodies, Credentials, Leases, Outbox, Protoco
     """All of it, thread-safe."""
 
     def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Call `listener(size)` after commits of this process. Returns the undo. Must not block."""
+        """Call `listener(size)` after commits of this process, and soon after those of others where the
+        database tells: a listener that must miss nothing also looks by itself now and then.
+
+        Returns the undo. The listener must not block, and may be called from any thread.
+        """
         ...
 
     def close(self) -> None: ...

@@ -41,6 +41,10 @@ POINTS = frozenset(
         "snapshot.after_push",
         "store.before_commit",
         "store.after_commit",
+        "upgrade.before_commit",
+        "backup.page",
+        "restore.page",
+        "restore.before_commit",
     }
 )
 

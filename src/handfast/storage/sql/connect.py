@@ -20,12 +20,15 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from handfast.core.domain.errors import (
     Concurrency,
     DiskFull,
+    SchemaVersion,
     StorageError,
     Unavailable,
     UsageError,
 )
+from handfast.storage.sql import addresses
 
 LOCK_WAIT_S = 10.0
+APPLICATION = "handfast"  # how PostgreSQL lists our connections
 _LOCK_WAIT_MS = int(LOCK_WAIT_S * 1000)
 _STUCK_MS = 30_000  # a stopped process inside a write would hold every other writer for ever
 
@@ -73,19 +76,14 @@ def open_database(url: str) -> Database:
         return _sqlite(url)
     if scheme in ("postgresql", "postgres"):
         return _postgres(url)
-    raise UsageError(
-        f"the database URL has the scheme `{scheme or url}`",
-        hint="Use `sqlite:////absolute/path.db` or `postgresql://user@host/name`.",
-    )
+    raise addresses.refused(url, "is not one of a database that Handfast uses")
 
 
 def sqlite_path(url: str) -> Path:
     """The file behind a URL. Raises UsageError for a database in memory: connections share a file."""
     name = url.removeprefix("sqlite:///")
     if name == url or not name or name.startswith((":memory:", "file:")):
-        raise UsageError(
-            f"`{url}` does not name a database file", hint="Use `sqlite:////absolute/path.db`."
-        )
+        raise addresses.refused(url, "does not name a database file")
     return Path(name)
 
 
@@ -171,13 +169,22 @@ def _postgres(url: str) -> Database:
         raise UsageError(
             "the PostgreSQL driver is not installed", hint="Install `handfast[postgres]`."
         ) from None
+    addresses.check_server_url(url)
 
     def connect() -> Connection:
         try:
-            c = psycopg.connect(url, autocommit=True, connect_timeout=10)
+            c = psycopg.connect(
+                url,
+                autocommit=True,
+                connect_timeout=10,
+                fallback_application_name=APPLICATION,
+            )
+        except psycopg.ProgrammingError:
+            raise addresses.refused(url, "cannot be read") from None
         except psycopg.OperationalError as e:
+            why = addresses.scrubbed(str(e).strip(), url)[:300]
             raise Unavailable(
-                f"cannot connect to PostgreSQL: {str(e).strip()[:300]}",
+                f"cannot connect to `{addresses.shown(url)}`: {why}",
                 hint="Check HANDFAST_DATABASE_URL and that the server runs.",
             ) from None
         c.prepare_threshold = 2
@@ -215,6 +222,14 @@ def translated(db: Database) -> Iterator[None]:
         raise db.translate(e) or StorageError(f"the database refused: {e}") from e
 
 
+def moved_on() -> SchemaVersion:
+    """For a writer that finds no tree of its own schema."""
+    return SchemaVersion(
+        "the database was upgraded while this process was running",
+        hint="Restart it with the version of Handfast that upgraded the database. Nothing was written.",
+    )
+
+
 def begin_write(db: Database, c: Connection) -> None:
     """Open the write transaction. On SQLite with a short jittered retry: a busy handler starves."""
     if db.name != "sqlite":
@@ -243,8 +258,10 @@ def _begin_sqlite(db: Database, c: Connection) -> None:
 class Readers:
     """A pool of connections for reads; each read sees committed data only."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, ours: str) -> None:
+        """`ours` is a statement that finds a row while the database has the schema of this code."""
         self._db = db
+        self._ours = ours
         self._pool = QueuePool(
             db.connect,  # type: ignore[arg-type]  # a driver connection, as the pool documents
             pool_size=8,
@@ -295,6 +312,8 @@ class Readers:
         with self.connection() as c:
             begin_write(self._db, c)
             try:
+                if c.execute(self._ours).fetchone() is None:
+                    raise moved_on()
                 count = 0
                 for sql, params in statements:
                     count = c.execute(sql, params).rowcount

@@ -12,6 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from handfast.storage.sql import schema as s
+from handfast.storage.sql.listening import CHANNEL
+from handfast.storage.sql.migrate import HEAD
+
+# The tree's row bears the number of the schema. After an upgrade a writer of the old one finds no row.
+_OURS = s.tree.c.id == sa.literal_column(str(int(HEAD)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class Statements:
 
     frontier: str
     frontier_locked: str
+    ours: str
     set_frontier: str
     add_event: str
     add_node: str
@@ -75,6 +81,13 @@ class Compile:
     def __call__(self, construct: sa.ClauseElement) -> str:
         return str(construct.compile(dialect=self._dialect))
 
+    def announced(self, update: sa.Update) -> sa.ClauseElement:
+        """On PostgreSQL the statement also tells every server the log's new size, when it commits."""
+        if self.name == "sqlite":
+            return update
+        size = sa.cast(sa.bindparam("size", type_=sa.BigInteger), sa.Text)
+        return update.returning(sa.func.pg_notify(sa.literal_column(f"'{CHANNEL}'"), size))
+
     def upsert(
         self, table: sa.Table, key: str, changed: tuple[str, ...], *, rising: str = ""
     ) -> sa.ClauseElement:
@@ -103,7 +116,7 @@ def build(c: Compile) -> Statements:
 
 
 def _write_path(c: Compile) -> dict[str, str]:
-    frontier = sa.select(s.tree.c.frontier).where(s.tree.c.id == sa.literal_column("1"))
+    frontier = sa.select(s.tree.c.frontier)
     state_columns = [x.name for x in s.state.columns if x.name not in ("stream", "opened")]
     set_state = (
         sa.update(s.state)
@@ -113,12 +126,9 @@ def _write_path(c: Compile) -> dict[str, str]:
     )
     return {
         "frontier": c(frontier),
-        "frontier_locked": c(frontier.with_for_update()),
-        "set_frontier": c(
-            sa.update(s.tree)
-            .where(s.tree.c.id == sa.literal_column("1"))
-            .values(frontier=_p("frontier", s.tree.c.frontier))
-        ),
+        "frontier_locked": c(frontier.where(_OURS).with_for_update()),
+        "ours": c(sa.select(s.tree.c.id).where(_OURS)),
+        "set_frontier": c(c.announced(_set_frontier())),
         "add_event": c(sa.insert(s.event)),
         "add_node": c(sa.insert(s.tree_node)),
         "add_state": c(sa.insert(s.state)),
@@ -143,6 +153,10 @@ def _write_path(c: Compile) -> dict[str, str]:
         ),
         "add_head": c(c.upsert(s.tree_head, "size", ())),
     }
+
+
+def _set_frontier() -> sa.Update:
+    return sa.update(s.tree).where(_OURS).values(frontier=_p("frontier", s.tree.c.frontier))
 
 
 def _lookups(c: Compile) -> dict[str, str]:

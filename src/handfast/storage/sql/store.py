@@ -23,7 +23,8 @@ from handfast.storage.api import (
 )
 from handfast.storage.sql import schema as s
 from handfast.storage.sql.connect import Readers, open_database
-from handfast.storage.sql.migrate import upgrade
+from handfast.storage.sql.listening import Listener
+from handfast.storage.sql.migrate import ready
 from handfast.storage.sql.statements import build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import from_micros, to_micros
@@ -39,15 +40,17 @@ class SqlStore:
     """`handfast.storage.api.Store` on one database. Thread-safe; several processes may share it."""
 
     def __init__(self, url: str) -> None:
-        """Creates or migrates the schema. Raises SchemaVersion for a newer database."""
+        """Sets an empty database up. Raises SchemaVersion: see `migrate.ready`."""
         self._db = open_database(url)
-        upgrade(self._db)
+        ready(self._db)
         self._compile = compiler(self._db.name)
         self._sql = build(self._compile)
-        self._readers = Readers(self._db)
+        self._readers = Readers(self._db, self._sql.ours)
         self._writer = Writer(self._db, self._sql, self._notify)
         self._listeners: list[Callable[[int], None]] = []
         self._listeners_lock = threading.Lock()
+        self._told = 0
+        self._hearing: Listener | None = None
         self._find_sql: dict[object, str] = {}
 
     # -- log
@@ -229,6 +232,11 @@ class SqlStore:
     def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
         with self._listeners_lock:
             self._listeners = [*self._listeners, listener]
+            if self._db.server and self._hearing is None:
+                self._hearing = Listener(
+                    self._db.url, self._heard, lambda: self._heard(self.size())
+                )
+                self._hearing.start()
 
         def undo() -> None:
             with self._listeners_lock:
@@ -237,7 +245,14 @@ class SqlStore:
         return undo
 
     def _notify(self, size: int) -> None:
-        """Tell the listeners. One that fails is logged: the write is durable and must be answered."""
+        """Tell the listeners, of each size once: the word of a commit of our own comes back from PostgreSQL.
+
+        One that fails is logged: the write is durable and must be answered.
+        """
+        with self._listeners_lock:
+            if size <= self._told:
+                return
+            self._told = size
         for listener in self._listeners:
             try:
                 listener(size)
@@ -245,6 +260,8 @@ class SqlStore:
                 _log.exception("a listener of the store failed")
 
     def close(self) -> None:
+        if self._hearing is not None:
+            self._hearing.stop()
         self._writer.close()
         self._readers.close()
 

@@ -14,7 +14,6 @@ from handfast.core.domain.errors import (
     Concurrency,
     DiskFull,
     HandfastError,
-    IntegrityError,
     InvalidTransition,
     StorageError,
     Unavailable,
@@ -22,7 +21,7 @@ from handfast.core.domain.errors import (
 )
 from handfast.core.domain.faults import fault_point
 from handfast.storage.api import Append, Committed, Credential, Lease, Seen, StateRow, WriteSet
-from handfast.storage.sql.connect import Connection, Database, begin_write, translated
+from handfast.storage.sql.connect import Connection, Database, begin_write, moved_on, translated
 from handfast.storage.sql.statements import Statements
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import to_micros
@@ -114,7 +113,7 @@ class Writer:
         c = self._begin()
         row = c.execute(self._sql.frontier_locked).fetchone()
         if row is None:
-            raise IntegrityError("the tree row is missing", hint="Restore the database.")
+            raise moved_on()
         frontier = Frontier.from_bytes(bytes(row[0]))  # type: ignore[call-overload]
         group = _Group(frontier.size)
         for job in jobs:
@@ -235,7 +234,7 @@ class Writer:
             c.execute(
                 self._sql.add_node, {"level": node.level, "idx": node.index, "hash": node.hash}
             )
-        c.execute(self._sql.set_frontier, {"frontier": grown.to_bytes()})
+        c.execute(self._sql.set_frontier, {"frontier": grown.to_bytes(), "size": grown.size})
 
 
 def check_write(w: WriteSet) -> None:

@@ -2,5 +2,12 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+given = context.config.attributes
+
+
+def _told(**found: object) -> None:
+    given["told"](getattr(found["step"], "up_revision_id", ""))
+
+
+context.configure(connection=given["connection"], transactional_ddl=True, on_version_apply=_told)
 context.run_migrations()
