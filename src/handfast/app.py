@@ -52,6 +52,7 @@ def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = N
         kernel = Kernel(store, Vault(store, data_key), clock or SystemClock(), settings)
         engine = build(kernel, key, folder)
         _check_key(engine)
+        kernel.snapshots.rebuild_changed()
     except BaseException:
         store.close()
         raise

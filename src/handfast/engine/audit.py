@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from handfast import __version__
 from handfast.core.audit.proofs import consistency_path, inclusion_path
 from handfast.core.audit.tree import StoredSubtrees
 from handfast.core.domain.codec import format_time
-from handfast.core.domain.errors import IntegrityError, NotFound, UsageError
+from handfast.core.domain.errors import NotFound, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_org import BodyErased, BundleExported
 from handfast.core.domain.ids import BodyId
@@ -18,18 +17,8 @@ from handfast.engine.bundle_file import BundleContent, ExportedBody, write_bundl
 from handfast.engine.heads import Heads
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
-from handfast.engine.projections import fold
+from handfast.engine.snapshots import Replayed
 from handfast.storage.api import EventRow
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """One stream folded again. `same` is whether the stored state is byte for byte the fold."""
-
-    stream: str
-    events: int
-    same: bool
-    why: str = ""
 
 
 class Audit:
@@ -138,23 +127,7 @@ class Audit:
 
     def replay(self, stream: str) -> Replayed:
         """Fold one stream again and compare with what is stored. Raises NotFound."""
-        stored = self._kernel.store.load(stream)
-        if stored is None:
-            raise NotFound(f"there is no stream `{stream}`")
-        try:
-            folded = fold(self._stream(stream))
-        except IntegrityError as e:
-            return Replayed(stream, 0, same=False, why=e.message)
-        if folded.doc == stored.doc and folded.version == stored.version:
-            return Replayed(stream, folded.version, same=True)
-        why = f"the stored state (version {stored.version}) is not the fold of {folded.version} events"
-        return Replayed(stream, folded.version, same=False, why=why)
-
-    def _stream(self, stream: str) -> Iterator[EventRow]:
-        after = 0
-        while page := self._kernel.store.events(stream=stream, after=after, limit=1000):
-            yield from page
-            after = page[-1].version
+        return self._kernel.snapshots.verify(stream)
 
 
 def body_ids(value: object) -> Iterator[str]:
