@@ -17,6 +17,7 @@ from handfast.engine.keys import (
     load_data_key,
     load_signing_key,
 )
+from handfast.engine.retention import Retain
 from handfast.engine.settings import Settings
 from handfast.engine.vault import Vault
 from handfast.storage.sql.store import SqlStore
@@ -45,12 +46,12 @@ def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = N
     """
     arm_from_environment()
     folder = home or data_folder()
-    settings = Settings.from_environment(os.environ)
+    settings, retain = Settings.from_environment(os.environ), Retain.from_environment(os.environ)
     store = SqlStore(url or database_url(_made(folder)))
     try:
         key, data_key = _keys(folder, fresh=store.size() == 0)
         kernel = Kernel(store, Vault(store, data_key), clock or SystemClock(), settings)
-        engine = build(kernel, key, folder)
+        engine = build(kernel, key, folder, retain)
         _check_key(engine)
         kernel.snapshots.rebuild_changed()
     except BaseException:

@@ -21,6 +21,7 @@ from handfast.core.domain.events import NAMES, SYSTEM, Recorded, RunEvent, to_by
 from handfast.core.domain.events_work import BodyRef, Mode
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId
 from handfast.core.domain.limit_facts import Crossed, Level, Reported
+from handfast.core.domain.run import MAX_OPEN_STEPS
 from handfast.engine import projections, snapshots
 from handfast.engine.projections import Folding, fold
 from handfast.engine.snapshots import Snapshots
@@ -134,6 +135,22 @@ def test_a_snapshot_and_the_tail_are_the_fold_of_all_at_every_version(
     _same_everywhere(shelf, shelf.fill(events, together))
 
 
+def test_what_a_run_keeps_of_many_open_steps_does_not_depend_on_how_its_state_was_stored(
+    shelf: Shelf,
+) -> None:
+    """A stored state has its keys sorted; the newest steps must be kept all the same."""
+    steps = [_judged(1_000 + n * 7 % 97, "allow", "exec") for n in range(3 * MAX_OPEN_STEPS)]
+    stream = shelf.fill(steps)
+    events = shelf.events(stream)
+    for version in (MAX_OPEN_STEPS, 2 * MAX_OPEN_STEPS + 1, len(events)):
+        assert shelf.snapshots.state_at(stream, version) == fold(events[:version])
+    state = shelf.snapshots.state_at(stream)
+    newest = sorted((s.step_id for s in steps if isinstance(s, e.StepJudged)), reverse=True)
+    kept = json.loads(state.doc)["open_steps"].values()
+    assert len(kept) == MAX_OPEN_STEPS
+    assert {s["step_id"] for s in kept} >= set(newest[: MAX_OPEN_STEPS - 1])
+
+
 STEPS = [_judged(n, "allow", "exec") for n in range(23)]
 
 
@@ -193,7 +210,7 @@ def test_a_snapshot_of_an_older_fold_is_left_alone(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = shelf.fill(STEPS)
-    newer = replace(projections.BY_NAME["run"], fold=2)
+    newer = replace(projections.BY_NAME["run"], fold=9)
     monkeypatch.setitem(projections.BY_NAME, "run", newer)
     assert _read(shelf, monkeypatch, stream, 24) == 24
     assert shelf.snapshots.verify(stream).snapshots == 0
@@ -206,7 +223,7 @@ def test_states_are_made_again_when_their_fold_has_changed(
 ) -> None:
     streams = [shelf.fill(STEPS[:n]) for n in (3, 12)]
     kind = projections.BY_NAME["run"]
-    newer = replace(kind, fold=2, evolve=lambda s, v, at: replace(kind.evolve(s, v, at), turns=7))
+    newer = replace(kind, fold=9, evolve=lambda s, v, at: replace(kind.evolve(s, v, at), turns=7))
     monkeypatch.setitem(projections.BY_NAME, "run", newer)
     assert not shelf.snapshots.verify(streams[0]).same
     assert shelf.snapshots.rebuild_changed() == 2

@@ -173,7 +173,7 @@ FOLDS = {
     "installation": (1, "f10d3054718d63e6"),
     "person": (1, "91aa15eec16a1896"),
     "policy": (1, "2fd453168f5f7bb9"),
-    "run": (1, "f953e7ba3497c799"),
+    "run": (2, "f953e7ba3497c799"),
     "task": (1, "b2554997ec8a81da"),
     "track": (1, "ce876be298367330"),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from handfast import __version__
 from handfast.core.audit.proofs import consistency_path, inclusion_path
 from handfast.core.audit.tree import StoredSubtrees
+from handfast.core.domain.body_kinds import body_ids
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import NotFound, UsageError
 from handfast.core.domain.events import Actor
@@ -14,9 +15,11 @@ from handfast.core.domain.events_org import BodyErased, BundleExported
 from handfast.core.domain.ids import BodyId
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.bundle_file import BundleContent, ExportedBody, write_bundle
+from handfast.engine.erasure import MAY_ERASE, check_no_hold
 from handfast.engine.heads import Heads
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
+from handfast.engine.people import signed_in
 from handfast.engine.snapshots import Replayed
 from handfast.storage.api import EventRow
 
@@ -114,29 +117,25 @@ class Audit:
         return ExportedBody(body_id, "held", sealed.salt, [content.data])
 
     def erase(self, actor: Actor, body_id: str, reason: str) -> Result:
-        """Overwrite a body and its salt. The proofs stay valid. Idempotent. Raises NotFound."""
-        if self._kernel.store.body(body_id) is None:
+        """Overwrite a body and its salt. The proofs stay valid. Idempotent.
+
+        Raises NotFound, NotPermitted, InvalidTransition (`legal_hold`).
+        """
+        store = self._kernel.store
+        if store.body(body_id) is None:
             raise NotFound(f"there is no body `{body_id}`")
 
         def work(unit: Unit) -> Result:
+            signed_in(unit, actor, MAY_ERASE)
+            check_no_hold(store, body_id)
             unit.record(Installation, INSTALLATION_ID, [BodyErased(BodyId(body_id), reason[:200])])
             unit.erase(body_id)
             return {"body_id": body_id, "erased": True}
 
-        return self._kernel.run(actor, work)
+        done = self._kernel.run(actor, work)
+        store.keeping.scrub()
+        return done
 
     def replay(self, stream: str) -> Replayed:
         """Fold one stream again and compare with what is stored. Raises NotFound."""
         return self._kernel.snapshots.verify(stream)
-
-
-def body_ids(value: object) -> Iterator[str]:
-    """Ids of the bodies that an event's data refers to."""
-    if isinstance(value, dict):
-        if "body_id" in value and "digest" in value:
-            yield value["body_id"]
-        for item in value.values():
-            yield from body_ids(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from body_ids(item)

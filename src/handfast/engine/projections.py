@@ -29,6 +29,7 @@ from handfast.core.domain.events import from_bytes
 from handfast.storage.api import EventRow, StateRow
 
 OVERRIDE_REVIEWS = "override-review"
+HELD = "held"  # tasks under a legal hold
 RANKS = {r.value: i for i, r in enumerate(reversed(Risk))}
 
 
@@ -71,7 +72,8 @@ def _run(r: run.Run) -> dict[str, object]:
 
 
 def _task(t: task.Task) -> dict[str, object]:
-    return {"status": t.outcome.value if t.outcome else "open", "task_id": t.task_id}
+    status = t.outcome.value if t.outcome else "open"
+    return {"status": status, "task_id": t.task_id, "match": HELD if t.hold else ""}
 
 
 def _agent(a: agent.Agent) -> dict[str, object]:
@@ -97,7 +99,7 @@ def _publication(p: publication.Publication) -> dict[str, object]:
 
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
-    Kind("run", run.Run, run.evolve, _run),
+    Kind("run", run.Run, run.evolve, _run, fold=2),
     Kind("task", task.Task, task.evolve, _task),
     Kind("agent", agent.Agent, agent.evolve, _agent),
     Kind("track", track.Track, track.evolve, _track),

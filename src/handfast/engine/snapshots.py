@@ -190,7 +190,8 @@ class Snapshots:
                     hint="Use the Handfast that wrote them, or a newer one. Nothing was changed.",
                 )
             if was < kind.fold:
-                log.warning("folding every `%s` again: its fold has changed", kind.name)
+                if self._store.keeping.streams(kind.name, limit=1):
+                    log.warning("folding every `%s` again: its fold has changed", kind.name)
                 for stream in self._of_kind(kind.name):
                     self.rebuild(stream)
                     done += 1
