@@ -19,6 +19,7 @@ from handfast.engine.keys import (
     load_data_key,
     load_signing_key,
 )
+from handfast.engine.retention import Retain
 from handfast.engine.settings import Settings
 from handfast.engine.vault import Vault
 from handfast.storage.copies import Filling, Snapshot
@@ -56,13 +57,14 @@ def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = N
     """
     arm_from_environment()
     folder = home or data_folder()
-    settings = Settings.from_environment(os.environ)
+    settings, retain = Settings.from_environment(os.environ), Retain.from_environment(os.environ)
     store = SqlStore(url or database_url(_made(folder)))
     try:
         key, data_key = _keys(folder, fresh=store.size() == 0)
         kernel = Kernel(store, Vault(store, data_key), clock or SystemClock(), settings)
-        engine = build(kernel, key, folder)
+        engine = build(kernel, key, folder, retain)
         check_keys(kernel, engine.audit.verifier, data_key)
+        kernel.snapshots.rebuild_changed()
     except BaseException:
         store.close()
         raise

@@ -26,6 +26,7 @@ from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_org as o
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.action import Effect, Facts
+from handfast.core.domain.brief import Brief
 from handfast.core.domain.errors import GateClosed
 from handfast.core.domain.events import SYSTEM, WIRE, Actor
 from handfast.core.domain.events_control import RotationCovered
@@ -49,6 +50,7 @@ from handfast.engine.reviews import FinishedWork
 from handfast.engine.runners import NewRunner, Process
 from handfast.engine.runs import Exit, Pause, Session
 from handfast.engine.staff import Absence
+from handfast.engine.tasks import NewTask
 from tests.engine_room import OPERATOR, PASSWORD, RUNNER, Room, opened
 
 LOGS = Path(__file__).parent / "logs"
@@ -311,10 +313,21 @@ def _audit(room: Room) -> None:
     room.engine.kernel.run(SYSTEM, work)
 
 
+def _kept(room: Room) -> None:
+    """A legal hold, and an erasure on request."""
+    new = NewTask(Brief("Tidy up"), "/repo", "main", "0" * 40)
+    task_id = cast("str", room.engine.tasks.create(OPERATOR, new)["task_id"])
+    room.engine.erasure.hold(room.me, task_id, "a lawsuit")
+    room.engine.erasure.release(room.me, task_id, "settled")
+    room.engine.erasure.erase(room.me, task_id, "asked for")
+
+
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
-        chapters = (_people_and_agents, _gate, _limits, _scoped, _work, _audit, _several, _runners)
+        chapters = (
+            _people_and_agents, _gate, _limits, _scoped, _work, _audit, _several, _runners, _kept,
+        )  # fmt: skip
         for chapter in chapters:
             chapter(room)
             room.clock.move(60)

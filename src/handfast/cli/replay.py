@@ -1,42 +1,98 @@
 """Folds a run's log again, step by step or to compare it with what is stored."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from handfast.cli.local import existing_engine
 from handfast.cli.output import say, say_json, short_time
 
 if TYPE_CHECKING:
-    from handfast.engine.audit import Replayed
     from handfast.engine.facade import Engine
+    from handfast.engine.snapshots import Replayed
 
 WRONG = 6
+MAX_LISTED = 100
 _PAGE = 500
 
 
-def verify(run_id: str, *, as_json: bool) -> int:
-    """Compare the run's stream and those of its task, agent and handoffs; every stream without a run."""
+def verify(run_id: str, *, rebuild: bool = False, as_json: bool) -> int:
+    """Compare the run's stream and those of its task, agent and handoffs; every stream without a run.
+
+    `rebuild` writes what differs again. Results are counted as they come; only what is wrong is kept.
+    """
+    seen = _Seen()
     with existing_engine() as engine:
-        streams = _of_run(engine, run_id) if run_id else _all(engine)
-        results = [engine.audit.replay(stream) for stream in streams]
-    wrong = [r for r in results if not r.same]
-    events = sum(r.events for r in results)
+        for stream in _of_run(engine, run_id) if run_id else _all(engine):
+            result = engine.audit.replay(stream)
+            seen.note(result)
+            if rebuild and not result.same:
+                engine.kernel.snapshots.rebuild(stream)
+                seen.rebuilt += engine.audit.replay(stream).same
+        if not run_id:
+            for stream in _lost(engine, seen.events):
+                seen.note(_no_state(stream))
     if as_json:
-        items = [asdict(r) for r in results]
-        say_json({"ok": not wrong, "streams": len(results), "events": events, "items": items})
+        say_json(seen.to_json())
     else:
-        _print(results, wrong, events)
-    return WRONG if wrong else 0
+        for line in seen.lines():
+            say(line)
+    return WRONG if seen.wrong_count > seen.rebuilt else 0
 
 
-def _print(results: "list[Replayed]", wrong: "Iterable[Replayed]", events: int) -> None:
-    for r in wrong:
-        say(f"WRONG  {r.stream}: {r.why}")
-    if not wrong:
-        say(
-            f"OK: {len(results):,} streams, {events:,} events; each state is the fold of its events."
-        )
+@dataclass(slots=True)
+class _Seen:
+    """What was compared. Named are the first `MAX_LISTED` streams, and the first so many wrong ones."""
+
+    streams: int = 0
+    events: int = 0
+    snapshots: int = 0
+    wrong_count: int = 0
+    rebuilt: int = 0
+    wrong: "list[Replayed]" = field(default_factory=list)
+    right: "list[Replayed]" = field(default_factory=list)
+
+    def note(self, r: "Replayed") -> None:
+        self.streams += 1
+        self.events += r.events
+        self.snapshots += r.snapshots
+        self.wrong_count += not r.same
+        named = self.right if r.same else self.wrong
+        if len(named) < MAX_LISTED:
+            named.append(r)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "ok": self.wrong_count == self.rebuilt,
+            "streams": self.streams,
+            "events": self.events,
+            "snapshots": self.snapshots,
+            "wrong": self.wrong_count,
+            "rebuilt": self.rebuilt,
+            "items": [asdict(r) for r in (*self.right, *self.wrong)],
+        }
+
+    def lines(self) -> Iterator[str]:
+        for r in self.wrong:
+            yield f"WRONG  {r.stream}: {r.why}"
+        if self.wrong_count > len(self.wrong):
+            yield f"and {self.wrong_count - len(self.wrong):,} more"
+        if self.rebuilt:
+            yield f"{self.rebuilt:,} of {self.wrong_count:,} were folded again and written."
+        if not self.wrong_count:
+            yield (
+                f"OK: {self.streams:,} streams, {self.events:,} events; "
+                "each state is the fold of its events."
+            )
+
+
+def state(run_id: str, version: int) -> int:
+    """The run's state after `version` events, as JSON. Raises NotFound."""
+    with existing_engine() as engine:
+        row = engine.kernel.snapshots.state_at(f"run/{run_id}", version)
+    say_json({"stream": row.stream, "version": row.version, "state": json.loads(row.doc)})
+    return 0
 
 
 def _of_run(engine: "Engine", run_id: str) -> Iterator[str]:
@@ -54,9 +110,31 @@ def _of_run(engine: "Engine", run_id: str) -> Iterator[str]:
             return
 
 
-def _all(engine: "Engine") -> list[str]:
-    """Every stream the log has, by first appearance."""
-    return list(dict.fromkeys(row.stream for row in engine.kernel.store.scan()))
+def _all(engine: "Engine") -> Iterator[str]:
+    """Every stream that has a state, kind by kind."""
+    from handfast.engine.projections import BY_NAME
+
+    for kind in BY_NAME:
+        after = 0
+        while page := engine.kernel.store.keeping.streams(kind, after=after):
+            yield from (stream for _, stream in page)
+            after = page[-1][0]
+
+
+def _lost(engine: "Engine", accounted: int) -> Iterator[str]:
+    """Streams of the log without a state. Looked for only where the states do not account for all events."""
+    store = engine.kernel.store
+    if accounted >= store.size():
+        return
+    for row in store.scan():
+        if row.version == 1 and store.load(row.stream) is None:
+            yield row.stream
+
+
+def _no_state(stream: str) -> "Replayed":
+    from handfast.engine.snapshots import Replayed
+
+    return Replayed(stream, 0, same=False, why="it has events and no stored state")
 
 
 def story(run_id: str, *, as_json: bool) -> int:

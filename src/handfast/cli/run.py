@@ -185,6 +185,8 @@ def replay(
     *,
     every: Annotated[bool, Parameter(name="--all", negative=())] = False,
     verify: Annotated[bool, Parameter(negative=())] = False,
+    rebuild: Annotated[bool, Parameter(negative=())] = False,
+    at: int = 0,
     as_json: Json = False,
 ) -> int:
     """Fold the log again. Exit code 6 when a stored state is not the fold of its events.
@@ -197,13 +199,21 @@ def replay(
         Every stream of the log instead of one run's.
     verify
         Compare with the stored states instead of printing the events.
+    rebuild
+        With `--verify`: write each state that is not the fold again, as the log says.
+    at
+        Print the run's state after so many events instead.
     """
     from handfast.cli import replay as replays
 
     if bool(run) == every:
         raise UsageError("give one run id, or `--all`", hint="See `handfast run replay --help`.")
+    if rebuild and not verify:
+        raise UsageError("`--rebuild` needs `--verify`", hint="See `handfast run replay --help`.")
     if verify:
-        return replays.verify(run, as_json=as_json)
+        return replays.verify(run, rebuild=rebuild, as_json=as_json)
+    if at and run:
+        return replays.state(run, at)
     if every:
         raise UsageError("`--all` needs `--verify`", hint="handfast run replay --all --verify")
     return replays.story(run, as_json=as_json)

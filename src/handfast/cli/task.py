@@ -46,6 +46,7 @@ def show(task: str, /, *, as_json: Json = False) -> None:
             "repository": found["repository"],
             "branch": found["target_branch"],
             "created": short_time(found["created_at"]),
+            "legal hold": "yes: nothing of it is erased" if found.get("held") else "",
             **{name.replace("_", " "): readable(v) for name, v in found["brief"].items()},
         }
     )

@@ -2,34 +2,26 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from handfast import __version__
 from handfast.core.audit.proofs import consistency_path, inclusion_path
 from handfast.core.audit.tree import StoredSubtrees
+from handfast.core.domain.body_kinds import body_ids
 from handfast.core.domain.codec import format_time
-from handfast.core.domain.errors import IntegrityError, NotFound, UsageError
+from handfast.core.domain.errors import NotFound, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_org import BodyErased, BundleExported
 from handfast.core.domain.ids import BodyId
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.bundle_file import BundleContent, ExportedBody, write_bundle
+from handfast.engine.erasure import MAY_ERASE, check_no_hold
 from handfast.engine.heads import Heads
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
-from handfast.engine.projections import fold
+from handfast.engine.people import signed_in
+from handfast.engine.snapshots import Replayed
 from handfast.storage.api import EventRow
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """One stream folded again. `same` is whether the stored state is byte for byte the fold."""
-
-    stream: str
-    events: int
-    same: bool
-    why: str = ""
 
 
 class Audit:
@@ -125,45 +117,25 @@ class Audit:
         return ExportedBody(body_id, "held", sealed.salt, [content.data])
 
     def erase(self, actor: Actor, body_id: str, reason: str) -> Result:
-        """Overwrite a body and its salt. The proofs stay valid. Idempotent. Raises NotFound."""
-        if self._kernel.store.body(body_id) is None:
+        """Overwrite a body and its salt. The proofs stay valid. Idempotent.
+
+        Raises NotFound, NotPermitted, InvalidTransition (`legal_hold`).
+        """
+        store = self._kernel.store
+        if store.body(body_id) is None:
             raise NotFound(f"there is no body `{body_id}`")
 
         def work(unit: Unit) -> Result:
+            signed_in(unit, actor, MAY_ERASE)
+            check_no_hold(store, body_id)
             unit.record(Installation, INSTALLATION_ID, [BodyErased(BodyId(body_id), reason[:200])])
             unit.erase(body_id)
             return {"body_id": body_id, "erased": True}
 
-        return self._kernel.run(actor, work)
+        done = self._kernel.run(actor, work)
+        store.keeping.scrub()
+        return done
 
     def replay(self, stream: str) -> Replayed:
         """Fold one stream again and compare with what is stored. Raises NotFound."""
-        stored = self._kernel.store.load(stream)
-        if stored is None:
-            raise NotFound(f"there is no stream `{stream}`")
-        try:
-            folded = fold(self._stream(stream))
-        except IntegrityError as e:
-            return Replayed(stream, 0, same=False, why=e.message)
-        if folded.doc == stored.doc and folded.version == stored.version:
-            return Replayed(stream, folded.version, same=True)
-        why = f"the stored state (version {stored.version}) is not the fold of {folded.version} events"
-        return Replayed(stream, folded.version, same=False, why=why)
-
-    def _stream(self, stream: str) -> Iterator[EventRow]:
-        after = 0
-        while page := self._kernel.store.events(stream=stream, after=after, limit=1000):
-            yield from page
-            after = page[-1].version
-
-
-def body_ids(value: object) -> Iterator[str]:
-    """Ids of the bodies that an event's data refers to."""
-    if isinstance(value, dict):
-        if "body_id" in value and "digest" in value:
-            yield value["body_id"]
-        for item in value.values():
-            yield from body_ids(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from body_ids(item)
+        return self._kernel.snapshots.verify(stream)

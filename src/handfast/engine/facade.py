@@ -16,6 +16,7 @@ from handfast.engine.carrying import Carrying
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.edits import Edits
+from handfast.engine.erasure import Erasure
 from handfast.engine.freezing import Freezing
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
@@ -30,6 +31,7 @@ from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
 from handfast.engine.reading import reader
+from handfast.engine.retention import Retain, Retention
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
@@ -69,6 +71,8 @@ class Engine:
     carrying: Carrying
     heads: Heads
     audit: Audit
+    erasure: Erasure
+    retention: Retention
     views: Views
 
     def sweep(self) -> int:
@@ -86,7 +90,7 @@ class Engine:
         self.kernel.store.close()
 
 
-def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
+def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain) -> Engine:
     """Wire the engine and make sure the installation is in its own log."""
     tasks, people = Tasks(kernel), People(kernel)
     policies, calendars = Policies(kernel), Calendars(home)
@@ -123,6 +127,8 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         undoing=Undoing(audiences, policies, edits, read_call),
         heads=heads,
         audit=Audit(kernel, heads, key),
+        erasure=Erasure(kernel),
+        retention=Retention(kernel, retain),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
     )
     _first_entry(kernel, key)

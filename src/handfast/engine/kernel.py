@@ -22,6 +22,7 @@ from handfast.engine.clock import Clock
 from handfast.engine.ids import new_id
 from handfast.engine.projections import KINDS, Kind, load, row_of
 from handfast.engine.settings import Settings
+from handfast.engine.snapshots import Snapshots
 from handfast.engine.vault import Vault
 from handfast.storage.api import (
     Append,
@@ -172,6 +173,7 @@ class Kernel:
         self.vault = vault
         self.clock = clock
         self.settings = settings
+        self.snapshots = Snapshots(store, vault)
 
     def run(
         self,
@@ -204,6 +206,8 @@ class Kernel:
             except Concurrency:
                 time.sleep(random.uniform(0, 0.001 * min(attempt, 10)))  # noqa: S311 - jitter
                 continue
+            if committed.replayed is None:
+                self.snapshots.after(write)
             return _answer(committed, result)
         raise Concurrency("too many writers on one stream", hint="Try again in a moment.")
 

@@ -30,17 +30,23 @@ from handfast.core.domain.events import from_bytes
 from handfast.storage.api import EventRow, StateRow
 
 OVERRIDE_REVIEWS = "override-review"
+HELD = "held"  # tasks under a legal hold
 RANKS = {r.value: i for i, r in enumerate(reversed(Risk))}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An aggregate: its name in stream ids, its state, its fold, its look-up columns."""
+    """An aggregate: its name in stream ids, its state, its fold, its look-up columns.
+
+    `fold` numbers the fold. Raise it whenever the same events lead to another document: states are then
+    made again at the next start, and older snapshots are left alone (`tests/replay` says when it is due).
+    """
 
     name: str
     state: type
     evolve: Callable[[Any, Any, datetime], object]
     columns: Callable[[Any], dict[str, object]]
+    fold: int = 1
 
 
 def _handoff(h: handoff.Handoff) -> dict[str, object]:
@@ -67,7 +73,8 @@ def _run(r: run.Run) -> dict[str, object]:
 
 
 def _task(t: task.Task) -> dict[str, object]:
-    return {"status": t.outcome.value if t.outcome else "open", "task_id": t.task_id}
+    status = t.outcome.value if t.outcome else "open"
+    return {"status": status, "task_id": t.task_id, "match": HELD if t.hold else ""}
 
 
 def _agent(a: agent.Agent) -> dict[str, object]:
@@ -97,7 +104,7 @@ def _runner(r: runner.Runner) -> dict[str, object]:
 
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
-    Kind("run", run.Run, run.evolve, _run),
+    Kind("run", run.Run, run.evolve, _run, fold=2),
     Kind("task", task.Task, task.evolve, _task),
     Kind("agent", agent.Agent, agent.evolve, _agent),
     Kind("track", track.Track, track.evolve, _track),
@@ -124,20 +131,45 @@ def row_of(kind: Kind, stream: str, version: int, state: object) -> StateRow:
     return StateRow(stream=stream, kind=kind.name, version=version, doc=dump(state), **columns)
 
 
+def kind_of(stream: str) -> Kind:
+    """Raises IntegrityError for a stream of no kind this version knows."""
+    name = stream.partition("/")[0]
+    if name not in BY_NAME:
+        raise IntegrityError(f"stream `{stream}` is of no kind this version knows")
+    return BY_NAME[name]
+
+
+@dataclass(slots=True)
+class Folding:
+    """A fold in progress: the state that the events of one stream so far lead to."""
+
+    stream: str
+    version: int = 0
+    state: object | None = None
+
+    def take(self, row: EventRow) -> None:
+        """The next event. Raises IntegrityError for a gap and for one of another stream."""
+        recorded = from_bytes(row.data)
+        if recorded.version != self.version + 1 or recorded.stream != self.stream:
+            raise IntegrityError(
+                f"stream `{self.stream}` has version {recorded.version} of `{recorded.stream}` "
+                f"where {self.version + 1} belongs"
+            )
+        self.state = kind_of(self.stream).evolve(self.state, recorded.event, recorded.at)
+        self.version = recorded.version
+
+    def row(self) -> StateRow:
+        if self.state is None:
+            raise IntegrityError("a stream without events cannot be folded")
+        return row_of(kind_of(self.stream), self.stream, self.version, self.state)
+
+
 def fold(events: Iterable[EventRow]) -> StateRow:
     """The state row that these events of one stream lead to. Raises IntegrityError for a gap."""
-    state: object | None = None
-    kind: Kind | None = None
-    stream, version = "", 0
+    folding: Folding | None = None
     for row in events:
-        recorded = from_bytes(row.data)
-        if recorded.version != version + 1 or recorded.stream != row.stream:
-            raise IntegrityError(
-                f"stream `{row.stream}` has version {recorded.version} where {version + 1} belongs"
-            )
-        stream, version = row.stream, recorded.version
-        kind = BY_NAME[stream.partition("/")[0]]
-        state = kind.evolve(state, recorded.event, recorded.at)
-    if kind is None:
+        folding = folding or Folding(row.stream)
+        folding.take(row)
+    if folding is None:
         raise IntegrityError("a stream without events cannot be folded")
-    return row_of(kind, stream, version, state)
+    return folding.row()

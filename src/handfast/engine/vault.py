@@ -47,6 +47,11 @@ class Vault:
         sealed = SealedBody(body_id, salt, nonce, ciphertext, digest, media, len(plain))
         return BodyRef(body_id, digest, len(plain), media), sealed
 
+    def stamp(self, purpose: str, data: bytes) -> bytes:
+        """32 bytes that only an installation with this data key can make of `data`."""
+        key = hmac.digest(self._key, f"handfast {purpose}".encode(), "sha256")
+        return hmac.digest(key, data, "sha256")
+
     def seal_json(self, value: object) -> tuple[BodyRef, SealedBody]:
         return self.seal(canonical_json(value), "application/json")
 

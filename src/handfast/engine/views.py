@@ -323,7 +323,7 @@ class Views:
         return Page(items, _next(rows, limit))
 
     def task_summary(self, t: Task) -> Result:
-        return {**encode(t), "brief": full(self._tasks.brief(t))}
+        return {**encode(t), "brief": full(self._tasks.brief(t)), "held": t.hold is not None}
 
     def task(self, task_id: str) -> Result:
         return self.task_summary(self._kernel.state(Task, task_id))

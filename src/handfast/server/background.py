@@ -1,4 +1,4 @@
-"""What a server does by itself: due handoffs, signed heads, calendars, deliveries. Threads that stop when told."""
+"""What a server does by itself: due handoffs, signed heads, retention, calendars, deliveries. Threads that stop when told."""
 
 import logging
 import threading
@@ -11,6 +11,7 @@ from handfast.server.calendars import CalendarKeeper
 
 EVERY_S = 1.0
 CALENDARS_EVERY_S = 5.0
+RETENTION_EVERY_S = 60.0
 log = logging.getLogger("handfast.server")
 
 
@@ -24,6 +25,7 @@ class Background:
         self._threads = [
             self._loop("sweep", engine.sweep),
             self._loop("heads", self._heads.sign),
+            self._loop("retention", engine.retention.run, RETENTION_EVERY_S),
             self._loop("calendars", CalendarKeeper(engine).renew, CALENDARS_EVERY_S),
             threading.Thread(target=self._relay.run, name="handfast-relay", daemon=True),
         ]

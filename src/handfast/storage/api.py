@@ -13,7 +13,7 @@ Guarantees every implementation gives (the conformance suite in `handfast.testin
   has seen everything before it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -75,6 +75,29 @@ class Seen:
 
     stream: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The fold of a stream's first `version` events, under the fold numbered `fold`. A cache: `mac` is
+    what its maker put on it, and the log is what counts."""
+
+    stream: str
+    version: int
+    fold: int
+    doc: bytes
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A stream whose events after version `done` may have bodies of this kind to erase, the oldest of
+    them recorded at `next_at`."""
+
+    stream: str
+    kind: str
+    done: int
+    next_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +294,68 @@ class Outbox(Protocol):
         ...
 
 
+class Keeping(Protocol):
+    """What makes a long log bearable: snapshots, folds, retention. All of it can be made from the log
+    again, and each call is a transaction of its own.
+    """
+
+    def snapshots(self, stream: str, *, after: int = 0, limit: int = 100) -> list[Snapshot]:
+        """Of any fold, by version."""
+        ...
+
+    def newest_snapshot(self, stream: str, *, at_most: int, fold: int) -> Snapshot | None: ...
+
+    def put_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        """One with the same stream and version is replaced."""
+        ...
+
+    def put_state(self, row: StateRow) -> bool:
+        """Write a state again, folded from the log. False when the stream has another version by now."""
+        ...
+
+    def folds(self) -> dict[str, int]:
+        """The number of the fold that the states of each kind were made with."""
+        ...
+
+    def put_fold(self, kind: str, number: int) -> None: ...
+
+    def streams(self, kind: str, *, after: int = 0, limit: int = 500) -> list[tuple[int, str]]:
+        """A page of a kind's streams, by when they began: (`opened`, name). `after` is the last one's."""
+        ...
+
+    def followed(self) -> int:
+        """The position up to which `follow` has seen the log."""
+        ...
+
+    def follow(self, old: int, position: int, streams: Mapping[tuple[str, str], datetime]) -> bool:
+        """Note the streams that have bodies of a kind, by (stream, kind), with the time of the oldest new
+        one. False when somebody else went on from `old` already; then nothing is written."""
+        ...
+
+    def due(
+        self, kind: str, before: datetime, *, after: Due | None = None, limit: int = 100
+    ) -> list[Due]:
+        """Streams with bodies that were recorded before a time, longest due first."""
+        ...
+
+    def handled(self, due: Due, done: int, next_at: datetime | None) -> None:
+        """Nothing of this kind is left up to version `done`; the next one is of `next_at`."""
+        ...
+
+    def sizes(self, body_ids: Sequence[str]) -> dict[str, int]:
+        """Bytes of the content of those bodies that are still there."""
+        ...
+
+    def scrub(self) -> bool:
+        """Let go of the space of what was erased, so that the database's files hold it no more, as far as
+        the database can do that. False when a reader or a right is in the way: ask again later."""
+        ...
+
+
 class Store(EventLog, Tree, States, Bodies, Credentials, Leases, Outbox, Protocol):
     """All of it, thread-safe."""
+
+    keeping: Keeping
 
     def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
         """Call `listener(size)` after commits of this process, and soon after those of others where the

@@ -5,6 +5,7 @@ signed head must agree with the tree of its size. What disagrees is named exactl
 leaf list still leads to a signed root, else as the interval between two signed heads.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,7 +28,7 @@ from handfast.core.audit.claims import proven_claims, unproven_claims
 from handfast.core.audit.entries import EntryCheck
 from handfast.core.audit.heads import Head, Heads, Source, Track
 from handfast.core.audit.note import Checkpoint, VerifierKey, Verify
-from handfast.core.audit.report import Finding, Findings, Report
+from handfast.core.audit.report import Erasure, Finding, Findings, Report
 from handfast.core.audit.tree import Frontier
 from handfast.core.domain.errors import IntegrityError
 
@@ -73,7 +74,15 @@ def verify_bundle(
         proven=tuple(proven_claims(heads, tracks, entries, bodies)),
         unproven=tuple(unproven_claims(heads, tracks, entries, bodies)),
         erased=tuple(bodies.erased),
+        erasures=tuple(_erasures(bodies.erased, entries)),
     )
+
+
+def _erasures(erased: Sequence[str], entries: EntryCheck) -> Iterator[Erasure]:
+    """The entries that record them, in order of the log, each with how many of the bodies."""
+    counts = Counter(found for b in erased if (found := entries.erasures.get(b)) is not None)
+    for found in sorted(counts, key=lambda e: e.position):
+        yield Erasure(found.position, found.by, found.why, counts[found])
 
 
 @dataclass(slots=True)

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from handfast.core.audit.bodies import BodyReference
 from handfast.core.audit.report import Findings
 from handfast.core.domain.canonical import MAX_SAFE_INTEGER, canonical_json
 from handfast.core.domain.errors import UsageError
 
+_ERASURES = frozenset({"body.erased", "bodies.erased"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _encode = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
@@ -48,6 +50,15 @@ def decode_canonical(raw: bytes) -> object:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The entry that records an erasure: who (`person pe_1`), and why in their words or retention's."""
+
+    position: int
+    by: str
+    why: str
+
+
 class EntryCheck:
     """Feeds on entries in order. Memory grows with streams and bodies, not with entries."""
 
@@ -56,7 +67,7 @@ class EntryCheck:
         self._versions: dict[str, int] = {}
         self.dense = True
         self.bodies: dict[str, BodyReference] = {}
-        self.erasures: set[str] = set()
+        self.erasures: dict[str, Erased] = {}
 
     @property
     def streams(self) -> int:
@@ -92,13 +103,13 @@ class EntryCheck:
                 event_id=event["id"],
             )
         self._versions[stream] = version
-        if b'"body_id"' in raw:
+        if b'"body_id' in raw:
             self._note_bodies(position, event)
 
     def _note_bodies(self, position: int, event: Mapping[str, object]) -> None:
         data = event.get("data")
-        if event["type"] == "body.erased" and isinstance(data, dict):
-            self.erasures.add(str(data.get("body_id")))
+        if event["type"] in _ERASURES and isinstance(data, dict):
+            self._note_erasure(position, event, data)
         pending: list[object] = [event]
         while pending:
             value = pending.pop()
@@ -108,6 +119,15 @@ class EntryCheck:
                 pending.extend(value.values())
             elif isinstance(value, list):
                 pending.extend(value)
+
+    def _note_erasure(
+        self, position: int, event: Mapping[str, object], data: Mapping[str, object]
+    ) -> None:
+        """One body, or a batch of them; the first entry that records it counts."""
+        ids = data.get("body_ids") if "body_ids" in data else [data.get("body_id")]
+        found = Erased(position, _by(event["actor"]), str(data.get("reason", "")))
+        for body_id in ids if isinstance(ids, list) else []:
+            self.erasures.setdefault(str(body_id), found)
 
     def _note_body(self, position: int, event_id: str, value: Mapping[str, object]) -> None:
         body_id, digest, size = value["body_id"], value["digest"], value.get("size")
@@ -128,6 +148,13 @@ class EntryCheck:
                 position=position,
                 event_id=event_id,
             )
+
+
+def _by(actor: object) -> str:
+    """`person pe_1`, `system handfast`."""
+    if isinstance(actor, dict):
+        return f"{actor.get('type', '')} {actor.get('id', '')}".strip()
+    return str(actor)
 
 
 def _is_envelope(event: Mapping[str, object]) -> bool:

@@ -8,6 +8,7 @@ Interval: TypeAlias = tuple[int, int]
 
 MAX_FINDINGS = 100
 _SHOWN_BODIES = 20
+_SHOWN_ERASURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,25 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """An entry that records that `bodies` of the bundle's bodies were erased: by whom, and why."""
+
+    position: int
+    by: str
+    why: str
+    bodies: int
+
+    def to_json(self) -> dict[str, object]:
+        return {"position": self.position, "by": self.by, "why": self.why, "bodies": self.bodies}
+
+    @property
+    def line(self) -> str:
+        many = "1 body" if self.bodies == 1 else f"{self.bodies:,} bodies"
+        why = f": {self.why}" if self.why else ", without a reason"
+        return f"{many}, by {self.by} in the entry at position {self.position}{why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The answer of a verification. `ok` is False as soon as one finding exists.
 
@@ -77,6 +97,7 @@ class Report:
     proven: tuple[str, ...]
     unproven: tuple[str, ...]
     erased: tuple[str, ...] = ()
+    erasures: tuple[Erasure, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -116,6 +137,7 @@ class Report:
             "proven": list(self.proven),
             "unproven": list(self.unproven),
             "erased": list(self.erased),
+            "erasures": [e.to_json() for e in self.erasures],
         }
 
     def lines(self) -> list[str]:
@@ -131,7 +153,11 @@ class Report:
             if sentences:
                 out += [title, *(f"  - {s}" for s in sentences), ""]
         if self.erased:
-            out.append("Erased bodies:")
+            out.append("Erased:")
+            out += [f"  - {e.line}" for e in self.erasures[:_SHOWN_ERASURES]]
+            if len(self.erasures) > _SHOWN_ERASURES:
+                out.append(f"  - and {len(self.erasures) - _SHOWN_ERASURES:,} more entries")
+            out += ["", "Erased bodies:"]
             out += [f"  - `{b}`" for b in self.erased[:_SHOWN_BODIES]]
             if len(self.erased) > _SHOWN_BODIES:
                 out.append(f"  - and {len(self.erased) - _SHOWN_BODIES:,} more")

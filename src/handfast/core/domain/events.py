@@ -22,7 +22,7 @@ from handfast.core.domain.codec import decode, encode, format_time, parse_time
 from handfast.core.domain.errors import IntegrityError, UsageError
 from handfast.core.domain.ids import PersonId
 
-TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed
+TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskHeld | w.TaskReleased
 RunEvent: TypeAlias = (
     w.RunCreated
     | w.RunLeased
@@ -101,6 +101,7 @@ InstallationEvent: TypeAlias = (
     | o.AccessRefused
     | o.PersonInvited
     | o.BodyErased
+    | o.BodiesErased
     | o.TreeHeadPublished
     | o.BundleExported
     | c.ControlKilled
@@ -126,6 +127,8 @@ Event: TypeAlias = (
 WIRE: dict[str, type[Event]] = {
     "task.created": w.TaskCreated,
     "task.closed": w.TaskClosed,
+    "task.held": w.TaskHeld,
+    "task.released": w.TaskReleased,
     "run.created": w.RunCreated,
     "run.leased": w.RunLeased,
     "run.agent_started": w.AgentStarted,
@@ -198,6 +201,7 @@ WIRE: dict[str, type[Event]] = {
     "hook.resumed": o.HookResumed,
     "access.refused": o.AccessRefused,
     "body.erased": o.BodyErased,
+    "bodies.erased": o.BodiesErased,
     "tree_head.published": o.TreeHeadPublished,
     "bundle.exported": o.BundleExported,
     "policy.proposed": p.PolicyProposed,

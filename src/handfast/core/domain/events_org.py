@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.ids import AgentId, BodyId, PersonId, TokenId
+from handfast.core.domain.ids import AgentId, BodyId, PersonId, TaskId, TokenId
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,18 @@ class AccessRefused:
 class BodyErased:
     body_id: BodyId
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BodiesErased:
+    """Content and salts of these bodies are gone for good. `why` is `request` (a person asked, and `reason`
+    is theirs) or `retention` (`kind` is kept only so long). A reason stays in the log for ever."""
+
+    body_ids: tuple[BodyId, ...]
+    why: str
+    reason: str = ""
+    kind: str = ""
+    task_id: TaskId = TaskId("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,22 @@ class TaskClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskHeld:
+    """A legal hold: until it is released no body of the task is erased, by nobody and no job."""
+
+    task_id: TaskId
+    by: PersonId
+    reason: BodyRef
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReleased:
+    task_id: TaskId
+    by: PersonId
+    reason: BodyRef
+
+
+@dataclass(frozen=True, slots=True)
 class RunCreated:
     """A run waits for a runner (`command` set) or is a person's own session seen by the hook.
 

@@ -67,6 +67,7 @@ def evolve(state: Installation | None, event: InstallationEvent, at: datetime) -
             e.ServerStarted()
             | e.HookInstalled()
             | e.BodyErased()
+            | e.BodiesErased()
             | e.TreeHeadPublished()
             | e.BundleExported()
             | e.PersonInvited()

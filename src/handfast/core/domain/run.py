@@ -315,9 +315,12 @@ MAX_OPEN_STEPS = 32
 
 
 def _bounded(steps: Mapping[str, OpenStep], key: str, step: OpenStep) -> dict[str, OpenStep]:
-    """Keep the newest open steps: results of older ones never came and are shown as unknown."""
-    items = [*((k, s) for k, s in steps.items() if k != key), (key, step)]
-    return dict(items[-MAX_OPEN_STEPS:])
+    """Keep the newest open steps: results of older ones never came and are shown as unknown.
+
+    Step ids sort by age. The order of the mapping says nothing: a stored state has its keys sorted.
+    """
+    others = sorted(((k, s) for k, s in steps.items() if k != key), key=lambda x: x[1].step_id)
+    return {**dict(others[1 - MAX_OPEN_STEPS :]), key: step}
 
 
 def check_epoch(state: Run, epoch: int) -> None:

@@ -2,10 +2,28 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import assert_never
 
+from handfast.core.domain.errors import InvalidTransition
 from handfast.core.domain.events import TaskEvent
-from handfast.core.domain.events_work import BodyRef, TaskClosed, TaskCreated, TaskOutcome
+from handfast.core.domain.events_work import (
+    BodyRef,
+    TaskClosed,
+    TaskCreated,
+    TaskHeld,
+    TaskOutcome,
+    TaskReleased,
+)
 from handfast.core.domain.ids import PersonId, TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold in force."""
+
+    by: PersonId
+    at: datetime
+    reason: BodyRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +37,7 @@ class Task:
     created_at: datetime
     outcome: TaskOutcome | None = None
     requested_by: PersonId = PersonId("")
+    hold: Hold | None = None
 
 
 def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
@@ -36,9 +55,27 @@ def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
         )
     if state is None:
         raise ValueError("a task's first event must be task.created")
-    return replace(state, outcome=event.outcome)
+    match event:
+        case TaskClosed():
+            return replace(state, outcome=event.outcome)
+        case TaskHeld():
+            return replace(state, hold=Hold(event.by, at, event.reason))
+        case TaskReleased():
+            return replace(state, hold=None)
+        case _:
+            assert_never(event)
 
 
 def close(state: Task, outcome: TaskOutcome) -> list[TaskEvent]:
     """Idempotent: the first outcome stands."""
     return [] if state.outcome else [TaskClosed(state.task_id, outcome)]
+
+
+def check_not_held(state: Task) -> None:
+    """Raises InvalidTransition (code `legal_hold`) while nothing of the task may be erased."""
+    if state.hold is not None:
+        raise InvalidTransition(
+            f"task `{state.task_id}` is under a legal hold since {state.hold.at:%Y-%m-%d}",
+            code="legal_hold",
+            hint="`handfast task release` ends it. Nothing was erased.",
+        )

@@ -6,6 +6,7 @@ from handfast.server.api import (
     actions,
     aftereffects,
     agents,
+    bodies,
     grants,
     handoffs,
     health,
@@ -20,7 +21,7 @@ from handfast.server.identity import SCHEMES
 
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
-    actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners,
+    actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
 )  # fmt: skip
 
 

@@ -83,6 +83,7 @@ class TaskOut(Reply):
     brief_digest: str
     created_at: str
     outcome: str | None = None
+    held: bool = False
 
 
 class TaskPage(Reply):

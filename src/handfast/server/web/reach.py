@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from handfast.core.domain.inert import inert
 from handfast.server.web.wording import HAZARDS
 
-
 # Without a hazard that says more. A program that is run can do what its user can.
 _REACH = {
     "read": "Nothing is changed",

@@ -122,6 +122,47 @@ body = Table(
     Column("size", BigInteger, nullable=False),
 )
 
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("fold", Integer, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
+fold = Table(
+    "fold",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("done", Integer, nullable=False),
+    Column("next_at", BigInteger),
+)
+Index(
+    "retention_due",
+    retention.c.kind,
+    retention.c.next_at,
+    retention.c.stream,
+    sqlite_where=retention.c.next_at.isnot(None),
+    postgresql_where=retention.c.next_at.isnot(None),
+)
+
+retention_seen = Table(
+    "retention_seen",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

@@ -13,6 +13,7 @@ from handfast.storage.api import (
     Committed,
     Credential,
     EventRow,
+    Keeping,
     Lease,
     OutboxRow,
     Query,
@@ -23,6 +24,7 @@ from handfast.storage.api import (
 )
 from handfast.storage.sql import schema as s
 from handfast.storage.sql.connect import Readers, open_database
+from handfast.storage.sql.keeping import SqlKeeping
 from handfast.storage.sql.listening import Listener
 from handfast.storage.sql.migrate import ready
 from handfast.storage.sql.statements import build, compiler, events_of_types
@@ -47,6 +49,9 @@ class SqlStore:
         self._sql = build(self._compile)
         self._readers = Readers(self._db, self._sql.ours)
         self._writer = Writer(self._db, self._sql, self._notify)
+        self.keeping: Keeping = SqlKeeping(
+            self._db, self._readers, self._compile, self._sql.set_state
+        )
         self._listeners: list[Callable[[int], None]] = []
         self._listeners_lock = threading.Lock()
         self._told = 0
