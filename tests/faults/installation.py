@@ -28,7 +28,7 @@ from handfast.engine.people import NewPerson
 from handfast.runner import state
 from tests.commands import Command, Ran
 from tests.faults.checker import Json, Witness, check, read_log
-from tests.faults.parts import DEADLINE_S, Given, Part, run, start
+from tests.faults.parts import DEADLINE_S, SOUND, Given, Part, run, start
 from tests.served import _TLS
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ OPERATOR = Actor("operator", "operator", "token")
 PIN, PASSWORD = "482913", "correct horse battery"
 PERSON = "ana"
 COLLECT_S = 0.05
+LASTING, LASTS_S = ("stop", "full"), 0.7
 AGENT = Path(__file__).with_name("scripted_agent.py")
 
 
@@ -188,16 +189,29 @@ class Installation:
         part.replace(self.clock)
 
     def mend(self) -> None:
-        """Start again, without a fault, what its fault has killed. Any other end is an error."""
+        """End the faults that have struck: start again, without one, what is gone; thaw the rest after a
+        while, or give its disk room again. Any other end of a process is an error."""
         for name, part in list(self.parts.items()):
-            if part.process.poll() is None:
+            gone = part.process.poll() is not None
+            assert part.struck or not gone, (
+                f"{name} ended with {part.process.returncode}:\n{part.log.read_text()[-3000:]}"
+            )
+            if not part.struck:
                 continue
-            log = part.log.read_text()[-3000:]
-            assert part.killed, f"{name} ended with {part.process.returncode}:\n{log}"
-            assert part.fault, f"{name} was killed without a fault:\n{log}"
-            part.end()
-            self.restarts.append(part.fault)
-            self.again(name)
+            if gone:
+                part.end()
+                self.restarts.append(part.fault)
+                self.again(name)
+            elif part.action in LASTING:
+                if time.monotonic() > part.struck_at + LASTS_S:
+                    part.lift()
+                    self._past(part)
+            elif part.action == "raise":
+                self._past(part)
+
+    def _past(self, part: Part) -> None:
+        self.restarts.append(part.fault)
+        part.given, part.struck_at = SOUND, 0.0
 
     def again(self, name: str) -> None:
         """Start one of the two anew, without a fault."""

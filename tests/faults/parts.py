@@ -5,11 +5,13 @@ import json
 import resource
 import select
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from handfast.engine.faults import STRUCK
 from tests.commands import Command, Ran
 from tests.faults.checker import Json
 from tests.faults.nursery import Born, Nursery
@@ -44,6 +46,8 @@ class Part:
     process: Born
     log: Path
     given: Given = SOUND
+    began: int = 0  # how long the log was
+    struck_at: float = 0.0
 
     @property
     def fault(self) -> str:
@@ -54,13 +58,23 @@ class Part:
         return self.process.poll() == -signal.SIGKILL
 
     @property
-    def stopped(self) -> bool:
-        """Whether it stands still, as its fault has told it."""
-        try:
-            text = Path(f"/proc/{self.process.pid}/stat").read_text()
-        except OSError:
-            return False
-        return text.rpartition(")")[2].split()[0] == "T"
+    def action(self) -> str:
+        return self.fault.split(":")[1] if self.fault else ""
+
+    @property
+    def struck(self) -> bool:
+        """Whether its fault point was reached. It says so before it acts."""
+        if self.fault and not self.struck_at:
+            with self.log.open() as file:
+                file.seek(self.began)
+                if f"{STRUCK}{self.fault}\n" in file.read():
+                    self.struck_at = time.monotonic()
+        return bool(self.struck_at)
+
+    def lift(self) -> None:
+        """The end of a fault that a process survives: it thaws, its disk has room again."""
+        self.process.send_signal(signal.SIGCONT)
+        self.limit_files()
 
     def ready(self) -> Json:
         """What it said when it was ready."""
@@ -85,10 +99,11 @@ def start(command: Command, words: Sequence[object], log: Path, given: Given = S
     """`handfast WORDS` in a process of its own, its standard error appended to `log`."""
     environment = armed(command.environment, given)
     with log.open("a") as file:
+        began = file.tell()
         born = nursery().start(
             words, environment, command.folder, file, clock=given.clock, plant=given.plant
         )
-    return Part(born, log, given)
+    return Part(born, log, given, began)
 
 
 def armed(environment: Mapping[str, str], given: Given) -> dict[str, str]:
