@@ -60,16 +60,23 @@ class Witness:
 
     `verifier` is the public key; without it no head is looked at. A receipt is an entry's type and some of
     its fields: somebody was answered that it is in the log. `told` are the handoffs that people were told of,
-    None where nobody listened.
+    None where nobody listened. `winners` are the commands, by their keys, that were told they decided.
     """
 
     verifier: str = ""
     heads: list[str] = field(default_factory=list)
     receipts: list[tuple[str, Json]] = field(default_factory=list)
     told: set[str] | None = None
+    winners: dict[str, set[str]] = field(default_factory=dict)
 
     def answered(self, kind: str, **fields: object) -> None:
         self.receipts.append((kind, fields))
+
+    def until_now(self) -> "Witness":
+        """A copy: what is seen from now on may be of entries that a log read now does not have."""
+        told = set(self.told) if self.told is not None else None
+        winners = {handoff: set(keys) for handoff, keys in list(self.winners.items())}
+        return Witness(self.verifier, list(self.heads), list(self.receipts), told, winners)
 
 
 def read_log(url: str) -> Log:
@@ -374,6 +381,9 @@ def _receipts(reading: _Reading, witness: Witness) -> Iterable[str]:
     for kind, fields in witness.receipts:
         if not any(fields.items() <= data.items() for data in reading.said[kind]):
             yield f"lost: `{kind}` with {fields} was answered as done, and the log has it not"
+    for handoff_id, keys in witness.winners.items():
+        if len(keys) > 1:
+            yield f"`{handoff_id}` was won by {len(keys)} deciders: {sorted(keys)}"
 
 
 def _untold(reading: _Reading, witness: Witness) -> Iterable[str]:

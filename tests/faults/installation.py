@@ -381,7 +381,8 @@ class Installation:
     def wrong(self, *, settled: bool = True) -> list[str]:
         """What the checker says now."""
         self.collect()
-        return check(read_log(self.database), self.effects, self.witness, settled=settled)
+        seen, effects = self.witness.until_now(), dict(self.effects)
+        return check(read_log(self.database), effects, seen, settled=settled)
 
     def events(self, *types: str) -> list[Json]:
         rows = read_log(self.database).rows
