@@ -72,6 +72,10 @@ class Witness:
     def answered(self, kind: str, **fields: object) -> None:
         self.receipts.append((kind, fields))
 
+    def decided(self, handoff_id: str, key: str, kind: str) -> None:
+        self.winners.setdefault(handoff_id, set()).add(key)
+        self.answered("handoff.decided", handoff_id=handoff_id, decision=kind)
+
     def until_now(self) -> "Witness":
         """A copy: what is seen from now on may be of entries that a log read now does not have."""
         told = set(self.told) if self.told is not None else None

@@ -26,6 +26,7 @@ from handfast.core.domain.events_work import Mode
 from handfast.engine.access import PrincipalKind
 from handfast.engine.people import NewPerson
 from handfast.runner import state
+from handfast.server.sessions import COOKIE
 from tests.commands import Command, Ran
 from tests.faults.checker import Json, Witness, check, read_log
 from tests.faults.parts import DEADLINE_S, SOUND, Given, Part, run, start
@@ -48,6 +49,7 @@ def prepare(url: str, home: Path) -> Json:
         names: Json = {"agent_id": agent_id, "agent": engine.agents.issue(OPERATOR, agent_id).token}
         new = NewPerson("Ana", PERSON, PASSWORD, PIN)
         names["person_id"] = engine.people.set_up(engine.people.invite(), new)["person_id"]
+        names["session"] = engine.people.sign_in(PERSON, PASSWORD).secret
         engine.hooks.set_mode(OPERATOR, Mode.ENFORCE)
         for kind in (PrincipalKind.RUNNER, PrincipalKind.OPERATOR):
             names[kind.value] = engine.access.ensure_file_token(home, kind)
@@ -120,7 +122,6 @@ class Installation:
     agents: list[Agent] = field(default_factory=list)
     server_port: int = field(default_factory=free_port)
     runner_port: int = field(default_factory=free_port)
-    decided: dict[str, str] = field(default_factory=dict)
     runner_sees: str = ""  # where the runner finds the server, when something stands between them
     plant: str = ""  # a bug in the server, see `plants`
     witness: Witness = field(default_factory=Witness)
@@ -258,7 +259,7 @@ class Installation:
         """`handfast exec` as the agent would call it."""
         self._executed += 1
         log = self.root / f"exec-{self._executed}.log"
-        command = self.command(HANDFAST_TOKEN=self.names["agent"])
+        command = self.command(HANDFAST_TOKEN=self.names["agent"], HANDFAST_URL=self.url)
         return run(command, ["exec", grant_id, "--json"], log, Given(fault))
 
     # -- the API
@@ -273,11 +274,20 @@ class Installation:
         key: str = "",
     ) -> httpx.Response:
         """One request, sent once. Raises httpx.HTTPError when no answer comes."""
-        headers = {"Authorization": f"Bearer {self.names.get(token, token)}"}
+        headers = self.credentials(token)
         if key:
             headers["Idempotency-Key"] = key
         with httpx.Client(timeout=20, trust_env=False, verify=_TLS) as client:
             return client.request(method, self.url + path, json=body, headers=headers)
+
+    def credentials(self, token: str) -> dict[str, str]:
+        """Of an agent, a runner or an operator; `session` is Ana in her browser."""
+        if token == "session":
+            return {
+                "Cookie": f"{COOKIE}={self.names['session']}",
+                "Origin": f"http://127.0.0.1:{self.server_port}",
+            }
+        return {"Authorization": f"Bearer {self.names.get(token, token)}"}
 
     def ask(self, event: Json) -> httpx.Response:
         """One event at the runner's hook, as the agent's harness posts it."""
@@ -336,14 +346,14 @@ class Installation:
         return self.get(f"/v1/handoffs/{handoff_id}")
 
     def decide(self, handoff: Json, kind: str = "approve", **more: object) -> Json:
-        """Decide as Ana. Sent with one key until it is answered; the answer must be 201."""
+        """Decide as Ana, in her browser. Sent with one key until it is answered; the answer must be 201."""
         handoff_id = handoff["handoff_id"]
         body = decision(self.handoff(handoff_id), kind, **more)
         path = f"/v1/handoffs/{handoff_id}/decisions"
-        answer = self.sure(lambda: self.call("POST", path, body, key=f"decide-{handoff_id}"))
+        key = f"decide-{handoff_id}"
+        answer = self.sure(lambda: self.call("POST", path, body, token="session", key=key))
         assert answer.status_code == 201, answer.text
-        self.decided[handoff_id] = kind
-        self.witness.answered("handoff.decided", handoff_id=handoff_id, decision=kind)
+        self.witness.decided(handoff_id, key, kind)
         found: Json = answer.json()
         return found
 

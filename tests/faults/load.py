@@ -122,8 +122,8 @@ class Load:
 
     def decided(self, handoff_id: str, key: str, kind: str) -> None:
         with self._lock:
-            self.place.witness.winners.setdefault(handoff_id, set()).add(key)
-        self.answered("handoff.decided", handoff_id=handoff_id, decision=kind)
+            self.place.witness.decided(handoff_id, key, kind)
+            self.counts["handoff.decided"] += 1
 
     def belongs(self, handoff: Json) -> Work | None:
         """The call that a handoff is about, known by the file that it names."""
@@ -160,10 +160,12 @@ class _Speaker:
         self, method: str, path: str, body: Json | None = None, *, token: str, key: str = ""
     ) -> httpx.Response | None:
         """Once. None when nobody answered, or the server said that it cannot."""
-        headers = {"Authorization": f"Bearer {self.place.names[token]}"}
+        server = self.random.choice(self._servers)
+        url, headers = server + path, self.place.credentials(token)
+        if "Origin" in headers:
+            headers["Origin"] = server
         if key:
             headers["Idempotency-Key"] = key
-        url = self.random.choice(self._servers) + path
         try:
             answer = self._client.request(method, url, json=body, headers=headers)
         except httpx.HTTPError:
@@ -359,7 +361,11 @@ class _Decider(_Speaker):
         key = f"{self.name}-{handoff_id}"
         body = decision(handoff, kind, **more)
         path = f"/v1/handoffs/{handoff_id}/decisions"
-        answer = self.sure("POST", path, body, token="operator", key=key)
+        answer = self.sure("POST", path, body, token="session", key=key)
+        if answer is None:
+            return
+        if answer.status_code == 401:  # a clock that jumped has ended the session
+            answer = self.sure("POST", path, body, token="operator", key=key)
         if answer is None:
             return
         if answer.status_code == 201:
