@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,8 +105,8 @@ def _environment(home: Path) -> dict[str, str]:
     return {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(home), "TZ": "UTC"}
 
 
-def _initialise(folder: Path, home: Path, user: _User) -> None:
-    options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale"]
+def _initialise(folder: Path, home: Path, user: _User, *more: str) -> None:
+    options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale", *more]
     done = subprocess.run(
         [folder / "initdb", "-D", home / "data", *options],
         cwd="/",
@@ -120,10 +120,12 @@ def _initialise(folder: Path, home: Path, user: _User) -> None:
         raise RuntimeError(f"initdb failed: {done.stderr[-1500:]}")
 
 
-def _start(folder: Path, home: Path, user: _User, log: int) -> subprocess.Popen[bytes]:
-    settings = [part for name, value in FAST.items() for part in ("-c", f"{name}={value}")]
+def _start(
+    folder: Path, home: Path, user: _User, log: int, settings: Mapping[str, str] = FAST
+) -> subprocess.Popen[bytes]:
+    given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return subprocess.Popen(
-        [folder / "postgres", "-D", home / "data", "-k", home, *settings],
+        [folder / "postgres", "-D", home / "data", "-k", home, *given],
         cwd="/",
         env=_environment(home),
         stdin=subprocess.DEVNULL,

@@ -1,10 +1,11 @@
 """Proves from the stored log alone that no handoff was lost or doubled and no effect repeated.
 
-Independent of the product on purpose: plain SQL, JSON and SHA-256, its own reading of the events.
-Formats: RFC 6962 section 2.1 for the tree; the envelope is `{type, stream, version, at, data, …}`.
+Independent of the product on purpose: plain SQL, JSON and SHA-256, its own reading of the events
+(`folds`), its own tree and its own reading of signed heads (`published`). It also believes nobody: what
+the harness was answered while it ran (`Witness`) must be in the log afterwards.
+The envelope of an entry is `{type, stream, version, at, data, …}`.
 """
 
-import hashlib
 import json
 import sqlite3
 from collections import Counter, defaultdict
@@ -15,24 +16,11 @@ from typing import Any
 
 import psycopg
 
+from tests.faults.folds import HANDOFF_STATUS, Told
+from tests.faults.published import Tree, against, joined, leaf_of
+
 Json = dict[str, Any]
-ENDS = {
-    "handoff.closed": "closed",
-    "handoff.superseded": "superseded",
-    "handoff.withdrawn": "withdrawn",
-    "handoff.expired": "expired",
-    "handoff.returned": "incomplete",
-}
-MOVES = {
-    "handoff.routed": "routed",
-    "handoff.acknowledged": "acknowledged",
-    "handoff.released": "routed",
-    "handoff.rerouted": "routed",
-    "handoff.decided": "decided",
-    "handoff.overridden": "decided",
-    "handoff.auto_proceeded": "decided",
-    "grant.redeemed": "resumed",
-}
+ENDS = frozenset({"closed", "superseded", "withdrawn", "expired", "incomplete"})
 APPROVING = ("approve", "approve_with_edits")
 HAPPENED = ("verified", "reported")
 
@@ -48,12 +36,51 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A stream's projection."""
+
+    version: int
+    status: str
+    doc: Json
+
+
+@dataclass(frozen=True)
 class Log:
-    """One consistent reading of a database. `states` holds the status of each stream's projection."""
+    """One consistent reading of a database. `heads` are the notes that it stores itself."""
 
     rows: Sequence[Row]
     frontier: bytes
-    states: Mapping[str, str]
+    states: Mapping[str, Stored]
+    heads: Sequence[str] = ()
+
+
+@dataclass
+class Witness:
+    """What was seen from outside while the product ran, however it ended since.
+
+    `verifier` is the public key; without it no head is looked at. A receipt is an entry's type and some of
+    its fields: somebody was answered that it is in the log. `told` are the handoffs that people were told of,
+    None where nobody listened. `winners` are the commands, by their keys, that were told they decided.
+    """
+
+    verifier: str = ""
+    heads: list[str] = field(default_factory=list)
+    receipts: list[tuple[str, Json]] = field(default_factory=list)
+    told: set[str] | None = None
+    winners: dict[str, set[str]] = field(default_factory=dict)
+
+    def answered(self, kind: str, **fields: object) -> None:
+        self.receipts.append((kind, fields))
+
+    def decided(self, handoff_id: str, key: str, kind: str) -> None:
+        self.winners.setdefault(handoff_id, set()).add(key)
+        self.answered("handoff.decided", handoff_id=handoff_id, decision=kind)
+
+    def until_now(self) -> "Witness":
+        """A copy: what is seen from now on may be of entries that a log read now does not have."""
+        told = set(self.told) if self.told is not None else None
+        winners = {handoff: set(keys) for handoff, keys in list(self.winners.items())}
+        return Witness(self.verifier, list(self.heads), list(self.receipts), told, winners)
 
 
 def read_log(url: str) -> Log:
@@ -62,11 +89,13 @@ def read_log(url: str) -> Log:
         fields = "position, stream, version, type, data, leaf"
         rows = connection.execute(f"SELECT {fields} FROM event ORDER BY position").fetchall()  # noqa: S608 - constants
         tree = connection.execute("SELECT frontier FROM tree").fetchone()
-        states = connection.execute("SELECT stream, status FROM state").fetchall()
+        states = connection.execute("SELECT stream, version, status, doc FROM state").fetchall()
+        heads = connection.execute("SELECT note FROM tree_head").fetchall()
     return Log(
         [Row(r[0], r[1], r[2], r[3], bytes(r[4]), bytes(r[5])) for r in rows],
         bytes(tree[0]) if tree else bytes(8),
-        {str(stream): str(status) for stream, status in states},
+        {str(r[0]): Stored(r[1], str(r[2]), json.loads(bytes(r[3]))) for r in states},
+        [str(r[0]) for r in heads],
     )
 
 
@@ -122,11 +151,15 @@ class _Case:
 
     @property
     def over(self) -> bool:
-        return self.status in ENDS.values()
+        return self.status in ENDS
 
     @property
     def waiting(self) -> bool:
         return self.status in ("requested", "routed", "acknowledged")
+
+    @property
+    def starts_left(self) -> bool:
+        return self.grant is not None and len(self.starts) < self.grant.get("uses", 1)
 
     @property
     def subject(self) -> tuple[str, str, str]:
@@ -143,6 +176,8 @@ class _Reading:
         self.cases: dict[str, _Case] = {}
         self.starts: dict[str, _Start] = {}
         self.named: set[str] = set()
+        self.told = Told()
+        self.said: defaultdict[str, list[Json]] = defaultdict(list)
         self._minted: Counter[str] = Counter()
         self._redeemed: Counter[str] = Counter()
 
@@ -155,6 +190,8 @@ class _Reading:
         ):
             self._say(row, "the row's columns are not those of the entry")
         data = envelope["data"]
+        self.told.add(row.stream, row.version, row.type, data)
+        self.said[row.type].append(data)
         if row.type == "step.judged" and data.get("handoff_id"):
             self.named.add(data["handoff_id"])
         if "handoff_id" not in data or not row.stream.startswith("handoff/"):
@@ -177,7 +214,9 @@ class _Reading:
         }.get(row.type)
         if step is not None:
             step(row, case, data, envelope)
-        case.status = ENDS.get(row.type) or MOVES.get(row.type) or case.status
+        case.status = HANDOFF_STATUS.get(row.type, case.status)
+        if row.type == "effect.recorded" and case.starts_left:
+            case.status = "decided"
 
     def _say(self, row: Row, what: str) -> None:
         self.wrong.append(f"{row.position} {row.type}: {what}")
@@ -237,7 +276,7 @@ class _Reading:
     def _started(self, row: Row, case: _Case, data: Json, envelope: Json) -> None:
         start = _Start(data["start_id"], data["action_digest"], case.handoff_id)
         self._redeemed[data["grant_id"]] += 1
-        if self._redeemed[data["grant_id"]] > 1:
+        if self._redeemed[data["grant_id"]] > (case.grant or {}).get("uses", 1):
             self._say(row, f"`{data['grant_id']}` was redeemed twice")
         if case.grant is None or case.grant["grant_id"] != data["grant_id"]:
             self._say(row, f"`{data['grant_id']}` was not minted here")
@@ -280,22 +319,29 @@ class _Reading:
         start.outcome = data["outcome"]
 
 
-def check(log: Log, effects: Mapping[str, Path], *, settled: bool = True) -> list[str]:
+def check(
+    log: Log,
+    effects: Mapping[str, Path],
+    witness: Witness | None = None,
+    *,
+    settled: bool = True,
+) -> list[str]:
     """Everything that is wrong, in words. `effects` names, by action digest, the file that the action
     appends one line to. With `settled`, nothing may be under way: every case is over or waits, and every
     start has an effect."""
+    witness = witness or Witness()
     reading = _Reading()
     for row in log.rows:
         reading.read(row)
-    found = [*reading.wrong, *_tree(log), *_projections(log, reading)]
+    found = [*reading.wrong, *_tree(log, witness), *_projections(log, reading.told)]
     found += [f"lost: `{h}` was named, never requested" for h in reading.named - set(reading.cases)]
-    found += _doubts(reading)
+    found += [*_doubts(reading), *_receipts(reading, witness)]
     if settled:
-        found += _unsettled(reading)
+        found += [*_unsettled(reading), *_untold(reading, witness)]
     return [*found, *_lines(reading, effects)]
 
 
-def _tree(log: Log) -> list[str]:
+def _tree(log: Log, witness: Witness) -> list[str]:
     found = []
     for expected, row in enumerate(log.rows, start=1):
         if row.position != expected:
@@ -309,47 +355,45 @@ def _tree(log: Log) -> list[str]:
                 f"{row.position}: version {versions[row.stream]} of {row.stream} is missing"
             )
             break
-    hashes = [hashlib.sha256(b"\0" + row.data).digest() for row in log.rows]
+    hashes = [leaf_of(row.data) for row in log.rows]
+    tree = Tree()
     for row, value in zip(log.rows, hashes, strict=True):
+        tree.add(value)
         if row.leaf != value:
             found.append(f"{row.position}: the leaf is not the hash of the entry")
-    size = int.from_bytes(log.frontier[:8], "big")
+    size, parts = int.from_bytes(log.frontier[:8], "big"), log.frontier[8:]
     if size != len(log.rows):
         found.append(f"the tree has {size} leaves, the log {len(log.rows)} entries")
-    if _frontier_root(log.frontier) != _root(hashes):
+    if joined([parts[at : at + 32] for at in range(0, len(parts), 32)]) != tree.root:
         found.append("the stored root is not the root of the entries")
+    if witness.verifier:
+        found += against(hashes, [*log.heads, *witness.heads], witness.verifier)
     return found
 
 
-def _root(hashes: Sequence[bytes]) -> bytes:
-    """RFC 6962 section 2.1, by its definition."""
-    if not hashes:
-        return hashlib.sha256(b"").digest()
-    if len(hashes) == 1:
-        return hashes[0]
-    split = 1 << (len(hashes) - 1).bit_length() - 1
-    left, right = _root(hashes[:split]), _root(hashes[split:])
-    return hashlib.sha256(b"\1" + left + right).digest()
-
-
-def _frontier_root(frontier: bytes) -> bytes:
-    """Size as 8 bytes, then the roots of the perfect subtrees, largest first."""
-    parts = [frontier[at : at + 32] for at in range(8, len(frontier), 32)]
-    if not parts:
-        return hashlib.sha256(b"").digest()
-    value = parts.pop()
-    while parts:
-        value = hashlib.sha256(b"\1" + parts.pop() + value).digest()
-    return value
-
-
-def _projections(log: Log, reading: _Reading) -> Iterable[str]:
+def _projections(log: Log, told: Told) -> Iterable[str]:
     """What the queue shows is what the log says."""
-    told = {f"handoff/{case.handoff_id}": case.status for case in reading.cases.values()}
-    stored = {s: status for s, status in log.states.items() if s.startswith("handoff/")}
-    for stream in told.keys() | stored.keys():
-        if told.get(stream) != stored.get(stream):
-            yield f"{stream} is {told.get(stream)} in the log and {stored.get(stream)} in the queue"
+    for stream in told.states.keys() - log.states.keys():
+        yield f"{stream} is in the log and not in the queue"
+    for stream, row in log.states.items():
+        if wrong := told.differs(stream, row.version, row.status, row.doc):
+            yield wrong
+
+
+def _receipts(reading: _Reading, witness: Witness) -> Iterable[str]:
+    """What somebody was told is done is done."""
+    for kind, fields in witness.receipts:
+        if not any(fields.items() <= data.items() for data in reading.said[kind]):
+            yield f"lost: `{kind}` with {fields} was answered as done, and the log has it not"
+    for handoff_id, keys in witness.winners.items():
+        if len(keys) > 1:
+            yield f"`{handoff_id}` was won by {len(keys)} deciders: {sorted(keys)}"
+
+
+def _untold(reading: _Reading, witness: Witness) -> Iterable[str]:
+    for case in reading.cases.values():
+        if witness.told is not None and case.waiting and case.handoff_id not in witness.told:
+            yield f"`{case.handoff_id}` waits, and nobody was told"
 
 
 def _doubts(reading: _Reading) -> Iterable[str]:

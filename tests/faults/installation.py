@@ -4,14 +4,14 @@ import io
 import json
 import os
 import random
-import select
-import signal
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -26,15 +26,18 @@ from handfast.core.domain.events_work import Mode
 from handfast.engine.access import PrincipalKind
 from handfast.engine.people import NewPerson
 from handfast.runner import state
+from handfast.server.sessions import COOKIE
 from tests.commands import Command, Ran
-from tests.faults.checker import Json, check, read_log
+from tests.faults.checker import Json, Witness, check, read_log
+from tests.faults.parts import DEADLINE_S, SOUND, Given, Part, run, start
 from tests.served import _TLS
 
 T = TypeVar("T")
 OPERATOR = Actor("operator", "operator", "token")
 PIN, PASSWORD = "482913", "correct horse battery"
 PERSON = "ana"
-DEADLINE_S = 60.0
+COLLECT_S = 0.05
+LASTING, LASTS_S = ("stop", "full"), 0.7
 AGENT = Path(__file__).with_name("scripted_agent.py")
 
 
@@ -46,6 +49,7 @@ def prepare(url: str, home: Path) -> Json:
         names: Json = {"agent_id": agent_id, "agent": engine.agents.issue(OPERATOR, agent_id).token}
         new = NewPerson("Ana", PERSON, PASSWORD, PIN)
         names["person_id"] = engine.people.set_up(engine.people.invite(), new)["person_id"]
+        names["session"] = engine.people.sign_in(PERSON, PASSWORD).secret
         engine.hooks.set_mode(OPERATOR, Mode.ENFORCE)
         for kind in (PrincipalKind.RUNNER, PrincipalKind.OPERATOR):
             names[kind.value] = engine.access.ensure_file_token(home, kind)
@@ -71,37 +75,6 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-
-
-@dataclass
-class Part:
-    """One process of the product. `fault` is what it was armed with."""
-
-    process: "subprocess.Popen[str]"
-    log: Path
-    fault: str = ""
-
-    @property
-    def killed(self) -> bool:
-        return self.process.poll() == -signal.SIGKILL
-
-    def ready(self) -> Json:
-        """What it said when it was ready."""
-        out = self.process.stdout
-        assert out is not None
-        seen, _, _ = select.select([out], [], [], DEADLINE_S)
-        line = out.readline() if seen else ""
-        assert line, f"it did not start ({self.process.poll()}):\n{self.log.read_text()[-3000:]}"
-        said: Json = json.loads(line)
-        return said
-
-    def end(self, number: int = signal.SIGKILL) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        self.process.wait(DEADLINE_S)
-        for pipe in (self.process.stdout, self.process.stderr):
-            if pipe is not None:
-                pipe.close()
 
 
 @dataclass
@@ -149,9 +122,16 @@ class Installation:
     agents: list[Agent] = field(default_factory=list)
     server_port: int = field(default_factory=free_port)
     runner_port: int = field(default_factory=free_port)
-    decided: dict[str, str] = field(default_factory=dict)
+    runner_sees: str = ""  # where the runner finds the server, when something stands between them
+    plant: str = ""  # a bug in the server, see `plants`
+    witness: Witness = field(default_factory=Witness)
+    _executed: int = 0
 
     # -- places
+
+    @property
+    def clock(self) -> Path:
+        return self.root / "clock"
 
     @property
     def home(self) -> Path:
@@ -182,8 +162,8 @@ class Installation:
 
     def run_runner(self, fault: str = "", *, ready: bool = True) -> None:
         token = self.home / "runner.token"
-        words = ("--server", self.url, "--token-file", token, "--port", self.runner_port)
-        self._start("runner", fault, "runner", *words)
+        words = ("--token-file", token, "--port", self.runner_port)
+        self._start("runner", fault, "runner", "--server", self.runner_sees or self.url, *words)
         if ready:
             self.parts["runner"].ready()
 
@@ -195,32 +175,48 @@ class Installation:
             part.ready()
 
     def _start(self, name: str, fault: str, *words: object) -> None:
-        more = {"HANDFAST_FAULT": fault} if fault else {}
-        path = self.root / f"{name}.log"
-        with path.open("a") as log:
-            process = subprocess.Popen(
-                self.command(**more).words([*words, "--json"]),
-                cwd=self.root,
-                env=self.command(**more).environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        self.parts[name] = Part(process, path, fault)
+        clock = self.clock if self.clock.exists() else None
+        plant = self.plant if name == "server" else ""
+        given = Given(fault, clock, plant)
+        part = start(self.command(), [*words, "--json"], self.root / f"{name}.log", given)
+        self.parts[name] = part
+
+    def set_clock(self, shift_s: float) -> None:
+        """The clock of server and runner, those there are and those to come, beside the machine's.
+
+        Must be called once before they start."""
+        part = self.clock.with_suffix(".part")
+        part.write_text(str(shift_s))
+        part.replace(self.clock)
 
     def mend(self) -> None:
-        """Start again, without a fault, what its fault has killed. Any other end is an error."""
+        """End the faults that have struck: start again, without one, what is gone; thaw the rest after a
+        while, or give its disk room again. Any other end of a process is an error."""
         for name, part in list(self.parts.items()):
-            if part.process.poll() is None:
+            gone = part.process.poll() is not None
+            assert part.struck or not gone, (
+                f"{name} ended with {part.process.returncode}:\n{part.log.read_text()[-3000:]}"
+            )
+            if not part.struck:
                 continue
-            log = part.log.read_text()[-3000:]
-            assert part.killed, f"{name} ended with {part.process.returncode}:\n{log}"
-            assert part.fault, f"{name} was killed without a fault:\n{log}"
-            part.end()
-            self.restarts.append(part.fault)
-            {"server": self.serve, "runner": self.run_runner}[name]()
+            if gone:
+                part.end()
+                self.restarts.append(part.fault)
+                self.again(name)
+            elif part.action in LASTING:
+                if time.monotonic() > part.struck_at + LASTS_S:
+                    part.lift()
+                    self._past(part)
+            elif part.action == "raise":
+                self._past(part)
+
+    def _past(self, part: Part) -> None:
+        self.restarts.append(part.fault)
+        part.given, part.struck_at = SOUND, 0.0
+
+    def again(self, name: str) -> None:
+        """Start one of the two anew, without a fault."""
+        {"server": self.serve, "runner": self.run_runner}[name]()
 
     def kill(self, name: str) -> None:
         self.parts.pop(name).end()
@@ -261,8 +257,10 @@ class Installation:
 
     def exec(self, grant_id: str, fault: str = "") -> Ran:
         """`handfast exec` as the agent would call it."""
-        more = {"HANDFAST_FAULT": fault} if fault else {}
-        return self.command(HANDFAST_TOKEN=self.names["agent"], **more)("exec", grant_id, "--json")
+        self._executed += 1
+        log = self.root / f"exec-{self._executed}.log"
+        command = self.command(HANDFAST_TOKEN=self.names["agent"], HANDFAST_URL=self.url)
+        return run(command, ["exec", grant_id, "--json"], log, Given(fault))
 
     # -- the API
 
@@ -276,11 +274,20 @@ class Installation:
         key: str = "",
     ) -> httpx.Response:
         """One request, sent once. Raises httpx.HTTPError when no answer comes."""
-        headers = {"Authorization": f"Bearer {self.names.get(token, token)}"}
+        headers = self.credentials(token)
         if key:
             headers["Idempotency-Key"] = key
         with httpx.Client(timeout=20, trust_env=False, verify=_TLS) as client:
             return client.request(method, self.url + path, json=body, headers=headers)
+
+    def credentials(self, token: str) -> dict[str, str]:
+        """Of an agent, a runner or an operator; `session` is Ana in her browser."""
+        if token == "session":
+            return {
+                "Cookie": f"{COOKIE}={self.names['session']}",
+                "Origin": f"http://127.0.0.1:{self.server_port}",
+            }
+        return {"Authorization": f"Bearer {self.names.get(token, token)}"}
 
     def ask(self, event: Json) -> httpx.Response:
         """One event at the runner's hook, as the agent's harness posts it."""
@@ -339,15 +346,27 @@ class Installation:
         return self.get(f"/v1/handoffs/{handoff_id}")
 
     def decide(self, handoff: Json, kind: str = "approve", **more: object) -> Json:
-        """Decide as Ana. Sent with one key until it is answered; the answer must be 201."""
+        """Decide as Ana, in her browser. Sent with one key until it is answered; the answer must be 201."""
         handoff_id = handoff["handoff_id"]
         body = decision(self.handoff(handoff_id), kind, **more)
         path = f"/v1/handoffs/{handoff_id}/decisions"
-        answer = self.sure(lambda: self.call("POST", path, body, key=f"decide-{handoff_id}"))
+        key = f"decide-{handoff_id}"
+        answer = self.sure(lambda: self.call("POST", path, body, token="session", key=key))
         assert answer.status_code == 201, answer.text
-        self.decided[handoff_id] = kind
+        self.witness.decided(handoff_id, key, kind)
         found: Json = answer.json()
         return found
+
+    def collect(self) -> None:
+        """Keep the newest published head, and whom people were told of, before a fault can undo either."""
+        latest = self.home / "heads" / "latest"
+        with suppress(FileNotFoundError):
+            note = latest.read_text()
+            if note not in self.witness.heads:
+                self.witness.heads.append(note)
+        log = self.root / "server.log"
+        if log.exists():
+            self.witness.told = set(_TOLD_OF.findall(log.read_text()))
 
     # -- what must hold
 
@@ -360,10 +379,8 @@ class Installation:
 
     def prove(self) -> None:
         """The log is right now, and comes to rest right; each stored state is the fold of its events."""
-        assert check(read_log(self.database), self.effects, settled=False) == []
-        self.until(
-            lambda: not check(read_log(self.database), self.effects), "a log at rest", within_s=60
-        )
+        assert self.wrong(settled=False) == []
+        self.until(lambda: not self.wrong(), "a log at rest")
         said = io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
             for name, value in self.command().environment.items():
@@ -371,11 +388,18 @@ class Installation:
             code = main(["run", "replay", "--all", "--verify", "--json"])
         assert (code, json.loads(said.getvalue())["ok"]) == (0, True), said.getvalue()
 
+    def wrong(self, *, settled: bool = True) -> list[str]:
+        """What the checker says now."""
+        self.collect()
+        seen, effects = self.witness.until_now(), dict(self.effects)
+        return check(read_log(self.database), effects, seen, settled=settled)
+
     def events(self, *types: str) -> list[Json]:
         rows = read_log(self.database).rows
         return [json.loads(row.data)["data"] for row in rows if row.type in types]
 
 
+_TOLD_OF = re.compile(r"Waiting for a person .*/handoffs/(ho_\w+)")
 _TOLD = ("handoff", "grant", "effect", "step", "run", "access", "coverage")
 
 
@@ -394,10 +418,21 @@ def installed(root: Path, database: str, names: Json, **settings: str) -> Iterat
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):
         subprocess.run(["git", *words], cwd=repo, check=True)
     made = Installation(root, database, names, {f"HANDFAST_{k}": v for k, v in settings.items()})
+    made.witness.verifier = (made.home / "keys" / "signing.pub").read_text()
     remember(made)
+    over = threading.Event()
+
+    def collect() -> None:
+        while not over.wait(COLLECT_S):
+            made.collect()
+
+    collecting = threading.Thread(target=collect, daemon=True)
+    collecting.start()
     try:
         yield made
     finally:
+        over.set()
+        collecting.join()
         made.close()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.installation import Agent, Installation
+from tests.faults.stories import go_on
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -34,27 +35,6 @@ RUNNER = [
 ]
 # Where the agent never hears of the start that was taken: a person must say that nothing ran.
 IN_DOUBT = {"action.after_commit:kill:2", "store.after_commit:kill:5", "hook.after_propose:kill:2"}
-
-
-def go_on(place: Installation, agent: Agent) -> list[str]:
-    """Decide whatever waits until the agent is done. Gives the kinds of what was decided."""
-    kinds: list[str] = []
-
-    def decided() -> bool:
-        if agent.over:
-            return True
-        for handoff in place.waiting():
-            place.expect(agent.effects)
-            if handoff["kind"] == "doubt":
-                ran = "it_ran" if agent.lines else "it_did_not_run"
-                place.decide(handoff, "answer", answer=ran)
-            else:
-                place.decide(handoff)
-            kinds.append(handoff["kind"])
-        return False
-
-    place.until(decided, "the agent's end")
-    return kinds
 
 
 def story(place: Installation, fault: str) -> tuple[Agent, list[str]]:

@@ -3,96 +3,14 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
 
 import pytest
 
-from tests.faults.checker import Json
-from tests.faults.installation import AGENT, Installation, gated
+from tests.faults.installation import Installation, gated
+from tests.faults.stories import Run, agent_of, there
 from tests.repositories import git
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
-
-# Each start notes whether the processes of the one before are still there, and leaves one behind in a
-# session of its own, as agents' shells do.
-WITNESS = """
-for pid in $(cat {root}/pids 2> /dev/null); do
-  if kill -0 $pid 2> /dev/null; then echo alive; else echo gone; fi >> {root}/earlier
-done
-echo start >> {root}/starts
-setsid sleep 300 < /dev/null > /dev/null 2>&1 &
-echo $$ $! > {root}/pids
-"""
-
-
-class Run:
-    """A run of a scripted agent in a worktree of its own, without a harness that the runner knows."""
-
-    def __init__(self, place: Installation, script: str) -> None:
-        self.place = place
-        task = {
-            "brief": {"intent": "make it better", "risk": "low"},
-            "repository": str(place.repo),
-            "target_branch": "main",
-        }
-        made = place.sure(lambda: place.call("POST", "/v1/tasks", task, key="task"))
-        command = ["bash", "-c", WITNESS.format(root=place.root) + script]
-        run = {
-            "task_id": made.json()["task_id"],
-            "agent_id": place.names["agent_id"],
-            "command": command,
-            "harness": "none",
-            "contained": "off",  # the script leaves its traces beside the worktree
-        }
-        queued = place.sure(lambda: place.call("POST", "/v1/runs", run, key="run"))
-        assert queued.status_code == 201, queued.text
-        self.run_id = queued.json()["run_id"]
-
-    @property
-    def state(self) -> Json:
-        return self.place.get(f"/v1/runs/{self.run_id}")
-
-    @property
-    def pids(self) -> list[int]:
-        return [int(word) for word in self.lines("pids")]
-
-    def lines(self, name: str) -> list[str]:
-        path = self.place.root / name
-        return path.read_text().split() if path.exists() else []
-
-    def waiting(self, kind: str) -> Json:
-        return self.place.until(lambda: self.place.waiting(kind), f"a waiting {kind}")[0]
-
-    def merged(self) -> None:
-        """The review is approved, once or after a broken-off merge again, and the run ends merged."""
-        assert self.ended() == "merged"
-        assert git(self.place.repo, "show", "main:work.txt") == "work"
-
-    def ended(self) -> str:
-        """The run's outcome, with every review of it approved. Nothing half-done is left."""
-
-        def done() -> bool:
-            for review in self.place.waiting("review"):
-                self.place.decide(review)
-            return str(self.state["status"]) == "ended"
-
-        self.place.until(done, "the run's end", within_s=60)
-        assert git(self.place.repo, "status", "--porcelain") == ""
-        return str(self.state["outcome"])
-
-
-def agent_of(place: Installation, command: str) -> str:
-    """A script that does its work through the hook."""
-    order = f'{{"journal": "{place.root}/run.journal", "command": "{command}"}}'
-    return f"python3 -I {AGENT} {quote(order)}\necho work > work.txt\n"
-
-
-def there(pid: int) -> bool:
-    """Whether the process is alive; one that only waits to be reaped is not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def installed(install: Callable[..., Installation]) -> Installation:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.installation import Installation
-from tests.faults.test_executed_grant import Mediated
+from tests.faults.stories import Mediated
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
 

@@ -1,11 +1,14 @@
-"""Arms fault points from the environment: `HANDFAST_FAULT=name:kill|raise|stop[:nth]`."""
+"""Arms fault points from the environment: `HANDFAST_FAULT=name:kill|raise|stop|full[:nth]`."""
 
 import os
+import resource
 import signal
 from collections.abc import Callable
 
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.faults import POINTS, arm
+
+STRUCK = "fault point struck: "
 
 
 def arm_from_environment() -> None:
@@ -16,17 +19,19 @@ def arm_from_environment() -> None:
     name, _, rest = text.partition(":")
     action, _, nth = rest.partition(":")
     if name not in POINTS or action not in _ACTIONS:
-        raise UsageError(f"HANDFAST_FAULT is `{text}`", hint="Use name:kill|raise|stop[:nth].")
-    arm(name, _countdown(_ACTIONS[action], int(nth or "1")))
+        raise UsageError(f"HANDFAST_FAULT is `{text}`", hint="Use name:kill|raise|stop|full[:nth].")
+    arm(name, _countdown(text, _ACTIONS[action], int(nth or "1")))
 
 
-def _countdown(act: Callable[[], None], nth: int) -> Callable[[], None]:
+def _countdown(text: str, act: Callable[[], None], nth: int) -> Callable[[], None]:
+    """Acts at the nth time, after it has said so: a test that waits for it reads standard error."""
     left = nth
 
     def hit() -> None:
         nonlocal left
         left -= 1
         if left == 0:
+            os.write(2, f"{STRUCK}{text}\n".encode())
             act()
 
     return hit
@@ -44,4 +49,15 @@ def _raise() -> None:
     raise RuntimeError("a fault point was told to raise")
 
 
-_ACTIONS: dict[str, Callable[[], None]] = {"kill": _kill, "stop": _stop, "raise": _raise}
+def _full() -> None:
+    """What a full disk is to a process: none of its files takes another byte. Lifted from outside."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+
+
+_ACTIONS: dict[str, Callable[[], None]] = {
+    "kill": _kill,
+    "raise": _raise,
+    "stop": _stop,
+    "full": _full,
+}

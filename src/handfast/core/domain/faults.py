@@ -1,7 +1,8 @@
 """Named one-shot fault points, so that a test may kill or fail the product at a chosen place.
 
 `HANDFAST_FAULT=name:action[:nth]` arms one point for the life of the process; `action` is
-`kill` (SIGKILL to itself), `raise` or `stop` (SIGSTOP). Unset, a point costs one dictionary look-up.
+`kill` (SIGKILL to itself), `raise`, `stop` (SIGSTOP) or `full` (no file takes another byte). Unset, a
+point costs one dictionary look-up.
 The core may not touch the operating system, so the process installs the actor at its start
 (`engine.faults`).
 """

@@ -1,0 +1,106 @@
+"""Which fault points there are, where each is reached, and what may strike there.
+
+A new point gets a line in `CASES`; `test_matrix` fails while it has none.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Kind = Literal["kill", "raise", "stop", "full"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+DATABASES = ("sqlite", "postgres")
+
+
+@dataclass(frozen=True)
+class Case:
+    """The `nth` time that `part` comes by `point` in a story of `stories`."""
+
+    point: str
+    part: Literal["server", "runner", "exec"]
+    story: Literal["hooked", "executed", "run"]
+    nth: int = 1
+
+    def fault(self, kind: Kind) -> str:
+        return f"{self.point}:{kind}:{self.nth}"
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What makes sense here. What an executor or a runner starts inherits its limits, so a disk is full
+        for them only where the effect is somebody else's. A frozen executor is frozen for who waits for it."""
+        if self.part == "exec":
+            return ("kill", "raise")
+        if self.story == "run":
+            return ("kill", "raise", "stop")
+        return KINDS
+
+
+# The server's commits in a hooked story: it started, the run, the proposal, the decision, the start, the
+# result. The proposal is made twice: it opens the case, and after the decision it takes the start.
+CASES = (
+    *(Case(f"action.{when}_commit", "server", "hooked", n) for when in ("before", "after") for n in (1, 2)),
+    *(Case(f"decision.{when}_commit", "server", "hooked") for when in ("before", "after")),
+    Case("result.before_commit", "server", "hooked"),
+    *(Case(f"store.{when}_commit", "server", "hooked", n) for n in (3, 5, 6) for when in ("before", "after")),
+    Case("hook.before_propose", "runner", "hooked"),
+    Case("hook.after_propose", "runner", "hooked", 1),
+    Case("hook.after_propose", "runner", "hooked", 2),
+    Case("handoff.before_wait", "runner", "hooked"),
+    Case("hook.after_decision", "runner", "hooked"),
+    Case("grant.before_redeem", "server", "executed"),
+    Case("grant.redeemed", "server", "executed"),
+    Case("effect.before_commit", "server", "executed"),
+    Case("effect.after_commit", "server", "executed"),
+    Case("exec.before_run", "exec", "executed"),
+    Case("exec.after_run", "exec", "executed"),
+    Case("run.before_start", "runner", "run"),
+    Case("run.after_start", "runner", "run"),
+    Case("merge.before_update", "runner", "run"),
+    Case("merge.after_update", "runner", "run"),
+)  # fmt: skip
+
+# Reached by nothing that these stories do; each names the test that plays it.
+ELSEWHERE: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Played:
+    """One cell of the matrix."""
+
+    case: Case
+    kind: Kind
+    database: str
+
+    def __str__(self) -> str:
+        return f"{self.case.part}-{self.case.fault(self.kind)}-{self.database}"
+
+
+def cells(cases: Iterable[Case] = CASES) -> Iterator[Played]:
+    """The whole of it."""
+    for case in cases:
+        for kind in case.kinds:
+            yield from (Played(case, kind, database) for database in DATABASES)
+
+
+# One of each kind where it does most: all but the kills, which the tests of each story play.
+IN_THE_SUITE = {
+    "raise": {("server", "store.after_commit", 5), ("runner", "hook.after_propose", 2)},
+    "stop": {("server", "store.before_commit", 5), ("runner", "hook.after_decision", 1)},
+    "full": {("server", "store.before_commit", 5), ("runner", "hook.before_propose", 1)},
+}
+
+
+def everything() -> bool:
+    return os.environ.get("HANDFAST_TEST_MATRIX") == "all"
+
+
+def chosen() -> list[Played]:
+    """What `make test` plays: each kind on each database. All with `HANDFAST_TEST_MATRIX=all`."""
+    if everything():
+        return list(cells())
+    return [
+        cell
+        for cell in cells()
+        if (cell.case.part, cell.case.point, cell.case.nth) in IN_THE_SUITE.get(cell.kind, set())
+    ]
