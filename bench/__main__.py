@@ -33,7 +33,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", metavar="NAME", help=" ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="short rounds: shapes, not figures")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where result files go")
-    parser.add_argument("--folder", type=Path, help="the disk to measure; the system's own otherwise")
+    parser.add_argument(
+        "--folder", type=Path, help="the disk to measure; the system's own otherwise"
+    )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long `load` runs")
     args = parser.parse_args()
     if unknown := [name for name in args.parts if name not in PARTS]:

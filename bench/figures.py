@@ -53,7 +53,9 @@ def times(figure: Figure, floor: Figure, least: float | None = None) -> Figure:
     ratio = figure.value / floor.value if floor.value else float("inf")
     put = {"beside": f"{floor.name}: {floor.value:,.4g} {floor.unit}", "ratio": round(ratio, 3)}
     compared = Figure(**(asdict(figure) | put))  # type: ignore[arg-type]  # the same fields
-    return compared if least is None else _aimed(compared, f"at least {least:g}x", met=ratio >= least)
+    return (
+        compared if least is None else _aimed(compared, f"at least {least:g}x", met=ratio >= least)
+    )
 
 
 def _aimed(figure: Figure, target: str, *, met: bool) -> Figure:

@@ -34,7 +34,12 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 Payload = dict[str, Any]
-DISTRIBUTIONS = ("langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-postgres")
+DISTRIBUTIONS = (
+    "langgraph",
+    "langgraph-checkpoint",
+    "langgraph-checkpoint-sqlite",
+    "langgraph-checkpoint-postgres",
+)
 TEXT_BYTES = 488  # random bytes, in hex: with its members a payload is 1 KB of JSON that does not compress away
 
 
@@ -90,7 +95,9 @@ def graph(saver: BaseCheckpointSaver[Any], channel: str) -> Any:
     made.add_node("gate", gate)
     made.add_node("effect", effect)
     made.add_edge(START, "work")
-    made.add_conditional_edges("work", lambda s: "work" if s["left"] > 0 else "gate", ["work", "gate"])
+    made.add_conditional_edges(
+        "work", lambda s: "work" if s["left"] > 0 else "gate", ["work", "gate"]
+    )
     made.add_edge("gate", "effect")
     made.add_edge("effect", END)
     return made.compile(checkpointer=saver)
@@ -167,7 +174,10 @@ def steps(url: str, channel: str, number: int) -> dict[str, object]:
         start = time.perf_counter()
         begin(app, "measured", number)
         elapsed = time.perf_counter() - start
-    return {"bytes_per_step": (stored_bytes(url) - before) / number, "ms_per_step": elapsed * 1000 / number}
+    return {
+        "bytes_per_step": (stored_bytes(url) - before) / number,
+        "ms_per_step": elapsed * 1000 / number,
+    }
 
 
 def stored_bytes(url: str) -> int:
