@@ -52,7 +52,7 @@ def times(figure: Figure, floor: Figure, least: float | None = None) -> Figure:
     """The figure beside another of the same run, with the least ratio it should reach."""
     ratio = figure.value / floor.value if floor.value else float("inf")
     put = {"beside": f"{floor.name}: {floor.value:,.4g} {floor.unit}", "ratio": round(ratio, 3)}
-    compared = Figure(**(asdict(figure) | put))  # type: ignore[arg-type]  # the same fields
+    compared = Figure(**(asdict(figure) | put))
     return (
         compared if least is None else _aimed(compared, f"at least {least:g}x", met=ratio >= least)
     )

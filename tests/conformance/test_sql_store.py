@@ -27,6 +27,7 @@ from handfast.core.domain.errors import (
 )
 from handfast.storage.api import Query
 from handfast.storage.sql import connect
+from handfast.storage.sql.migrate import HEAD
 from handfast.storage.sql.store import SqlStore
 from handfast.testing.store_writes import NOON, body, check_log, parts_of, refused, whole, write
 from tests import needs, postgres
@@ -88,7 +89,7 @@ def test_a_newer_schema_is_refused_untouched(store_url: str) -> None:
     with pytest.raises(SchemaVersion, match="9999") as caught:
         SqlStore(store_url)
     assert caught.value.hint
-    _raw(store_url, "UPDATE alembic_version SET version_num = '0001'")
+    _raw(store_url, f"UPDATE alembic_version SET version_num = '{HEAD}'")  # noqa: S608 - ours
     with closing(SqlStore(store_url)) as store:
         assert check_log(store) == 1
 

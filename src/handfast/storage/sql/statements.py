@@ -13,6 +13,8 @@ from sqlalchemy.engine import Dialect
 
 from handfast.storage.sql import schema as s
 
+TOGETHER = 50  # bodies that are read in one statement
+
 
 @dataclass(frozen=True, slots=True)
 class Statements:
@@ -39,6 +41,7 @@ class Statements:
     get_state: str
     get_version: str
     get_body: str
+    get_bodies: str
     erase_body: str
     events_of_stream: str
     events_after: str
@@ -174,6 +177,11 @@ def _lookups(c: Compile) -> dict[str, str]:
             sa.select(s.state.c.version).where(s.state.c.stream == _p("stream", s.state.c.stream))
         ),
         "get_body": c(sa.select(s.body).where(body_is)),
+        "get_bodies": c(
+            sa.select(s.body).where(
+                s.body.c.body_id.in_([_p(f"id_{i}", s.body.c.body_id) for i in range(TOGETHER)])
+            )
+        ),
         "erase_body": c(
             sa.update(s.body)
             .where(body_is)
