@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bench import cycles
+from bench import cycles, scale
 from bench.figures import Figure, Part, Room
 from bench.floor import fsync_ms
 
@@ -18,4 +18,5 @@ def disk(room: Room) -> Iterator[Figure]:
 PARTS: dict[str, Part] = {
     "disk": disk,
     "cycles": cycles.figures,
+    "scale": scale.figures,
 }

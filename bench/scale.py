@@ -13,10 +13,11 @@ import httpx
 
 from bench import waiting
 from bench.engine import Bench, open_bench
-from bench.figures import POSTGRES, SQLITE, Figure, Room, at_least, at_most, percentile
+from bench.figures import POSTGRES, SQLITE, Figure, Room, at_most, percentile
 from bench.filler import Mix, fill
 from bench.postgres import durable
 from bench.served import Process, serving, timed
+from handfast.core.audit.tree import Frontier, leaf_hash
 
 LARGE = Mix(waiting=10_000, approved=54_000, refused=36_000, step_events=458_000)
 HUGE = Mix(waiting=10_000, approved=50_000, refused=940_000)
@@ -37,7 +38,11 @@ def figures(room: Room) -> Iterator[Figure]:
             if name == POSTGRES and server is None:
                 continue
             home = room.new("home")
-            url = server.create() if name == POSTGRES and server else f"sqlite:///{home / 'handfast.db'}"
+            url = (
+                server.create()
+                if name == POSTGRES and server
+                else f"sqlite:///{home / 'handfast.db'}"
+            )
             yield from _measured(room, name, mix, home, url)
 
 
@@ -48,12 +53,17 @@ def _measured(room: Room, name: str, mix: Mix, home: Path, url: str) -> Iterator
     size = bench.engine.kernel.store.size()
     rate = size / (time.perf_counter() - start)
     where = f"{name}, {mix.handoffs:,} handoffs, {size:,} entries"
-    yield Figure(f"filling: {where}", rate, "/s", "entries a second in groups of 400 handoffs, through the shipped write path")
+    yield Figure(
+        f"filling: {where}",
+        rate,
+        "/s",
+        "entries a second in groups of 400 handoffs, through the shipped write path",
+    )
     yield from _sweeps(bench, where)
-    yield from _checked(bench, mix, where)
+    yield from _checked(bench, where)
     bench.engine.close()
     with serving(home, url) as server:
-        yield from pages(server, ids, where, 5 if room.quick else ROUNDS)
+        yield from pages(server, ids, size, where, 5 if room.quick else ROUNDS)
         if mix is not HUGE:
             yield from waiting.figures(server, ids, where, quick=room.quick)
 
@@ -65,14 +75,17 @@ def _sweeps(bench: Bench, where: str) -> Iterator[Figure]:
         bench.engine.sweep()
         took.append((time.perf_counter() - start) * 1000)
     means = "milliseconds of the deadlines and freezing sweep that every server makes once a second, nothing due"
-    yield Figure(f"sweep, first: {where}", took[0], "ms", means + "; the first looks for frozen handoffs as well")
+    yield Figure(
+        f"sweep, first: {where}",
+        took[0],
+        "ms",
+        means + "; the first looks for frozen handoffs as well",
+    )
     yield Figure(f"sweep: {where}", percentile(took[1:], 0.5), "ms", means)
 
 
-def _checked(bench: Bench, mix: Mix, where: str) -> Iterator[Figure]:
+def _checked(bench: Bench, where: str) -> Iterator[Figure]:
     """The filled log is a valid one: the tree over all entries, and a sample of streams folded again."""
-    from handfast.core.audit.tree import Frontier, leaf_hash
-
     store = bench.engine.kernel.store
     start, tree = time.perf_counter(), Frontier()
     page = 0
@@ -81,13 +94,18 @@ def _checked(bench: Bench, mix: Mix, where: str) -> Iterator[Figure]:
         page = rows[-1].position
     assert tree.to_bytes() == store.frontier(), "the tree does not fit the log"
     rate = page / (time.perf_counter() - start)
-    yield Figure(f"log read and its tree built again: {where}", rate, "/s", "entries a second, read in pages of 5,000")
+    yield Figure(
+        f"log read and its tree built again: {where}",
+        rate,
+        "/s",
+        "entries a second, read in pages of 5,000",
+    )
     sample = bench.engine.views.handoffs("all", limit=200).items
     same = [bench.engine.audit.replay(f"handoff/{h['handoff_id']}").same for h in sample]
     assert all(same), "a filled handoff is not the fold of its events"
 
 
-def pages(server: Process, ids: list[str], where: str, rounds: int) -> Iterator[Figure]:
+def pages(server: Process, ids: list[str], size: int, where: str, rounds: int) -> Iterator[Figure]:
     """Milliseconds of whole requests on loopback, one at a time, p50 and p99."""
     with httpx.Client(base_url=server.url, headers=server.cookie(), timeout=60) as browser:
         asked = [
@@ -98,17 +116,16 @@ def pages(server: Process, ids: list[str], where: str, rounds: int) -> Iterator[
         for what, path in asked:
             yield from _page(browser, what, path, where, rounds)
     with httpx.Client(base_url=server.url, headers=server.token("operator"), timeout=60) as client:
-        end = client.get("/v1/health").json()["position"] if False else 0
-        for what, path in _reads(ids, end):
+        for what, path in _reads(ids, size):
             yield from _page(client, what, path, where, rounds, target=False)
 
 
-def _reads(ids: list[str], end: int) -> list[tuple[str, str]]:
+def _reads(ids: list[str], size: int) -> list[tuple[str, str]]:
     return [
         ("API: first page of what waits", "/v1/handoffs?limit=50"),
         ("API: page of what is closed", "/v1/handoffs?status=closed&limit=50"),
         ("API: one case", f"/v1/handoffs/{ids[0]}"),
-        ("API: 200 entries from the middle of the log", f"/v1/events?after={end // 2}&limit=200"),
+        ("API: 200 entries from the middle of the log", f"/v1/events?after={size // 2}&limit=200"),
     ]
 
 

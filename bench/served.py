@@ -35,7 +35,9 @@ class Process:
     def cookie(self) -> dict[str, str]:
         """The header of a signed-in browser."""
         form = {"name": LOGIN, "password": PASSWORD}
-        answer = httpx.post(f"{self.url}/login", data=form, headers={"Origin": self.url}, timeout=60)
+        answer = httpx.post(
+            f"{self.url}/login", data=form, headers={"Origin": self.url}, timeout=60
+        )
         assert answer.status_code == 303, answer.text[:500]
         return {"Cookie": f"{COOKIE}={answer.cookies[COOKIE]}"}
 
