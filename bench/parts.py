@@ -6,7 +6,7 @@ from bench import cycles, scale
 from bench.figures import Figure, Part, Room
 from bench.floor import fsync_ms
 
-LONG = frozenset({"scale", "load"})
+LONG = frozenset({"scale", "huge", "load"})
 
 
 def disk(room: Room) -> Iterator[Figure]:
@@ -19,4 +19,5 @@ PARTS: dict[str, Part] = {
     "disk": disk,
     "cycles": cycles.figures,
     "scale": scale.figures,
+    "huge": scale.huge,
 }

@@ -20,7 +20,7 @@ from handfast.server.web.pages import Context, inbox_page
 from handfast.storage.api import EventRow
 
 router = APIRouter()
-SHOWN, DECIDED, RUNS = 100, 10, 200
+SHOWN, DECIDED, RUNS = 50, 10, 200
 UNATTENDED = timedelta(hours=24)
 HEARTBEAT_S = 15
 STREAM = "handoff/"
