@@ -1,70 +1,61 @@
-"""`python -m bench [--seconds S] [--json FILE]`: every figure of one run, with its definition."""
+"""`python -m bench [NAME…] [--quick] [--json FOLDER]`: the parts in one run, each figure with its definition.
+
+Without names all parts that take minutes run; `scale` and `load` take longer and run when they are named.
+"""
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
-from bench import engine as in_process
-from bench import facts
-from bench.floor import Floor, fsync_ms
-from bench.http import gate_checks_over_http
-from bench.policy import judging, simulation
+from bench import figures
+from bench.figures import Figure, Room
+from bench.parts import LONG, PARTS
+
+RESULTS = Path(__file__).parent / "results"
 
 
-def main() -> None:
+def main() -> int:
+    args = _arguments()
+    missed: list[Figure] = []
+    for name in args.parts or [name for name in PARTS if name not in LONG]:
+        with tempfile.TemporaryDirectory(prefix=f"handfast-bench-{name}-", dir=args.folder) as at:
+            found = _run(name, Room(Path(at), quick=args.quick, minutes=args.minutes), args.json)
+        missed += [f for f in found if f.met is False]
+    for figure in missed:
+        print(f"missed: {figure.name}: {figure.value:.4g} {figure.unit}, {figure.target}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="how long each rate is measured")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("parts", nargs="*", metavar="NAME", help=" ".join(PARTS))
+    parser.add_argument("--quick", action="store_true", help="short rounds: shapes, not figures")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where result files go")
+    parser.add_argument(
+        "--folder", type=Path, help="the disk to measure; the system's own otherwise"
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long `load` runs")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="handfast-bench-") as name:
-        figures = list(_figures(Path(name), args.seconds))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if unknown := [name for name in args.parts if name not in PARTS]:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return args
 
 
-def _figures(folder: Path, seconds: float) -> Iterator[dict[str, object]]:
-    def figure(name: str, value: float, unit: str, beside: str = "") -> dict[str, object]:
-        print(f"{name:<58} {value:>10,.2f} {unit:<10} {beside}")
+def _run(name: str, room: Room, results: Path) -> list[Figure]:
+    before, start = figures.machine(), time.perf_counter()
+    found: list[Figure] = []
+    print(f"== {name}")
+    for figure in PARTS[name](room):
+        found.append(figure)
+        print(figure.line())
         sys.stdout.flush()
-        return {"name": name, "value": round(value, 3), "unit": unit, "beside": beside}
-
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
-    yield figure("median fsync of 4 KB on this disk", fsync_ms(folder), "ms", machine)
-    for name, value, unit in facts.figures():
-        yield figure(name, value, unit)
-    bench = in_process.open_bench(folder / "home")
-    floor = Floor(folder)
-    at_one = floor.rate(1, seconds)
-    yield figure("floor: bare INSERT + commit, SQLite FULL, 1 in flight", at_one, "/s")
-    for flight in (1, 16):
-        base = at_one if flight == 1 else floor.rate(flight, seconds)
-        if flight > 1:
-            yield figure(f"floor, {flight} in flight", base, "/s")
-        rate = in_process.commands(bench, flight, seconds)
-        beside = f"{rate / base:.2f}x its floor, {rate / at_one:.2f}x the floor at 1"
-        yield figure(
-            f"commands (event, state, leaf, outbox), {flight} in flight", rate, "/s", beside
-        )
-    took = sorted(in_process.gate_checks(bench, int(150 * seconds)))
-    yield figure("gate check in process, p50", took[len(took) // 2] * 1000, "ms")
-    yield figure("gate check in process, p99", took[int(len(took) * 0.99)] * 1000, "ms")
-    for flight in (1, 16):
-        rate = in_process.cycles(bench, flight, seconds)
-        name = f"cycles (hand over, decide, redeem, record), {flight} in flight"
-        yield figure(name, rate, "/s", f"{rate / at_one:.3f}x the floor at 1; 4 commits each")
-    bench.engine.close()
-    for name, value, unit in judging():
-        yield figure(name, value, unit)
-    for name, value, unit in simulation(folder / "history"):
-        yield figure(name, value, unit)
-    for name, value in gate_checks_over_http(folder / "http", seconds):
-        yield figure(name, value, "ms" if "p" in name.rpartition(", ")[2] else "/s")
+    before["took_s"] = round(time.perf_counter() - start, 1)
+    if not room.quick:
+        figures.write(results / f"{name}.json", name, found, before)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -243,7 +243,7 @@ def test_only_the_holder_snoozes_and_only_until_before_the_deadline(room: Room) 
 
 
 def _inbox(room: Room, person: Actor) -> list[object]:
-    return [h["handoff_id"] for h in room.engine.views.queue(person_id=person.id)]
+    return [h["handoff_id"] for h in room.engine.views.queue(person_id=person.id).items]
 
 
 def test_an_override_runs_at_once_and_a_second_person_must_review_it(room: Room) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -17,6 +18,7 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import Shown, doubt
+from handfast.engine.vault import Content
 
 
 def settle_unknown(audiences: Audiences, unit: Unit, handoff: Handoff, note: str) -> Handoff:
@@ -75,7 +77,16 @@ def settle_doubt(unit: Unit, doubt: Handoff) -> None:
 
 def open_package(kernel: Kernel, handoff: Handoff) -> Package:
     """The package as it was recorded; an erased one says so."""
-    content = kernel.vault.open(handoff.package.body_id)
+    return _package_in(kernel.vault.open(handoff.package.body_id))
+
+
+def open_packages(kernel: Kernel, handoffs: Sequence[Handoff]) -> dict[str, Package]:
+    """The packages of many handoffs by the ids of their bodies, read together."""
+    found = kernel.vault.open_many([h.package.body_id for h in handoffs])
+    return {body_id: _package_in(content) for body_id, content in found.items()}
+
+
+def _package_in(content: Content) -> Package:
     if content.erased:
         return erased_package()
     return decode(Package, cast("dict[str, object]", json.loads(content.data)))

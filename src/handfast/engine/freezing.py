@@ -69,11 +69,11 @@ class Freezing:
         return sum(self._one(row.stream) for row in self._kernel.store.find(query))
 
     def _thaw(self, limit: int) -> tuple[int, bool]:
-        """How many were thawed, and whether all that wait were looked at."""
+        """How many were thawed, and whether all that may be frozen were looked at: frozen ones have no date."""
         done, after = 0, None
         while True:
             rows = self._kernel.store.find(
-                Query("handoff", statuses=_UNSTARTED, after=after, limit=500)
+                Query("handoff", statuses=_UNSTARTED, undated=True, after=after, limit=500)
             )
             for row in rows:
                 state = load(KINDS[Handoff], row.doc)

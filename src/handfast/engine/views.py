@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import cast
 
-from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
 from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
@@ -13,7 +12,7 @@ from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
-from handfast.engine.effects import open_package
+from handfast.engine.effects import open_package, open_packages
 from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
@@ -22,6 +21,7 @@ from handfast.engine.people import People
 from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.saying import said
+from handfast.engine.surroundings import Surroundings
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Query, StateRow
 
@@ -85,28 +85,42 @@ class Views:
         rows = self._kernel.store.find(query)
         states = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
         asks = self._kernel.vault.open_many([h.ask.body_id for h in states])
-        items = [self._summary(h, asks[h.ask.body_id].text) for h in states]
+        around = self._around()
+        items = [self._summary(h, asks[h.ask.body_id].text, around) for h in states]
         return Page(items, _next(rows, limit))
 
-    def queue(self, limit: int = 200, *, person_id: str = "") -> list[Result]:
+    def queue(self, limit: int = 200, *, after: str = "", person_id: str = "") -> Page:
         """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
         is offered, what could not be read and what backs it. Without the call's text, and without what
-        this person put off."""
-        query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=limit)
+        this person put off: a page may hold fewer than `limit`."""
+        statuses = STATUS_GROUPS["waiting"]
+        query = Query("handoff", statuses=statuses, after=_cursor(after), limit=limit)
         rows = self._kernel.store.find(query)
-        found = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
         now = self._kernel.clock.now()
-        return [self._queued(h) for h in found if not h.put_off(person_id, now)]
+        states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
+        shown = [h for h in states if not h.put_off(person_id, now)]
+        packages = open_packages(self._kernel, shown)
+        around = self._around()
+        items = [self._queued(h, packages[h.package.body_id], around) for h in shown]
+        return Page(items, _next(rows, limit))
 
-    def _queued(self, h: Handoff) -> Result:
-        package = full(open_package(self._kernel, h))
-        what = cast("Result", package["what_will_happen"]) | {"text": ""}
-        return self._summary(h, cast("str", package["ask"])) | {
-            "why_now": package["why_now"],
-            "package": {"what_will_happen": what, "evidence": package["evidence"]},
+    def first_waiting(self, number: int) -> list[str]:
+        """Ids of the first handoffs of the queue."""
+        query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=number)
+        return [r.stream.partition("/")[2] for r in self._kernel.store.find(query)]
+
+    def _around(self) -> Surroundings:
+        return Surroundings(self._kernel, self._people)
+
+    def _queued(self, h: Handoff, package: Package, around: Surroundings) -> Result:
+        what = full(package.what_will_happen) | {"text": ""}
+        evidence = [full(claim) for claim in package.evidence]
+        return self._summary(h, package.ask, around) | {
+            "why_now": package.why_now,
+            "package": {"what_will_happen": what, "evidence": evidence},
         }
 
-    def _summary(self, h: Handoff, ask: str) -> Result:
+    def _summary(self, h: Handoff, ask: str, around: Surroundings) -> Result:
         return {
             "handoff_id": h.handoff_id,
             "kind": h.kind.value,
@@ -117,15 +131,15 @@ class Views:
             "task_id": h.task_id,
             "run_id": h.run_id,
             "agent_id": h.agent_id,
-            "agent_name": self.agent_name(h.agent_id),
-            "repository": self._repository(h),
+            "agent_name": around.agent_name(h.agent_id),
+            "repository": around.root(h.run_id),
             "ask": ask,
             "offered": [k.value for k in h.offered],
             "rules": list(h.rules),
             "requested_at": format_time(h.requested_at),
             "due_at": _time(h.due_at),
             "holder": h.holder,
-            "holder_name": self._people.name(h.holder) if h.holder else "",
+            "holder_name": around.person_name(h.holder),
             "snoozed_until": _time(h.snoozed_until),
             "frozen": h.frozen_at is not None,
             "outcome": h.outcome,
@@ -133,21 +147,14 @@ class Views:
             "effect": self._effect(h),
         }
 
-    def _repository(self, h: Handoff) -> str:
-        if not h.run_id:
-            return ""
-        run = self._kernel.state(Run, h.run_id)
-        return run.root
-
     def agent_name(self, agent_id: str) -> str:
-        row = self._kernel.store.load(f"agent/{agent_id}")
-        return cast("Agent", load(BY_NAME["agent"], row.doc)).name if row else agent_id
+        return self._around().agent_name(agent_id)
 
     def handoff(self, handoff_id: str) -> Result:
         """Everything a reviewer needs. Raises NotFound."""
         h = self._kernel.state(Handoff, handoff_id)
         package = open_package(self._kernel, h)
-        out = self._summary(h, package.ask)
+        out = self._summary(h, package.ask, self._around())
         out |= {
             "why_now": package.why_now,
             "action_digest": h.action_digest,

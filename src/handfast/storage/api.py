@@ -178,7 +178,8 @@ class Query:
     """Which state rows. Empty fields do not filter. `after` pages by (rank, opened) of a row.
 
     Rows come by (rank, opened); with `newest_first` by `opened` downwards; with `due_before` the
-    longest due first, and then there is no paging: handled rows are due no more.
+    longest due first, and then there is no paging: handled rows are due no more. `undated` takes only
+    rows without a due time.
     """
 
     kind: str
@@ -188,6 +189,7 @@ class Query:
     agent_id: str = ""
     match: str = ""
     due_before: datetime | None = None
+    undated: bool = False
     newest_first: bool = False
     after: tuple[int, int] | None = None
     limit: int = 100

@@ -156,8 +156,8 @@ def _part(handoff: Result, name: str) -> Record | None:
 
 def _next(reader: Reader, handoff_id: str) -> str:
     """The first other case that waits, in the order of the queue."""
-    waiting = reader.engine.views.handoffs("waiting", limit=2).items
-    return next((str(h["handoff_id"]) for h in waiting if h["handoff_id"] != handoff_id), "")
+    waiting = reader.engine.views.first_waiting(2)
+    return next((found for found in waiting if found != handoff_id), "")
 
 
 def _already(handoff: Result) -> str:

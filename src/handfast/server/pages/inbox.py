@@ -10,6 +10,9 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response, StreamingResponse
 
 from handfast.engine.facade import Engine
+from handfast.engine.kernel import Result
+from handfast.engine.views import Views
+from handfast.server.api.tasks import After
 from handfast.server.hub import Hub
 from handfast.server.pages.reader import Reader, ReaderDep, page
 from handfast.server.waiting import hub_of
@@ -17,7 +20,7 @@ from handfast.server.web.pages import Context, inbox_page
 from handfast.storage.api import EventRow
 
 router = APIRouter()
-SHOWN, DECIDED = 200, 10
+SHOWN, DECIDED, RUNS = 50, 10, 200
 UNATTENDED = timedelta(hours=24)
 HEARTBEAT_S = 15
 STREAM = "handoff/"
@@ -26,27 +29,35 @@ SILENT = frozenset({"handoff.viewed"})
 
 
 @router.get("/")
-def show_inbox(reader: ReaderDep) -> Response:
-    return page("inbox.html", _inbox(reader))
+def show_inbox(reader: ReaderDep, after: After = "") -> Response:
+    return page("inbox.html", _inbox(reader, after))
 
 
 @router.get("/inbox/rows")
-def show_rows(reader: ReaderDep) -> Response:
+def show_rows(reader: ReaderDep, after: After = "") -> Response:
     """The same rows without the page around them, for a page that is open."""
-    return page("_rows.html", _inbox(reader))
+    return page("_rows.html", _inbox(reader, after))
 
 
-def _inbox(reader: Reader) -> Context:
+def _inbox(reader: Reader, after: str) -> Context:
+    """A page of the queue. What was decided lately stands below the first one."""
     views = reader.engine.views
-    waiting = views.queue(SHOWN, person_id=reader.person_id)
+    queue = views.queue(SHOWN, after=after, person_id=reader.person_id)
+    empty = not (after or queue.items or queue.next)
     return inbox_page(
-        waiting,
+        queue.items,
         shell=reader.shell(),
         now=reader.engine.kernel.clock.now(),
-        decided=views.handoffs("decided", limit=DECIDED).items
-        + views.handoffs("closed", limit=DECIDED).items,
-        unattended=None if waiting else _unattended(reader.engine),
+        decided=[] if after else _decided(views),
+        unattended=_unattended(reader.engine) if empty else None,
+        after=after,
+        next_after=queue.next,
     )
+
+
+def _decided(views: Views) -> list[Result]:
+    found = views.handoffs("decided", limit=DECIDED).items
+    return found + views.handoffs("closed", limit=DECIDED).items
 
 
 def _unattended(engine: Engine) -> dict[str, object] | None:
@@ -54,7 +65,7 @@ def _unattended(engine: Engine) -> dict[str, object] | None:
     since = engine.kernel.clock.now() - UNATTENDED
     recent = [
         run
-        for run in engine.views.runs(limit=SHOWN).items
+        for run in engine.views.runs(limit=RUNS).items
         if str(run["created_at"]) >= since.strftime("%Y-%m-%dT%H:%M:%S")
     ]
     if not recent:

@@ -43,10 +43,12 @@ def inbox_page(
     now: datetime,
     decided: Iterable[Record] = (),
     unattended: Record | None = None,
+    after: str = "",
+    next_after: str = "",
 ) -> Context:
     """For `inbox.html` and `_rows.html`. `handoffs` are the waiting ones, `decided` the latest others.
 
-    `unattended` is `{calls, allowed, stopped, would_stop, runs, since}` and fills the empty state.
+    `after` is the cursor of this page of the queue, `next_after` that of the next. `unattended` is `{calls, allowed, stopped, would_stop, runs, since}` and fills the empty state.
     """
     groups = grouped(handoffs, now)
     return _context(
@@ -54,7 +56,9 @@ def inbox_page(
         now,
         nav="inbox",
         groups=groups,
-        waiting=sum(len(group.rows) for group in groups),
+        waiting=shell.waiting if after or next_after else sum(len(g.rows) for g in groups),
+        after=after,
+        next_after=next_after,
         decided=decided_rows(decided),
         unattended=unattended_of(unattended),
     )

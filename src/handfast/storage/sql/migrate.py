@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from alembic.config import Config
 
-HEAD = "0003"
+HEAD = "0004"
 _LOCK = 4204201
 
 

@@ -74,6 +74,7 @@ state = Table(
 # Look-ups by a column must also give the order of the answer, or SQLite walks the whole queue instead.
 Index("state_queue", state.c.kind, state.c.status, state.c.rank, state.c.opened)
 Index("state_opened", state.c.kind, state.c.opened)
+Index("state_recent", state.c.kind, state.c.status, state.c.opened)
 Index(
     "state_due",
     state.c.kind,

@@ -18,6 +18,8 @@ from handfast.storage.sql.migrate import HEAD
 # The tree's row bears the number of the schema. After an upgrade a writer of the old one finds no row.
 _OURS = s.tree.c.id == sa.literal_column(str(int(HEAD)))
 
+TOGETHER = 50  # bodies that are read in one statement
+
 
 @dataclass(frozen=True, slots=True)
 class Statements:
@@ -45,6 +47,7 @@ class Statements:
     get_state: str
     get_version: str
     get_body: str
+    get_bodies: str
     erase_body: str
     events_of_stream: str
     events_after: str
@@ -188,6 +191,11 @@ def _lookups(c: Compile) -> dict[str, str]:
             sa.select(s.state.c.version).where(s.state.c.stream == _p("stream", s.state.c.stream))
         ),
         "get_body": c(sa.select(s.body).where(body_is)),
+        "get_bodies": c(
+            sa.select(s.body).where(
+                s.body.c.body_id.in_([_p(f"id_{i}", s.body.c.body_id) for i in range(TOGETHER)])
+            )
+        ),
         "erase_body": c(
             sa.update(s.body)
             .where(body_is)

@@ -27,15 +27,14 @@ from handfast.storage.sql.connect import Readers, open_database
 from handfast.storage.sql.keeping import SqlKeeping
 from handfast.storage.sql.listening import Listener
 from handfast.storage.sql.migrate import ready
-from handfast.storage.sql.statements import build, compiler, events_of_types
+from handfast.storage.sql.queries import EQUAL, select
+from handfast.storage.sql.statements import TOGETHER, build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import from_micros, to_micros
 from handfast.storage.sql.writer import Writer
 
 Row = tuple[object, ...]
 _log = logging.getLogger(__name__)
-# The indexes on these leave empty values out, and are used only when the statement says so too.
-_INDEXED_UNLESS_EMPTY = frozenset({"task_id", "run_id", "match"})
 
 
 class SqlStore:
@@ -130,8 +129,7 @@ class SqlStore:
     def _find(self, q: Query) -> tuple[str, dict[str, object]]:
         """The statement for this shape of query, compiled once a shape."""
         params: dict[str, object] = {"kind": q.kind, "limit": q.limit}
-        equal = [n for n in ("task_id", "run_id", "agent_id", "match") if getattr(q, n)]
-        params.update({n: getattr(q, n) for n in equal})
+        params.update({n: value for n in EQUAL if (value := getattr(q, n))})
         params.update({f"status_{i}": v for i, v in enumerate(q.statuses)})
         if q.due_before is not None:
             if q.after is not None:
@@ -143,9 +141,9 @@ class SqlStore:
             rank, params["after_opened"] = q.after
             if not q.newest_first:
                 params["after_rank"] = rank
-        shape = (frozenset(params), q.newest_first)
+        shape = (frozenset(params), q.newest_first, q.undated)
         if shape not in self._find_sql:
-            self._find_sql[shape] = self._compile(_select(q, equal))
+            self._find_sql[shape] = self._compile(select(q))
         return self._find_sql[shape], params
 
     def count(self, kind: str, statuses: Sequence[str]) -> int:
@@ -173,13 +171,14 @@ class SqlStore:
 
     def bodies(self, body_ids: Sequence[str]) -> dict[str, SealedBody]:
         check_texts(*body_ids)
-        found: dict[str, SealedBody] = {}
-        with self._readers.connection() as c:
-            for body_id in dict.fromkeys(body_ids):
-                row = c.execute(self._sql.get_body, {"body_id": body_id}).fetchone()
-                if row:
-                    found[body_id] = _body(row)
-        return found
+        wanted = list(dict.fromkeys(body_ids))
+        rows: list[Row] = []
+        for at in range(0, len(wanted), TOGETHER):
+            some = wanted[at : at + TOGETHER]
+            some += some[-1:] * (TOGETHER - len(some))  # one statement for any number
+            params = {f"id_{i}": body_id for i, body_id in enumerate(some)}
+            rows += self._readers.all(self._sql.get_bodies, params)
+        return {body.body_id: body for body in map(_body, rows)}
 
     def erase_body(self, body_id: str) -> None:
         self._readers.write([(self._sql.erase_body, {"body_id": body_id, "empty": b""})])
@@ -269,36 +268,6 @@ class SqlStore:
             self._hearing.stop()
         self._writer.close()
         self._readers.close()
-
-
-def _select(q: Query, equal: list[str]) -> sa.ClauseElement:
-    c = s.state.c
-    stmt = sa.select(s.state).where(c.kind == sa.bindparam("kind", type_=sa.Text))
-    for name in equal:
-        stmt = stmt.where(c[name] == sa.bindparam(name, type_=sa.Text))
-        if name in _INDEXED_UNLESS_EMPTY:
-            stmt = stmt.where(c[name] != sa.literal_column("''"))
-    if q.statuses:
-        binds = [sa.bindparam(f"status_{i}", type_=sa.Text) for i in range(len(q.statuses))]
-        stmt = stmt.where(sa.or_(*[c.status == b for b in binds]))
-    if q.due_before is not None:
-        stmt = stmt.where(c.due_at <= sa.bindparam("due_before", type_=sa.BigInteger))
-        stmt = stmt.order_by(c.due_at)
-    if q.after is not None:
-        stmt = stmt.where(_beyond(q))
-    order = (c.opened.desc(),) if q.newest_first else (c.rank, c.opened)
-    limit = sa.bindparam("limit", type_=sa.Integer)
-    return stmt.order_by(*order).limit(limit).offset(sa.literal_column("0"))
-
-
-def _beyond(q: Query) -> sa.ColumnElement[bool]:
-    """Rows after the last one of a page, in the order of the page."""
-    c = s.state.c
-    opened = sa.bindparam("after_opened", type_=sa.BigInteger)
-    if q.newest_first:
-        return c.opened < opened
-    rank = sa.bindparam("after_rank", type_=sa.Integer)
-    return sa.or_(c.rank > rank, sa.and_(c.rank == rank, c.opened > opened))
 
 
 def _event(r: Row) -> EventRow:

@@ -1,0 +1,139 @@
+"""How pages, the sweep, the log and memory behave when an installation is large.
+
+`python -m bench scale` fills each database with 1,000,000 events and 100,000 handoffs, of which 10,000 wait;
+`python -m bench huge` fills SQLite with 1,000,000 handoffs.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from bench import waiting
+from bench.engine import Bench, open_bench
+from bench.figures import POSTGRES, SQLITE, Figure, Room, at_most, percentile
+from bench.filler import Mix, fill
+from bench.postgres import durable
+from bench.served import Process, serving, timed
+from handfast.core.audit.tree import Frontier, leaf_hash
+
+LARGE = Mix(waiting=10_000, approved=54_000, refused=36_000, step_events=458_000)
+HUGE = Mix(waiting=10_000, approved=50_000, refused=940_000)
+QUICK = Mix(waiting=300, approved=200, refused=200, step_events=1_000)
+ROUNDS = 40
+LIMIT_MS = 50.0
+
+
+def figures(room: Room) -> Iterator[Figure]:
+    """A million entries and a hundred thousand handoffs, on both databases."""
+    mix = QUICK if room.quick else LARGE
+    home = room.new("home")
+    yield from _measured(room, SQLITE, mix, home, f"sqlite:///{home / 'handfast.db'}")
+    with durable() as server:
+        if server is not None:
+            yield from _measured(room, POSTGRES, mix, room.new("home"), server.create())
+
+
+def huge(room: Room) -> Iterator[Figure]:
+    """A million handoffs."""
+    home = room.new("home")
+    mix = QUICK if room.quick else HUGE
+    yield from _measured(room, SQLITE, mix, home, f"sqlite:///{home / 'handfast.db'}")
+
+
+def _measured(room: Room, name: str, mix: Mix, home: Path, url: str) -> Iterator[Figure]:
+    bench = open_bench(home, url)
+    start = time.perf_counter()
+    ids = fill(bench, mix)
+    size = bench.engine.kernel.store.size()
+    rate = size / (time.perf_counter() - start)
+    where = f"{name}, {mix.handoffs:,} handoffs, {size:,} entries"
+    yield Figure(
+        f"filling: {where}",
+        rate,
+        "/s",
+        "entries a second in groups of 400 handoffs, through the shipped write path",
+    )
+    yield from _sweeps(bench, where)
+    yield from _checked(bench, where)
+    bench.engine.close()
+    with serving(home, url) as server:
+        yield from pages(server, ids, size, where, 5 if room.quick else ROUNDS)
+        if mix is not HUGE:
+            yield from waiting.figures(server, ids, where, quick=room.quick)
+
+
+def _sweeps(bench: Bench, where: str) -> Iterator[Figure]:
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        bench.engine.sweep()
+        took.append((time.perf_counter() - start) * 1000)
+    means = "milliseconds of the deadlines and freezing sweep that every server makes once a second, nothing due"
+    yield Figure(
+        f"sweep, first: {where}",
+        took[0],
+        "ms",
+        means + "; the first looks for frozen handoffs as well",
+    )
+    yield Figure(f"sweep: {where}", percentile(took[1:], 0.5), "ms", means)
+
+
+def _checked(bench: Bench, where: str) -> Iterator[Figure]:
+    """The filled log is a valid one: the tree over all entries, and a sample of streams folded again."""
+    store = bench.engine.kernel.store
+    start, tree = time.perf_counter(), Frontier()
+    page = 0
+    while rows := store.events(after=page, limit=5_000):
+        tree, _ = tree.extend([leaf_hash(row.data) for row in rows])
+        page = rows[-1].position
+    assert tree.to_bytes() == store.frontier(), "the tree does not fit the log"
+    rate = page / (time.perf_counter() - start)
+    yield Figure(
+        f"log read and its tree built again: {where}",
+        rate,
+        "/s",
+        "entries a second, read in pages of 5,000",
+    )
+    sample = bench.engine.views.handoffs("all", limit=200).items
+    same = [bench.engine.audit.replay(f"handoff/{h['handoff_id']}").same for h in sample]
+    assert all(same), "a filled handoff is not the fold of its events"
+
+
+def pages(server: Process, ids: list[str], size: int, where: str, rounds: int) -> Iterator[Figure]:
+    """Milliseconds of whole requests on loopback, one at a time, p50 and p99."""
+    with httpx.Client(base_url=server.url, headers=server.cookie(), timeout=60) as browser:
+        asked = [
+            ("inbox, first page", "/"),
+            ("inbox, rows alone", "/inbox/rows"),
+            ("one case that waits", f"/handoffs/{ids[len(ids) // 2]}"),
+        ]
+        for what, path in asked:
+            yield from _page(server, browser, what, path, where, rounds)
+    with httpx.Client(base_url=server.url, headers=server.token("operator"), timeout=60) as client:
+        for what, path in _reads(ids, size):
+            yield from _page(server, client, what, path, where, rounds)
+
+
+def _reads(ids: list[str], size: int) -> list[tuple[str, str]]:
+    return [
+        ("API: first page of what waits", "/v1/handoffs?limit=50"),
+        ("API: page of what is closed", "/v1/handoffs?status=closed&limit=50"),
+        ("API: one case", f"/v1/handoffs/{ids[0]}"),
+        ("API: 200 entries from the middle of the log", f"/v1/events?after={size // 2}&limit=200"),
+    ]
+
+
+def _page(
+    server: Process, client: httpx.Client, what: str, path: str, where: str, rounds: int
+) -> Iterator[Figure]:
+    before = server.busy_s()
+    took = timed(client, path, rounds)
+    busy = (server.busy_s() - before) / (rounds + 1) * 1000
+    means = f"milliseconds of `GET {path.partition('?')[0]}` over loopback, one at a time, {{}} of {rounds}"
+    p50 = Figure(f"{what}, p50: {where}", percentile(took, 0.5), "ms", means.format("p50"))
+    yield p50 if what.startswith("API") else at_most(p50, LIMIT_MS)
+    yield Figure(f"{what}, p99: {where}", percentile(took, 0.99), "ms", means.format("p99"))
+    means = "processor time that the server used for one such request; what it takes on a machine that does nothing else"
+    yield Figure(f"{what}, processor: {where}", busy, "ms", means)
