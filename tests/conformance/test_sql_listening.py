@@ -4,7 +4,7 @@ import logging
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def _hearing(url: str) -> Iterator[tuple[SqlStore, "queue.Queue[int]"]]:
 
 
 def _until(heard: "queue.Queue[int]", size: int) -> list[int]:
-    found = []
+    found: list[int] = []
     while not found or found[-1] < size:
         found.append(heard.get(timeout=WITHIN_S))
     return found
@@ -102,11 +102,11 @@ class _Pooler:
                 client, _ = self._socket.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._server)
-                self._pump(lambda c=client, s=server: self._ask(c, s))
-                self._pump(lambda c=client, s=server: self._answer(s, c))
-
-    def _pump(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, daemon=True).start()
+                for work, one, other in (
+                    (self._ask, client, server),
+                    (self._answer, server, client),
+                ):
+                    threading.Thread(target=work, args=(one, other), daemon=True).start()
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):

@@ -234,7 +234,7 @@ class SqlStore:
             self._listeners = [*self._listeners, listener]
             if self._db.server and self._hearing is None:
                 self._hearing = Listener(
-                    self._db.url, self._heard, lambda: self._heard(self.size())
+                    self._db.url, self._notify, lambda: self._notify(self.size())
                 )
                 self._hearing.start()
 
