@@ -13,7 +13,7 @@ from handfast.engine.database.check_states import check_states
 from handfast.engine.database.report import Progress, Report, silent
 from handfast.engine.database.secrets import Secrets
 from handfast.engine.keys import unseal
-from handfast.storage.copies import Snapshot
+from handfast.storage.copies import Row, Snapshot
 
 BODY = ("body_id", "salt", "nonce", "ciphertext", "digest", "media", "size")
 _ALWAYS = (
@@ -76,15 +76,15 @@ def _bodies(view: Snapshot, data_key: bytes | None, report: Report, told: Progre
         report.unchecked.append("the content of bodies: there is no data key in the data folder")
 
 
-def _why_wrong(row: tuple[object, ...], data_key: bytes) -> str:
+def _why_wrong(row: Row, data_key: bytes) -> str:
     body_id, salt, nonce, ciphertext, digest, media, size = row
     try:
-        plain = unseal(data_key, str(body_id), str(media), bytes(nonce), bytes(ciphertext))
+        plain = unseal(data_key, str(body_id), str(media), nonce, ciphertext)
     except IntegrityError:
         return "it cannot be opened: another data key, or changed bytes"
     if len(plain) != size:
         return f"it has {len(plain)} bytes, and says {size}"
-    if not hmac.compare_digest(body_digest(bytes(salt), [plain]), str(digest)):
+    if not hmac.compare_digest(body_digest(salt, [plain]), str(digest)):
         return "its content is not what was recorded"
     return ""
 
@@ -101,9 +101,9 @@ def _outbox(view: Snapshot, report: Report) -> None:
     report.checked["outbox"] = number
 
 
-def _is_json(payload: object) -> bool:
+def _is_json(payload: bytes) -> bool:
     try:
-        return isinstance(json.loads(bytes(payload)), dict)
+        return isinstance(json.loads(payload), dict)
     except ValueError:
         return False
 
