@@ -4,9 +4,10 @@ import logging
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import psycopg
 import pytest
@@ -32,7 +33,7 @@ def _hearing(url: str) -> Iterator[tuple[SqlStore, "queue.Queue[int]"]]:
 
 
 def _until(heard: "queue.Queue[int]", size: int) -> list[int]:
-    found = []
+    found: list[int] = []
     while not found or found[-1] < size:
         found.append(heard.get(timeout=WITHIN_S))
     return found
@@ -91,6 +92,7 @@ class _Pooler:
     def __init__(self, folder: Path, server: str) -> None:
         self._server = server
         self.dropped = 0
+        self._pairs: list[threading.Thread] = []
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(folder / ".s.PGSQL.5432"))
         self._socket.listen()
@@ -102,11 +104,19 @@ class _Pooler:
                 client, _ = self._socket.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._server)
-                self._pump(lambda c=client, s=server: self._ask(c, s))
-                self._pump(lambda c=client, s=server: self._answer(s, c))
+                pair = threading.Thread(target=self._between, args=(client, server), daemon=True)
+                pair.start()
+                self._pairs.append(pair)
 
-    def _pump(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, daemon=True).start()
+    def _between(self, client: socket.socket, server: socket.socket) -> None:
+        with client, server, server.makefile("rb") as stream:
+            asking = threading.Thread(target=self._ask, args=(client, server))
+            asking.start()
+            with suppress(OSError):
+                self._answer(stream, client)
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            asking.join()
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
@@ -115,19 +125,20 @@ class _Pooler:
         with suppress(OSError):
             server.shutdown(socket.SHUT_WR)
 
-    def _answer(self, server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError), server.makefile("rb") as stream:
-            while kind := stream.read(1):
-                length = stream.read(4)
-                rest = stream.read(int.from_bytes(length, "big") - 4)
-                if kind == b"A":
-                    self.dropped += 1
-                else:
-                    client.sendall(kind + length + rest)
-        client.close()
+    def _answer(self, stream: BinaryIO, client: socket.socket) -> None:
+        while kind := stream.read(1):
+            length = stream.read(4)
+            rest = stream.read(int.from_bytes(length, "big") - 4)
+            if kind == b"A":
+                self.dropped += 1
+            else:
+                client.sendall(kind + length + rest)
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for pair in self._pairs:
+            pair.join(WITHIN_S)
 
 
 def test_a_pooler_in_transaction_mode_is_found_out(

@@ -5,10 +5,11 @@ A row here is what a table holds, not what it means: a copy must keep what it do
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 Value: TypeAlias = int | float | str | bytes | None
-Row: TypeAlias = tuple[Value, ...]
+Row: TypeAlias = tuple[Any, ...]
+"""Values in the order of the columns. What each of them is the table's shape says."""
 ColumnKind: TypeAlias = Literal["int", "real", "text", "bytes"]
 
 

@@ -13,7 +13,7 @@ from handfast.engine.database.check_states import check_states
 from handfast.engine.database.report import Progress, Report, silent
 from handfast.engine.database.secrets import Secrets
 from handfast.engine.keys import unseal
-from handfast.storage.copies import Snapshot
+from handfast.storage.copies import Row, Snapshot
 
 BODY = ("body_id", "salt", "nonce", "ciphertext", "digest", "media", "size")
 _ALWAYS = (
@@ -54,7 +54,7 @@ def log_verifier(view: Snapshot) -> str:
     """The public key in the log's first entry; '' when there is none."""
     first = next(view.rows("event", ("data",), ("position",)), None)
     try:
-        found = json.loads(bytes(first[0]))["data"]["verifier"] if first else ""  # type: ignore[arg-type]
+        found = json.loads(bytes(first[0]))["data"]["verifier"] if first else ""
     except (ValueError, LookupError, TypeError):
         return ""
     return str(found)
@@ -76,15 +76,15 @@ def _bodies(view: Snapshot, data_key: bytes | None, report: Report, told: Progre
         report.unchecked.append("the content of bodies: there is no data key in the data folder")
 
 
-def _why_wrong(row: tuple[object, ...], data_key: bytes) -> str:
+def _why_wrong(row: Row, data_key: bytes) -> str:
     body_id, salt, nonce, ciphertext, digest, media, size = row
     try:
-        plain = unseal(data_key, str(body_id), str(media), bytes(nonce), bytes(ciphertext))  # type: ignore[call-overload]
+        plain = unseal(data_key, str(body_id), str(media), nonce, ciphertext)
     except IntegrityError:
         return "it cannot be opened: another data key, or changed bytes"
     if len(plain) != size:
         return f"it has {len(plain)} bytes, and says {size}"
-    if not hmac.compare_digest(body_digest(bytes(salt), [plain]), str(digest)):  # type: ignore[call-overload]
+    if not hmac.compare_digest(body_digest(salt, [plain]), str(digest)):
         return "its content is not what was recorded"
     return ""
 
@@ -94,16 +94,16 @@ def _outbox(view: Snapshot, report: Report) -> None:
     number = 0
     for row_id, topic, payload in view.rows("outbox", ("id", "topic", "payload")):
         number += 1
-        if int(row_id) > last:  # type: ignore[arg-type]
+        if int(row_id) > last:
             report.wrong("outbox", f"row {row_id} is beyond the last id given out, {last}")
         if not topic or not _is_json(payload):
             report.wrong("outbox", f"row {row_id} cannot be delivered: its payload cannot be read")
     report.checked["outbox"] = number
 
 
-def _is_json(payload: object) -> bool:
+def _is_json(payload: bytes) -> bool:
     try:
-        return isinstance(json.loads(bytes(payload)), dict)  # type: ignore[call-overload]
+        return isinstance(json.loads(payload), dict)
     except ValueError:
         return False
 
@@ -112,6 +112,6 @@ def _leases(view: Snapshot, report: Report) -> None:
     number = 0
     for resource, holder, epoch in view.rows("lease", ("resource", "holder", "epoch")):
         number += 1
-        if not resource or not holder or int(epoch) < 1:  # type: ignore[arg-type]
+        if not resource or not holder or int(epoch) < 1:
             report.wrong("leases", f"the lease of `{resource}` has no holder or no epoch")
     report.checked["leases"] = number

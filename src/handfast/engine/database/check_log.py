@@ -23,8 +23,8 @@ def check_log(view: Snapshot, key: VerifierKey | None, report: Report, told: Pro
     for position, data, leaf in view.rows("event", EVENT, ("position",)):
         if position != expected:
             report.wrong("log", f"position {position} stands where {expected} belongs")
-            expected = int(position)  # type: ignore[arg-type]
-        made = leaf_hash(bytes(data))  # type: ignore[arg-type]
+            expected = int(position)
+        made = leaf_hash(bytes(data))
         if made != leaf:
             report.wrong("log", f"entry {position}: its bytes are not those of its leaf")
         leaves.append(made)
@@ -53,7 +53,7 @@ class _Grown:
         self.frontier = Frontier()
         self._nodes = 0
         self._levels: dict[int, Iterator[Row]] = {}
-        self._heads = (_Head(int(s), str(n)) for s, n in view.rows("tree_head", ("size", "note")))  # type: ignore[arg-type]
+        self._heads = (_Head(int(s), str(n)) for s, n in view.rows("tree_head", ("size", "note")))
         self._next = next(self._heads, None)
         self._signed = 0
 
@@ -105,7 +105,7 @@ class _Grown:
         while self._next is not None:
             report.wrong("heads", f"the head of size {self._next.size} is beyond the log's end")
             self._next = next(self._heads, None)
-        stored = [bytes(row[0]) for row in self._view.rows("tree", ("frontier",))]  # type: ignore[arg-type]
+        stored = [bytes(row[0]) for row in self._view.rows("tree", ("frontier",))]
         if stored != [self.frontier.to_bytes()]:
             report.wrong("tree", "the stored frontier is not that of the entries")
         if (number := self._view.count("tree_node")) != self._nodes:

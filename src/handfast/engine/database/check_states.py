@@ -78,7 +78,7 @@ class _Counted:
     def __iter__(self) -> Iterator[EventRow]:
         for row in self._rows:
             self._count += 1
-            event = EventRow(*row)  # type: ignore[arg-type]
+            event = EventRow(*row)
             self.first = self.first or event.position
             recorded = from_bytes(event.data)
             if (recorded.stream, recorded.version, recorded.type) != (
@@ -148,7 +148,9 @@ class _Bodies:
         while wanted:
             now, wanted = wanted[:REFERENCES], wanted[REFERENCES:]
             ids = sorted({r.body_id for r in now})
-            found = dict(self._view.pick("body", "body_id", ids, ("body_id", "digest")))  # type: ignore[arg-type]
+            found: dict[str, str] = dict(
+                self._view.pick("body", "body_id", ids, ("body_id", "digest"))
+            )
             for r in now:
                 if r.body_id not in found:
                     self._report.wrong("bodies", f"`{r.body_id}` of entry {r.position} is missing")

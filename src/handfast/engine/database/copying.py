@@ -207,7 +207,7 @@ class _Tree:
         """Raises IntegrityError for a gap, and for bytes that are not those of their leaf."""
         position, data, leaf = (shape.names.index(name) for name in ("position", "data", "leaf"))
         for row in rows:
-            made = leaf_hash(bytes(row[data]))  # type: ignore[arg-type]
+            made = leaf_hash(bytes(row[data]))
             if row[position] != self.frontier.size + 1 or made != row[leaf]:
                 raise IntegrityError(
                     f"entry {row[position]} is not what the tree was made of",
@@ -218,7 +218,7 @@ class _Tree:
 
     def compare(self, view: Snapshot) -> None:
         """Raises IntegrityError when the stored tree is another."""
-        stored = [bytes(row[0]) for row in view.rows("tree", ("frontier",))]  # type: ignore[arg-type]
+        stored = [bytes(row[0]) for row in view.rows("tree", ("frontier",))]
         if stored != [self.frontier.to_bytes()]:
             raise IntegrityError(
                 "the stored tree is not that of the entries",

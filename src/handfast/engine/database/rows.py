@@ -5,7 +5,7 @@ big-endian, texts UTF-8. The table's shape says what each value is, so a row nee
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from handfast.core.domain.errors import IntegrityError
@@ -96,7 +96,7 @@ def _end(held: bytearray, at: int, values: int, table: str) -> int | None:
     return at if have >= at else None
 
 
-def _row(raw: bytes, kinds: list[str], table: str) -> Row:
+def _row(raw: bytes, kinds: Sequence[str], table: str) -> Row:
     values: list[Value] = []
     at = 0
     for kind in kinds:
@@ -118,7 +118,9 @@ def _value(raw: bytes, kind: str, table: str) -> Value:
             return raw.decode()
         if len(raw) != 8:
             raise ValueError
-        return int.from_bytes(raw, "big", signed=True) if kind == "int" else _REAL.unpack(raw)[0]  # type: ignore[no-any-return]
+        if kind == "int":
+            return int.from_bytes(raw, "big", signed=True)
+        return float(_REAL.unpack(raw)[0])
     except ValueError:
         raise _damaged(table, f"a value is no {kind}") from None
 

@@ -29,7 +29,7 @@ PROBE = "probe "
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 30.0
 PROBE_WAIT_S, AGAIN_S = 3.0, 60.0
 # A connection that a firewall dropped without a word is noticed within a minute.
-_KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+KEPT_ALIVE_S = 30
 log = logging.getLogger("handfast.storage")
 
 
@@ -104,7 +104,7 @@ class Listener:
             while not self._stopping.is_set():
                 for word in connection.notifies(timeout=0):
                     self._take(word.payload)
-                select.select([connection.fileno(), self._theirs], [], [])
+                select.select([connection.fileno(), self._theirs.fileno()], [], [])
 
     def _connect(self) -> "psycopg.Connection":
         import psycopg
@@ -114,7 +114,9 @@ class Listener:
             autocommit=True,
             connect_timeout=10,
             fallback_application_name=APPLICATION,
-            **_KEPT_ALIVE,
+            keepalives_idle=KEPT_ALIVE_S,
+            keepalives_interval=10,
+            keepalives_count=3,
         )
 
     def _probe(self, connection: "psycopg.Connection") -> None:
