@@ -167,6 +167,7 @@ class Runs:
             if not self._expired(row.stream, self._kernel.clock.now()):
                 continue
             if run := self._try_lease(actor, row.stream, runner_id, host):
+                self._kernel.telemetry.count("handfast.lease.takeovers")
                 return run
         return None
 

@@ -114,7 +114,9 @@ def lease_run(caller: CallerDep, asked: schema.LeaseIn) -> schema.RunOut | Respo
     """Take the next run that is ready, queued, or left by a runner that fell silent."""
     run = None
     if asked.capacity > 0:
-        run = caller.engine.runs.lease(caller.actor, asked.runner_id, asked.host)
+        with caller.engine.kernel.telemetry.span("handfast.runner.lease") as span:
+            run = caller.engine.runs.lease(caller.actor, asked.runner_id, asked.host)
+            span.add({"leased": run is not None, "epoch": run.epoch if run else 0})
     if run is None:
         return Response(status_code=204)
     return schema.RunOut.model_validate(caller.engine.views.run(run.run_id))
