@@ -52,7 +52,7 @@ bench: .venv/.run ## measured figures beside their floors, in one run
 
 lock: .venv/.uv ## resolve the lock files again; ARGS=--upgrade takes newer versions
 	@$(LOCK) pyproject.toml --extra postgres -o requirements.lock
-	@$(LOCK) pyproject.toml --extra postgres --group dev -c requirements.lock -o requirements-dev.lock
+	@$(LOCK) pyproject.toml --extra postgres --extra otel --group dev -c requirements.lock -o requirements-dev.lock
 	@$(LOCK) --group pyproject.toml:agents -c requirements-dev.lock -o requirements-agents.lock
 	@if command -v npm >/dev/null; then cd web && npm install --silent --package-lock-only; fi
 

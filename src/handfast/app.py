@@ -1,12 +1,13 @@
 """The composition root: the only module that names a concrete store."""
 
+import logging
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from handfast.core.domain.errors import IntegrityError, StorageError
+from handfast.core.domain.errors import IntegrityError, StorageError, UsageError
 from handfast.engine.belonging import check_keys
 from handfast.engine.clock import Clock, SystemClock
 from handfast.engine.facade import Engine, build
@@ -21,6 +22,8 @@ from handfast.engine.keys import (
 )
 from handfast.engine.retention import Retain
 from handfast.engine.settings import Settings
+from handfast.engine.telemetry import OFF, Telemetry, wanted
+from handfast.engine.traced import Groups, TracedKernel
 from handfast.engine.vault import Vault
 from handfast.storage.copies import Filling, Snapshot
 from handfast.storage.sql.store import SqlStore
@@ -30,10 +33,12 @@ __all__ = [
     "database_url",
     "fill_database",
     "open_engine",
+    "open_telemetry",
     "shown_url",
     "snapshot_of",
     "upgrade_database",
 ]
+log = logging.getLogger("handfast.telemetry")
 
 
 def data_folder() -> Path:
@@ -49,7 +54,12 @@ def database_url(home: Path) -> str:
     return os.environ.get("HANDFAST_DATABASE_URL") or f"sqlite:///{home / 'handfast.db'}"
 
 
-def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = None) -> Engine:
+def open_engine(
+    url: str = "",
+    home: Path | None = None,
+    clock: Clock | None = None,
+    telemetry: Telemetry = OFF,
+) -> Engine:
     """Open an installation, making its folder, keys and database on first use.
 
     Raises SchemaVersion for a newer database, IntegrityError when the keys are not those of the
@@ -58,10 +68,12 @@ def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = N
     arm_from_environment()
     folder = home or data_folder()
     settings, retain = Settings.from_environment(os.environ), Retain.from_environment(os.environ)
-    store = SqlStore(url or database_url(_made(folder)))
+    where = url or database_url(_made(folder))
+    store = SqlStore(where, Groups(telemetry)) if telemetry.on else SqlStore(where)
     try:
         key, data_key = _keys(folder, fresh=store.size() == 0)
-        kernel = Kernel(store, Vault(store, data_key), clock or SystemClock(), settings)
+        parts = (store, Vault(store, data_key), clock or SystemClock(), settings)
+        kernel = TracedKernel(*parts, telemetry) if telemetry.on else Kernel(*parts)
         engine = build(kernel, key, folder, retain)
         check_keys(kernel, engine.audit.verifier, data_key)
         kernel.snapshots.rebuild_changed()
@@ -132,3 +144,28 @@ def shown_url(url: str) -> str:
     from handfast.storage.sql.addresses import shown
 
     return shown(url)
+
+
+def open_telemetry(environment: Mapping[str, str] = os.environ) -> Telemetry:
+    """What HANDFAST_OTEL and the OTEL_* variables ask for.
+
+    Raises UsageError where HANDFAST_OTEL=1 asks for what is not installed. The OTEL_* variables may be
+    meant for other programs, so what they cannot have is logged, and telemetry stays off.
+    """
+    if not wanted(environment):
+        return OFF
+    protocol = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    if protocol != "http/protobuf":
+        log.warning("telemetry is off: OTLP over `%s` is not spoken, http/protobuf is", protocol)
+        return OFF
+    try:
+        from handfast.engine.otel import OpenTelemetry
+    except ImportError as error:
+        if environment.get("HANDFAST_OTEL") == "1":
+            raise UsageError(
+                f"telemetry is asked for and not installed: {error}",
+                hint="Install `handfast[otel]`, or unset HANDFAST_OTEL.",
+            ) from None
+        log.warning("telemetry is off: install `handfast[otel]` for it (%s)", error)
+        return OFF
+    return OpenTelemetry(environment)

@@ -21,7 +21,7 @@ from handfast.core.domain.events import NAMES, SYSTEM, Recorded, RunEvent, to_by
 from handfast.core.domain.events_work import BodyRef, Mode
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId
 from handfast.core.domain.limit_facts import Crossed, Level, Reported
-from handfast.core.domain.run import MAX_OPEN_STEPS
+from handfast.core.domain.run import MAX_OPEN_STEPS, evolve
 from handfast.engine import projections, snapshots
 from handfast.engine.projections import Folding, fold
 from handfast.engine.snapshots import Snapshots
@@ -87,7 +87,7 @@ class Shelf:
         folding, base = Folding(stream), 0
         everything = [created, *events]
         while base < len(everything):
-            rows = []
+            rows: list[EventRow] = []
             for event in everything[base : base + together]:
                 version = base + len(rows) + 1
                 at = START + timedelta(seconds=version)
@@ -223,7 +223,7 @@ def test_states_are_made_again_when_their_fold_has_changed(
 ) -> None:
     streams = [shelf.fill(STEPS[:n]) for n in (3, 12)]
     kind = projections.BY_NAME["run"]
-    newer = replace(kind, fold=9, evolve=lambda s, v, at: replace(kind.evolve(s, v, at), turns=7))
+    newer = replace(kind, fold=9, evolve=lambda s, v, at: replace(evolve(s, v, at), turns=7))
     monkeypatch.setitem(projections.BY_NAME, "run", newer)
     assert not shelf.snapshots.verify(streams[0]).same
     assert shelf.snapshots.rebuild_changed() == 2

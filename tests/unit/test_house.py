@@ -192,7 +192,10 @@ def test_every_dependency_is_locked() -> None:
             *config["project"]["dependencies"],
             *config["project"]["optional-dependencies"]["postgres"],
         ],
-        "requirements-dev.lock": groups["dev"],
+        "requirements-dev.lock": [
+            *groups["dev"],
+            *config["project"]["optional-dependencies"]["otel"],
+        ],
         "requirements-agents.lock": groups["agents"],
     }
     absent = {

@@ -60,14 +60,16 @@ def serve(
     allow_remote
         Accept an address that other machines reach. Put TLS before it.
     """
-    from handfast.app import open_engine
+    from handfast.app import open_engine, open_telemetry
     from handfast.server.serving import bind, greeting, url_of
     from handfast.server.site import Site
 
     _alone(discovery.data_folder())
     _log_to_stderr()
     with ExitStack() as stack, _until_told() as stopped:
-        engine = open_engine(database)
+        telemetry = open_telemetry()
+        stack.callback(telemetry.close)
+        engine = open_engine(database, telemetry=telemetry)
         stack.callback(engine.close)
         token = _tokens(engine)
         bound = stack.enter_context(bind(host, port, allow_remote=allow_remote))

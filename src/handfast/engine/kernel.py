@@ -23,6 +23,7 @@ from handfast.engine.ids import new_id
 from handfast.engine.projections import KINDS, Kind, load, row_of
 from handfast.engine.settings import Settings
 from handfast.engine.snapshots import Snapshots
+from handfast.engine.telemetry import OFF, Telemetry
 from handfast.engine.vault import Vault
 from handfast.storage.api import (
     Append,
@@ -174,6 +175,7 @@ class Kernel:
         self.clock = clock
         self.settings = settings
         self.snapshots = Snapshots(store, vault)
+        self.telemetry: Telemetry = OFF
 
     def run(
         self,
@@ -207,9 +209,13 @@ class Kernel:
                 time.sleep(random.uniform(0, 0.001 * min(attempt, 10)))  # noqa: S311 - jitter
                 continue
             if committed.replayed is None:
-                self.snapshots.after(write)
+                self.committed(write)
             return _answer(committed, result)
         raise Concurrency("too many writers on one stream", hint="Try again in a moment.")
+
+    def committed(self, write: WriteSet) -> None:
+        """Called after each commit. Must not raise: the write is durable and must be answered."""
+        self.snapshots.after(write)
 
     def _first_answer(self, key: str, fingerprint: str) -> Result | None:
         found = self.store.answer(key)

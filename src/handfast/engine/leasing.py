@@ -71,6 +71,7 @@ class Leasing:
                 if not self._fits(runner, seat, row) or not self._over(row.stream, seat):
                     continue
                 if run := self._take(actor, row.stream, seat):
+                    self._kernel.telemetry.count("handfast.lease.takeovers")
                     return run
         return None
 

@@ -25,6 +25,7 @@ from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
 from handfast.server.problems import Problem, problem_of, problem_response
 from handfast.server.site import Site
+from handfast.server.tracing import Tracing
 
 DESCRIPTION = "Stop, hand over, decide, resume, with proof: the control plane for coding agents."
 Say = Callable[[str], None]
@@ -62,6 +63,8 @@ def create_app(
     add_pages(app)
     _answer_errors(app)
     app.add_middleware(Guard, site=site, answer=_answer)
+    if engine.kernel.telemetry.on:
+        app.add_middleware(Tracing, telemetry=engine.kernel.telemetry)
     return app
 
 

@@ -20,7 +20,7 @@ class Background:
 
     def __init__(self, engine: Engine, sinks: Mapping[str, Sink]) -> None:
         self._stop = threading.Event()
-        self._relay = Relay(engine.kernel.store, sinks)
+        self._relay = Relay(engine.kernel.store, sinks, engine.kernel.telemetry)
         self._heads = _OnGrowth(engine)
         self._threads = [
             self._loop("sweep", engine.sweep),

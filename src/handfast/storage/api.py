@@ -348,6 +348,10 @@ class Keeping(Protocol):
         """Bytes of the content of those bodies that are still there."""
         ...
 
+    def outbox_depth(self) -> int:
+        """How many rows of the outbox are not delivered."""
+        ...
+
     def scrub(self) -> bool:
         """Let go of the space of what was erased, so that the database's files hold it no more, as far as
         the database can do that. False when a reader or a right is in the way: ask again later."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from handfast.core.domain.errors import StorageError
+from handfast.engine.telemetry import OFF, Attributes, Telemetry
 from handfast.storage.api import OutboxRow, Store
 
 Sink: TypeAlias = Callable[[dict[str, object]], None]
@@ -29,7 +30,8 @@ class Relay:
     Rows without a sink count as delivered. `run` blocks until `stop`.
     """
 
-    def __init__(self, store: Store, sinks: Mapping[str, Sink]) -> None:
+    def __init__(self, store: Store, sinks: Mapping[str, Sink], telemetry: Telemetry = OFF) -> None:
+        self._telemetry = telemetry
         self._store = store
         self._sinks = sinks
         self._wake = threading.Event()
@@ -58,7 +60,13 @@ class Relay:
         for row in self._store.outbox(PAGE):
             if self._stopping.is_set() or now < self._not_before.get(row.id, 0):
                 continue
-            if self._hand_over(row):
+            about: Attributes = {"topic": row.topic, "attempt": row.attempts + 1}
+            with self._telemetry.span("handfast.relay.delivery", about) as span:
+                delivered = self._hand_over(row)
+                span.add({"delivered": delivered})
+            of: Attributes = {"topic": row.topic, "delivered": delivered}
+            self._telemetry.count("handfast.relay.deliveries", of)
+            if delivered:
                 done.append(row.id)
         self._store.outbox_done(done)
         for row_id in done:

@@ -51,7 +51,9 @@ def propose_action(
         previews=asked.previews and not caller.is_agent,
         previewed=asked.previewed.previewed() if asked.previewed and not caller.is_agent else None,
     )
-    result = caller.engine.actions.propose(caller.actor, proposal)
+    with caller.engine.kernel.telemetry.span("handfast.gate.check") as span:
+        result = caller.engine.actions.propose(caller.actor, proposal)
+        span.add({"verdict": str(result["verdict"]), "risk": str(result["risk"])})
     judged = {"verdict": result["would"], "risk": result["risk"], "rules": result["rules"]}
     return _written(schema.Verdict.model_validate({**result, "judgement": judged}))
 

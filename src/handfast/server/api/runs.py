@@ -117,7 +117,11 @@ def lease_run(caller: CallerDep, asked: schema.LeaseIn) -> schema.RunOut | Respo
     """Take the next run that is ready, queued, or left by a runner that fell silent."""
     runner_id = caller.principal.runner_id or asked.runner_id
     seat = Seat(runner_id, asked.host, asked.instance, frozenset(asked.without))
-    run = caller.engine.runs.leasing.lease(caller.actor, seat) if asked.capacity > 0 else None
+    run = None
+    if asked.capacity > 0:
+        with caller.engine.kernel.telemetry.span("handfast.runner.lease") as span:
+            run = caller.engine.runs.leasing.lease(caller.actor, seat)
+            span.add({"leased": run is not None, "epoch": run.epoch if run else 0})
     if run is None:
         return Response(status_code=204)
     return schema.RunOut.model_validate(caller.engine.views.run(run.run_id))

@@ -193,6 +193,11 @@ class SqlKeeping:
                     found[body_id] = cast("int", row[0])
         return found
 
+    def outbox_depth(self) -> int:
+        text = self._text("depth", sa.select(sa.func.count()).select_from(s.outbox))
+        row = self._readers.one(text, {})
+        return cast("int", row[0]) if row else 0
+
     def scrub(self) -> bool:
         """SQLite overwrites what was erased (`secure_delete`); older copies of a page lie in the
         write-ahead log until it is emptied into the file. PostgreSQL keeps dead rows until VACUUM.

@@ -31,7 +31,7 @@ from handfast.storage.sql.queries import EQUAL, select
 from handfast.storage.sql.statements import TOGETHER, build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import from_micros, to_micros
-from handfast.storage.sql.writer import Writer
+from handfast.storage.sql.writer import Around, Writer, unwatched
 
 Row = tuple[object, ...]
 _log = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ _log = logging.getLogger(__name__)
 class SqlStore:
     """`handfast.storage.api.Store` on one database. Thread-safe; several processes may share it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, around: Around = unwatched) -> None:
         """Sets an empty database up. Raises SchemaVersion: see `migrate.ready`."""
         self._db = open_database(url)
         ready(self._db)
         self._compile = compiler(self._db.name)
         self._sql = build(self._compile)
         self._readers = Readers(self._db, self._sql.ours)
-        self._writer = Writer(self._db, self._sql, self._notify)
+        self._writer = Writer(self._db, self._sql, self._notify, around)
         self.keeping: Keeping = SqlKeeping(
             self._db, self._readers, self._compile, self._sql.set_state
         )

@@ -7,7 +7,9 @@ once, and commits once. The others find their answer ready. One fsync serves the
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from handfast.core.audit.tree import Frontier
 from handfast.core.domain.errors import (
@@ -26,7 +28,14 @@ from handfast.storage.sql.statements import Statements
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import to_micros
 
+# Called around each transaction with the number of its write sets; for measuring.
+Around: TypeAlias = Callable[[int], AbstractContextManager[None]]
+_NOTHING = nullcontext()
 _MISFITS = (TypeError, ValueError, OverflowError)  # how drivers refuse a single value
+
+
+def unwatched(_: int) -> AbstractContextManager[None]:
+    return _NOTHING
 
 
 @dataclass(slots=True)
@@ -48,7 +57,10 @@ class _Group:
 class Writer:
     """Serialises writes of this process. Thread-safe."""
 
-    def __init__(self, db: Database, sql: Statements, notify: Callable[[int], None]) -> None:
+    def __init__(
+        self, db: Database, sql: Statements, notify: Callable[[int], None], around: Around
+    ) -> None:
+        self._around = around
         self._db = db
         self._sql = sql
         self._notify = notify
@@ -86,7 +98,7 @@ class Writer:
     def _lead(self, jobs: list[_Job]) -> None:
         """Never raises for a job: every follower must get an answer, whatever happened."""
         try:
-            with translated(self._db):
+            with self._around(len(jobs)), translated(self._db):
                 size = self._transaction(jobs)
         except HandfastError as e:
             self._abandon(jobs, e)
