@@ -6,8 +6,10 @@ they share is the network and the repository. `place` is the folder where agents
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,13 +91,15 @@ class Fleet(RunBench):
             "HOME": str(home),
             "HANDFAST_HOME": str(home / "data"),
             "HANDFAST_HOST": host or name,
-            "HANDFAST_AGENT_ENV": "PLACE",
+            "HANDFAST_AGENT_ENV": "PLACE,STUB_*",
             "PLACE": str(self.root),
             "PYTHONPATH": str(SRC),
             **({"HANDFAST_FAULT": fault} if fault else {}),
             **variables,
         }
-        given = ["--server", self.server.url, "--token-file", str(home / "token"), "--port", "0"]
+        given = ["--token-file", str(home / "token"), "--port", "0"]
+        if "--server" not in words:
+            given += ["--server", self.server.url]
         log = home / "log"
         with log.open("ab") as out:
             process = subprocess.Popen(
@@ -111,9 +115,12 @@ class Fleet(RunBench):
         self.machines.append(machine)
         return machine
 
-    def machine(self, name: str, *words: object, host: str = "", fault: str = "") -> Machine:
+    def machine(
+        self, name: str, *words: object, host: str = "", fault: str = "", **variables: str
+    ) -> Machine:
+        """Registered and started."""
         self.add(name)
-        return self.start(name, *words, host=host, fault=fault)
+        return self.start(name, *words, host=host, fault=fault, **variables)
 
     def close(self) -> None:
         for machine in self.machines:
@@ -127,6 +134,13 @@ class Fleet(RunBench):
         path = self.root / "agent.py"
         path.write_text(HOOKED)
         return [sys.executable, str(path), command.replace("PLACE", str(self.root))]
+
+    def claude(self) -> list[str]:
+        """The stand-in, which makes one call: STUB_COMMAND."""
+        path = self.root / "claude"
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{STUB}" "$@"\n')
+        path.chmod(0o755)
+        return [str(path), "-p", "go"]
 
     def lines(self, name: str) -> list[str]:
         path = self.root / name
@@ -157,10 +171,59 @@ class Fleet(RunBench):
         self.until(f"{name} at work", lambda: self.listed(name)["state"] in ("idle", "working"))
 
 
+class Wire:
+    """The network between a runner and the server, which can be cut: nothing comes through, and nobody says so."""
+
+    def __init__(self, url: str) -> None:
+        self._to = url.rpartition("/")[2].partition(":")[::2]
+        self._cut = False
+        self._pairs: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._cut = True
+
+    def mend(self) -> None:
+        """Connections from before are dead."""
+        pairs, self._pairs = self._pairs, []
+        self._cut = False
+        for each in pairs:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.mend()
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            far = socket.create_connection((self._to[0], int(self._to[1])))
+            self._pairs += [near, far]
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with source, contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not self._cut:
+                    sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+
 @contextlib.contextmanager
-def fleet(root: Path, repository: Path, *, shared: bool) -> Iterator[Fleet]:
+def fleet(root: Path, repository: Path, *, shared: bool, database: str = "") -> Iterator[Fleet]:
     """With a folder that all see, or with an origin that each of them fetches from and pushes to."""
     made = Fleet(root, repository, plain_environment())
+    made.database = database or made.database
     made.machines = []
     if not shared:
         origin = root / "origin.git"
@@ -175,9 +238,12 @@ def fleet(root: Path, repository: Path, *, shared: bool) -> Iterator[Fleet]:
 
 def alive(pid: int) -> bool:
     """Whether the process runs; one that only waits to be reaped does not."""
+    return state_of_process(pid) not in ("", "Z")
+
+
+def state_of_process(pid: int) -> str:
+    """As the kernel says it: R, S, T for one that is stopped, Z; '' when there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
-
-
+        return ""

@@ -42,6 +42,7 @@ class RunBench:
         self.repository = repository
         self.environment = {**environment}
         self.home = root / "data"
+        self.database = f"sqlite:///{root / 'handfast.db'}"
         self.engine: Engine
         self.client: Client
         self.person: Actor
@@ -51,7 +52,7 @@ class RunBench:
 
     @contextlib.contextmanager
     def serving(self, *, supervise: bool = True) -> Iterator["RunBench"]:
-        self.engine = open_engine(f"sqlite:///{self.root / 'handfast.db'}", home=self.home)
+        self.engine = open_engine(self.database, home=self.home)
         with contextlib.ExitStack() as stack:
             stack.callback(self.engine.close)
             self.server = stack.enter_context(ServerThread(self.engine))

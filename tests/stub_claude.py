@@ -25,6 +25,8 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     history = path.read_text().splitlines() if path.exists() else []
     path.write_text("\n".join([*history, json.dumps({"start": len(history) + 1})]) + "\n")
+    if any("ran" in json.loads(line) for line in history):
+        return result("end_turn", f"starts of this session: {len(history)}")
     command = os.environ["STUB_COMMAND"]
     call = {"tool_name": "Bash", "tool_use_id": "toolu_1", "tool_input": {"command": command}}
     said = post(settings, "PreToolUse", session, call)["hookSpecificOutput"]
@@ -34,6 +36,10 @@ def main() -> int:
         return result("end_turn", f"not allowed: {said.get('permissionDecisionReason')}")
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     post(settings, "PostToolUse", session, {**call, "tool_response": {"stdout": ran.stdout}})
+    with path.open("a") as lines:
+        lines.write(json.dumps({"ran": command}) + "\n")
+    if "STUB_REST" in os.environ:
+        subprocess.run(["bash", "-c", os.environ["STUB_REST"]], check=False)
     return result("end_turn", f"starts of this session: {len(history) + 1}")
 
 

@@ -119,7 +119,8 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunPaused:
-    """The agent's process is gone or about to go; `snapshot_*` and `session` are what resumes."""
+    """The agent's process is gone or about to go; `snapshot_*` and `session` are what resumes. `seat` as in
+    AgentStarted."""
 
     run_id: RunId
     epoch: int
@@ -128,6 +129,7 @@ class RunPaused:
     snapshot_commit: str = ""
     session: BodyRef | None = None
     reason: str = ""
+    seat: RunnerId = RunnerId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class RunReleased:
     snapshot_ref: str = ""
     snapshot_commit: str = ""
     session: BodyRef | None = None
+    seat: RunnerId = RunnerId("")
 
 
 @dataclass(frozen=True, slots=True)
