@@ -42,6 +42,7 @@ class RunBench:
         self.repository = repository
         self.environment = {**environment}
         self.home = root / "data"
+        self.database = f"sqlite:///{root / 'handfast.db'}"
         self.engine: Engine
         self.client: Client
         self.person: Actor
@@ -51,7 +52,7 @@ class RunBench:
 
     @contextlib.contextmanager
     def serving(self, *, supervise: bool = True) -> Iterator["RunBench"]:
-        self.engine = open_engine(f"sqlite:///{self.root / 'handfast.db'}", home=self.home)
+        self.engine = open_engine(self.database, home=self.home)
         with contextlib.ExitStack() as stack:
             stack.callback(self.engine.close)
             self.server = stack.enter_context(ServerThread(self.engine))
@@ -105,6 +106,8 @@ class RunBench:
         harness: str = "none",
         target: str = "main",
         contain: Containment = UNCONTAINED,
+        repository: str = "",
+        labels: tuple[str, ...] = (),
         **brief: Any,
     ) -> str:
         """Queue a run. Gives its id. Agents of most tests write beside the worktree, so they are not
@@ -115,9 +118,9 @@ class RunBench:
             self.engine.agents.add(SYSTEM, name, harness)["agent_id"]
         )
         fields = {"intent": "make it better", "risk": "low", **brief}
-        task = NewTask(parse_brief(fields), str(self.repository), target, "")
+        task = NewTask(parse_brief(fields), repository or str(self.repository), target, "")
         task_id = str(self.engine.tasks.create(SYSTEM, task)["task_id"])
-        run = NewRun(task_id, agent_id, harness, command, contain=contain)
+        run = NewRun(task_id, agent_id, harness, command, contain=contain, labels=labels)
         return str(self.engine.runs.create(SYSTEM, run)["run_id"])
 
     def steal(self, run_id: str) -> None:

@@ -31,6 +31,7 @@ _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "wrong_executor": errors.GateClosed,
     "kill_switch": errors.GateClosed,
     "frozen": errors.InvalidTransition,
+    "runner_followed": errors.StaleEpoch,
 }
 _BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)
 _BY_STATUS: Final[Mapping[int, type[HandfastError]]] = {

@@ -164,6 +164,7 @@ class Leasing:
                     kept.snapshot_ref,
                     kept.snapshot_commit,
                     session,
+                    run.runner_id if kept.snapshot_commit else RunnerId(""),
                 )
                 unit.record(Run, run_id, [event])
             return {"run_id": run_id, "status": unit.get(Run, run_id).status.value}

@@ -328,6 +328,7 @@ def pause_events(run: Run, epoch: int, p: Pause, session: BodyRef | None) -> lis
             snapshot_commit=p.snapshot_commit,
             session=session,
             reason=p.reason[:500],
+            seat=run.runner_id,
         )
     ]
 

@@ -135,7 +135,8 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunPaused:
-    """The agent's process is gone or about to go; `snapshot_*` and `session` are what resumes."""
+    """The agent's process is gone or about to go; `snapshot_*` and `session` are what resumes. `seat` as in
+    AgentStarted."""
 
     run_id: RunId
     epoch: int
@@ -144,6 +145,7 @@ class RunPaused:
     snapshot_commit: str = ""
     session: BodyRef | None = None
     reason: str = ""
+    seat: RunnerId = RunnerId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class RunReleased:
     snapshot_ref: str = ""
     snapshot_commit: str = ""
     session: BodyRef | None = None
+    seat: RunnerId = RunnerId("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,7 @@ def _lifecycle(state: Run, event: _Lifecycle, at: datetime) -> Run:
                 snapshot_ref=event.snapshot_ref or state.snapshot_ref,
                 snapshot_commit=event.snapshot_commit or state.snapshot_commit,
                 session=event.session or state.session,
+                seat=event.seat or state.seat,
                 process=None,
                 usage=usage.ended(state.usage, at),
             )
@@ -234,6 +235,7 @@ def _released(state: Run, event: e.RunReleased, at: datetime) -> Run:
         snapshot_ref=event.snapshot_ref or state.snapshot_ref,
         snapshot_commit=event.snapshot_commit or state.snapshot_commit,
         session=event.session or state.session,
+        seat=event.seat or state.seat,
         process=None,
         usage=usage.ended(state.usage, at),
     )

@@ -79,7 +79,6 @@ def check_instance(state: Runner, instance: int) -> None:
             f"runner `{state.name}` is at instance {state.instance}, the call carries {instance}",
             code="runner_followed",
             hint="Another process works with this runner's token: give each process a runner of its own.",
-            details={"instance": state.instance},
         )
 
 

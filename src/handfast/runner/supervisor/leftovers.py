@@ -1,5 +1,6 @@
 """What an earlier runner, or an earlier start, left running."""
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from handfast.runner import processes
 from handfast.runner.processes import ProcessIdentity
 from handfast.runner.supervisor.settings import SupervisorSettings
 
-HOST: Final = socket.gethostname()
+# Containers draw a name at every start: HANDFAST_HOST gives them one that lasts.
+HOST: Final = os.environ.get("HANDFAST_HOST") or socket.gethostname()
 _PREVIOUS: Final = 3
 
 

@@ -39,6 +39,7 @@ class Working:
         self._flush = flush
         self._starts = 0
         self.began = False
+        self._ended_here = False
 
     def run(self, workspace: Workspace, going: Going) -> Ended | NeverStarted:
         """Start, and wait for the end. Raises LetGo when the lease is lost: the agent is ended then.
@@ -79,7 +80,7 @@ class Working:
             registration=registration,
             duration_ms=int((time.monotonic() - began) * 1000),
         )
-        return ending.stopped(found) if held.stopping.is_set() and not found.deferred else found
+        return ending.stopped(found) if self._ended_here and not found.deferred else found
 
     def _start(
         self,
@@ -172,6 +173,7 @@ class Working:
                 return found
         if not held.lost.is_set() and (found := self._drained(process, registration)):
             return found
+        self._ended_here = True
         process.end(0 if held.lost.is_set() else held.settings.grace_s)
         found = process.wait(held.settings.grace_s)
         if found is None:
