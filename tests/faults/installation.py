@@ -37,7 +37,7 @@ OPERATOR = Actor("operator", "operator", "token")
 PIN, PASSWORD = "482913", "correct horse battery"
 PERSON = "ana"
 COLLECT_S = 0.05
-LASTING, LASTS_S = ("stop", "full"), 0.7
+LASTING = ("stop", "full")
 AGENT = Path(__file__).with_name("scripted_agent.py")
 
 
@@ -124,6 +124,9 @@ class Installation:
     runner_port: int = field(default_factory=free_port)
     runner_sees: str = ""  # where the runner finds the server, when something stands between them
     plant: str = ""  # a bug in the server, see `plants`
+    lasts_s: float = (
+        0.7  # how long a process stands still, or its disk is full, when its fault says so
+    )
     witness: Witness = field(default_factory=Witness)
     _executed: int = 0
 
@@ -203,16 +206,20 @@ class Installation:
                 part.end()
                 self.restarts.append(part.fault)
                 self.again(name)
-            elif part.action in LASTING:
-                if time.monotonic() > part.struck_at + LASTS_S:
-                    part.lift()
-                    self._past(part)
-            elif part.action == "raise":
+            elif part.lifted or part.action == "raise":
                 self._past(part)
 
     def _past(self, part: Part) -> None:
         self.restarts.append(part.fault)
-        part.given, part.struck_at = SOUND, 0.0
+        part.given, part.struck_at, part.lifted = SOUND, 0.0, False
+
+    def thaw(self) -> None:
+        """End the faults that have lasted long enough. Not left to who waits for a frozen process."""
+        for part in list(self.parts.values()):
+            if part.action in LASTING and part.struck and not part.lifted:
+                part.lifted = time.monotonic() > part.struck_at + self.lasts_s
+                if part.lifted:
+                    part.lift()
 
     def again(self, name: str) -> None:
         """Start one of the two anew, without a fault."""
@@ -425,6 +432,7 @@ def installed(root: Path, database: str, names: Json, **settings: str) -> Iterat
     def collect() -> None:
         while not over.wait(COLLECT_S):
             made.collect()
+            made.thaw()
 
     collecting = threading.Thread(target=collect, daemon=True)
     collecting.start()

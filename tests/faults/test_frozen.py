@@ -48,6 +48,7 @@ def test_a_server_thaws_in_the_middle_of_a_decision_that_another_has_made(
 ) -> None:
     """It stands still before it asks for the write: the other server is not held up, and wins."""
     place = install()
+    place.lasts_s = 600
     place.serve("decision.before_commit:stop")
     other = second(place)
     try:
