@@ -1,15 +1,14 @@
 """Installations made once for each kind of database and copied for each test, because that is faster."""
 
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.faults.checker import Json
+from tests.faults.databases import copied
 from tests.faults.installation import Installation, installed, prepare
 from tests.postgres import Postgres
 
@@ -54,31 +53,7 @@ def install(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
             else:
                 home, names, made = request.getfixturevalue("prepared_database")
                 shutil.copytree(home, root / "data")
-                url = stack.enter_context(_Copy(request.getfixturevalue("pg_server"), made))
-            return stack.enter_context(installed(root, url, names, **settings))
+                url = stack.enter_context(copied(request.getfixturevalue("pg_server"), made))
+            return stack.enter_context(installed(root, url, names, Installation, **settings))
 
         yield make
-
-
-class _Copy:
-    """A copy of a PostgreSQL database, gone afterwards."""
-
-    def __init__(self, server: Postgres, original: str) -> None:
-        self._server, self._original = server, original
-
-    def __enter__(self) -> str:
-        self._url = self._server.create()
-        name, template = (_name(url) for url in (self._url, self._original))
-        with psycopg.connect(self._server.url, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}"')
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        return self._url
-
-    def __exit__(self, *_: object) -> None:
-        self._server.drop(self._url)
-
-
-def _name(url: str) -> str:
-    name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
-    assert re.fullmatch(r"\w+", name)
-    return name

@@ -1,7 +1,6 @@
 """A PostgreSQL of a test's own that is durable and can be killed, frozen, filled up and started again."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from tests import postgres
-from tests.postgres import FAST, NOBODY, PARENT, _User
+from tests.postgres import FAST, NOBODY, PARENT, Postgres, _User
 
 DURABLE = {
     **FAST,
@@ -181,6 +182,15 @@ def full(folder: Path) -> Iterator[None]:
         balloon.unlink()
 
 
-def renamed(url: str, name: str) -> str:
-    """The URL of another database of the same server."""
-    return re.sub(r"/[^/?]+(\?|$)", rf"/{name}\1", url, count=1)
+@contextmanager
+def copied(server: Postgres, original: str) -> Iterator[str]:
+    """The URL of a copy of a database that nothing is connected to. It is gone afterwards."""
+    url = server.create()
+    names = [sql.Identifier(str(conninfo_to_dict(each)["dbname"])) for each in (url, original)]
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {}").format(names[0]))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+    try:
+        yield url
+    finally:
+        server.drop(url)

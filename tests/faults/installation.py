@@ -37,7 +37,7 @@ OPERATOR = Actor("operator", "operator", "token")
 PIN, PASSWORD = "482913", "correct horse battery"
 PERSON = "ana"
 COLLECT_S = 0.05
-LASTING, LASTS_S = ("stop", "full"), 0.7
+LASTING = ("stop", "full")
 AGENT = Path(__file__).with_name("scripted_agent.py")
 
 
@@ -122,8 +122,12 @@ class Installation:
     agents: list[Agent] = field(default_factory=list)
     server_port: int = field(default_factory=free_port)
     runner_port: int = field(default_factory=free_port)
+    server_sees: str = ""  # where the server finds the database, when something stands between them
     runner_sees: str = ""  # where the runner finds the server, when something stands between them
     plant: str = ""  # a bug in the server, see `plants`
+    lasts_s: float = (
+        0.7  # how long a process stands still, or its disk is full, when its fault says so
+    )
     witness: Witness = field(default_factory=Witness)
     _executed: int = 0
 
@@ -178,7 +182,10 @@ class Installation:
         clock = self.clock if self.clock.exists() else None
         plant = self.plant if name == "server" else ""
         given = Given(fault, clock, plant)
-        part = start(self.command(), [*words, "--json"], self.root / f"{name}.log", given)
+        command = self.command()
+        if name == "server" and self.server_sees:
+            command = self.command(HANDFAST_DATABASE_URL=self.server_sees)
+        part = start(command, [*words, "--json"], self.root / f"{name}.log", given)
         self.parts[name] = part
 
     def set_clock(self, shift_s: float) -> None:
@@ -203,20 +210,24 @@ class Installation:
                 part.end()
                 self.restarts.append(part.fault)
                 self.again(name)
-            elif part.action in LASTING:
-                if time.monotonic() > part.struck_at + LASTS_S:
-                    part.lift()
-                    self._past(part)
-            elif part.action == "raise":
+            elif part.lifted or part.action == "raise":
                 self._past(part)
 
     def _past(self, part: Part) -> None:
         self.restarts.append(part.fault)
-        part.given, part.struck_at = SOUND, 0.0
+        part.given, part.struck_at, part.lifted = SOUND, 0.0, False
 
-    def again(self, name: str) -> None:
-        """Start one of the two anew, without a fault."""
-        {"server": self.serve, "runner": self.run_runner}[name]()
+    def thaw(self) -> None:
+        """End the faults that have lasted long enough. Not left to who waits for a frozen process."""
+        for part in list(self.parts.values()):
+            if part.action in LASTING and part.struck and not part.lifted:
+                part.lifted = time.monotonic() > part.struck_at + self.lasts_s
+                if part.lifted:
+                    part.lift()
+
+    def again(self, name: str, fault: str = "") -> None:
+        """Start one of the two anew."""
+        {"server": self.serve, "runner": self.run_runner}[name](fault)
 
     def kill(self, name: str) -> None:
         self.parts.pop(name).end()
@@ -346,12 +357,12 @@ class Installation:
         return self.get(f"/v1/handoffs/{handoff_id}")
 
     def decide(self, handoff: Json, kind: str = "approve", **more: object) -> Json:
-        """Decide as Ana, in her browser. Sent with one key until it is answered; the answer must be 201."""
+        """Decide as Ana, in her browser; with her PIN where a clock may end her session. Sent with one key until it is answered; the answer must be 201."""
         handoff_id = handoff["handoff_id"]
         body = decision(self.handoff(handoff_id), kind, **more)
         path = f"/v1/handoffs/{handoff_id}/decisions"
-        key = f"decide-{handoff_id}"
-        answer = self.sure(lambda: self.call("POST", path, body, token="session", key=key))
+        key, token = f"decide-{handoff_id}", "operator" if self.clock.exists() else "session"
+        answer = self.sure(lambda: self.call("POST", path, body, token=token, key=key))
         assert answer.status_code == 201, answer.text
         self.witness.decided(handoff_id, key, kind)
         found: Json = answer.json()
@@ -410,14 +421,20 @@ def decision(handoff: Json, kind: str, **more: object) -> Json:
 
 
 @contextmanager
-def installed(root: Path, database: str, names: Json, **settings: str) -> Iterator[Installation]:
+def installed(
+    root: Path,
+    database: str,
+    names: Json,
+    made_as: type[Installation] = Installation,
+    **settings: str,
+) -> Iterator[Installation]:
     """An installation on a prepared database. Nothing runs yet; everything has ended afterwards."""
     repo = root / "repo"
     repo.mkdir()
     (repo / "README.md").write_text("hello\n")
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):
         subprocess.run(["git", *words], cwd=repo, check=True)
-    made = Installation(root, database, names, {f"HANDFAST_{k}": v for k, v in settings.items()})
+    made = made_as(root, database, names, {f"HANDFAST_{k}": v for k, v in settings.items()})
     made.witness.verifier = (made.home / "keys" / "signing.pub").read_text()
     remember(made)
     over = threading.Event()
@@ -425,6 +442,7 @@ def installed(root: Path, database: str, names: Json, **settings: str) -> Iterat
     def collect() -> None:
         while not over.wait(COLLECT_S):
             made.collect()
+            made.thaw()
 
     collecting = threading.Thread(target=collect, daemon=True)
     collecting.start()

@@ -48,6 +48,7 @@ class Part:
     given: Given = SOUND
     began: int = 0  # how long the log was
     struck_at: float = 0.0
+    lifted: bool = False
 
     @property
     def fault(self) -> str:
