@@ -10,7 +10,7 @@ import random
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -87,8 +87,11 @@ def figures(room: Room) -> Iterator[Figure]:
         runs = [bench.session(f"agent-{n}") for n in range(AGENTS)]
         held = _held(bench)
         bench.engine.close()
-        shutil.copytree(first, second, dirs_exist_ok=True)
-        servers = Servers([stack.enter_context(serving(home, url)) for home in (first, second)])
+        servers = Servers([stack.enter_context(serving(first, url))])
+        # The same keys and tokens: one installation on two machines.
+        leave = shutil.ignore_patterns("server.json")
+        shutil.copytree(first, second, ignore=leave, dirs_exist_ok=True)
+        servers.processes.append(stack.enter_context(serving(second, url)))
         seen = asyncio.run(_load(servers, runs, held, minutes * 60))
         yield from _said(seen, minutes)
         yield from _proved(url, room)
@@ -100,8 +103,7 @@ def _held(bench: Bench) -> list[str]:
 
 
 async def _load(servers: Servers, runs: list[str], held: list[str], seconds: float) -> Seen:
-    cookies = {p.url: p.cookie() for p in servers.processes[:1]}
-    shared = next(iter(cookies.values()))  # a session is in the database: it holds for both servers
+    shared = servers.processes[0].cookie()  # a session is in the database: it holds for both
     seen = Seen(time.monotonic() + seconds)
     async with asyncio.TaskGroup() as group:
         for n, run in enumerate(runs):
@@ -222,16 +224,11 @@ async def _follower(seen: Seen, servers: Servers, n: int) -> None:
     wire = Wire(process.url, process.token("operator"))
     with suppress(TimeoutError, asyncio.IncompleteReadError):
         async with asyncio.timeout(max(0.0, seen.ends_at - time.monotonic())):
-            async for line in _lines(wire):
+            async for line in wire.lines("/v1/events"):
                 seen.events += line.startswith(b"id:")
     if seen.going:
         seen.errors["event stream: ended"] += 1
     wire.close()
-
-
-async def _lines(wire: Wire) -> AsyncIterator[bytes]:
-    async for line in wire.lines("/v1/events"):
-        yield line
 
 
 async def _hanger(seen: Seen, servers: Servers, handoff: str, n: int) -> None:
