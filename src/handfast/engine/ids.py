@@ -10,17 +10,12 @@ import secrets
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = [
-    a + b for a in _ALPHABET for b in _ALPHABET
-]  # two digits at a time: a command draws many ids
 
 
 def new_id(prefix: str) -> str:
     """For example `ho_01k…`. Unique without coordination."""
     number = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
-    return (
-        prefix + "_" + "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
-    )
+    return prefix + "_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
 def new_secret() -> str:
