@@ -200,6 +200,8 @@ def _life(bench: Bench, run_id: str, life: str, tag: str) -> str:
     handoff_id = HandoffId(str(asked["handoff_id"]))
     if life == "waiting":
         return handoff_id
+    if life == "approved":
+        _looked_at(bench, handoff_id)
     shown = bench.engine.kernel.state(Handoff, handoff_id).presented_digest
     kind = DecisionKind.APPROVE if life == "approved" else DecisionKind.REJECT
     bench.engine.handoffs.decide(bench.person, Decision(handoff_id, kind, shown, "as planned"))
@@ -208,6 +210,15 @@ def _life(bench: Bench, run_id: str, life: str, tag: str) -> str:
         assert again["verdict"] == "allow", again
         actions.record_result(RUNNER, StepResult(run_id, key, 0, output=f"pushed {tag}"))
     return handoff_id
+
+
+def _looked_at(bench: Bench, handoff_id: str) -> None:
+    """As people do before they approve: opened, taken, asked about."""
+    handoffs = bench.engine.handoffs
+    handoffs.viewed(bench.person, handoff_id)
+    handoffs.acknowledge(bench.person, handoff_id)
+    handoffs.comment(bench.person, handoff_id, "is the changelog complete?")
+    handoffs.viewed(bench.person, handoff_id, 40_000)
 
 
 def _values(bench: Bench, p: _Pattern, tag: str) -> tuple[dict[str, str], list[SealedBody]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bench import cycles, scale
+from bench import cycles, load, scale
 from bench.figures import Figure, Part, Room
 from bench.floor import fsync_ms
 
@@ -20,4 +20,5 @@ PARTS: dict[str, Part] = {
     "cycles": cycles.figures,
     "scale": scale.figures,
     "huge": scale.huge,
+    "load": load.figures,
 }

@@ -18,8 +18,8 @@ from bench.postgres import durable
 from bench.served import Process, serving, timed
 from handfast.core.audit.tree import Frontier, leaf_hash
 
-LARGE = Mix(waiting=10_000, approved=54_000, refused=36_000, step_events=458_000)
-HUGE = Mix(waiting=10_000, approved=50_000, refused=940_000)
+LARGE = Mix(waiting=10_000, approved=88_500, refused=1_500, step_events=5_000)
+HUGE = Mix(waiting=10_000, approved=10_000, refused=980_000)
 QUICK = Mix(waiting=300, approved=200, refused=200, step_events=1_000)
 ROUNDS = 40
 LIMIT_MS = 50.0
