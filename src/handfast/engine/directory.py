@@ -74,11 +74,23 @@ class Directory:
         """The indexes of the clauses that this person's approval counts for. The person's roles are part
         of what the decision rests on."""
         unit.rely_on(Person, person_id)
+        self._policies.in_force(unit, repository)  # nobody counts while it cannot be read
         audiences = {a for clause in requirement.clauses for a in clause.audience}
-        within = {a for a in audiences if person_id in self.members(unit, a, repository, at)}
+        within = {a for a in audiences if self._counts(unit, person_id, a, repository, at)}
         return tuple(
             i for i, clause in enumerate(requirement.clauses) if within & set(clause.audience)
         )
+
+    def _counts(
+        self, unit: Unit, person_id: PersonId, audience: str, repository: str, at: datetime
+    ) -> bool:
+        """Membership of one person. What their roles alone say needs nobody else read."""
+        kind, _, name = audience.partition(":")
+        if audience == REVIEWERS or kind == "role":
+            person = unit.find(Person, person_id)
+            held = person is not None and (audience == REVIEWERS or name in person.roles)
+            return person is not None and held and person.may_decide
+        return person_id in self.members(unit, audience, repository, at)
 
     def asked(
         self, unit: Unit, to: str | Sequence[str], repository: str, at: datetime
@@ -96,9 +108,9 @@ class Directory:
                 found = [*found, *self._delegates(unit, found, at)]
             there += [p for p in found if p.away(at) is None]
         ids = {p.person_id for p in there}
-        working = self._working(there, roster, at)
-        held = self._held()
-        return tuple(sorted(working or ids, key=lambda p: (held.get(p, 0), p)))
+        found_ids = self._working(there, roster, at) or ids
+        held = self._held() if len(found_ids) > 1 else {}
+        return tuple(sorted(found_ids, key=lambda p: (held.get(p, 0), p)))
 
     def on_call(self, unit: Unit, roster: Roster, rotation: str, at: datetime) -> OnCall:
         """Who is on call for a rotation: who covers it, else whose turn it is. Nobody is a valid answer."""

@@ -4,6 +4,7 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -24,7 +25,7 @@ from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.preview import Previewed, ahead, contract_of, with_kind
 from handfast.engine.projections import BY_NAME, load
-from handfast.engine.staleness import changed_since, earlier_form, form_of, goes_stale
+from handfast.engine.staleness import changed_since, earlier_form, form_of, goes_stale, of_form
 from handfast.storage.api import Query
 
 _FROZEN = "approved, but frozen by the kill switch. Ask again when it ended."
@@ -87,9 +88,10 @@ class Gating:
         self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
     ) -> Stopped:
         """An equal call seen before in this run decides what happens; else a handoff is opened."""
-        earlier = self._earlier(unit, run, p.call.digest)
+        same = of_form(self._kernel, run, p.call)
+        earlier = self._earlier(unit, run, p.call.digest, same)
         if earlier is None:
-            return self._hand_over(unit, run, p, judgement, step_id)
+            return self._hand_over(unit, run, p, judgement, step_id, same)
         earlier = self._followed(unit, earlier)
         if earlier.waiting:
             return Stopped("wait", earlier.handoff_id)
@@ -99,7 +101,7 @@ class Gating:
             return Stopped("deny", earlier.handoff_id, reason=_FROZEN)
         if earlier.status is Status.DECIDED:
             used = self._use_grant(unit, run, p, earlier, step_id)
-            return used or self._hand_over(unit, run, p, judgement, step_id)
+            return used or self._hand_over(unit, run, p, judgement, step_id, same)
         if commands.starts_unsettled(earlier):
             opened = settle_unknown(
                 self._audiences, unit, earlier, "proposed again before a result"
@@ -107,11 +109,13 @@ class Gating:
             return Stopped("wait", opened.handoff_id)
         if refusal := self._refused_before(earlier):
             return Stopped("deny", earlier.handoff_id, reason=refusal)
-        return self._hand_over(unit, run, p, judgement, step_id)
+        return self._hand_over(unit, run, p, judgement, step_id, same)
 
     def refused(self, unit: Unit, run: Run, p: Proposal) -> Stopped | None:
         """Whether a person refused this very call in this run: then no later policy lets it through."""
-        earlier = self._earlier(unit, run, p.call.digest) if run.counts.stopped else None
+        if not run.counts.stopped:
+            return None
+        earlier = self._earlier(unit, run, p.call.digest, of_form(self._kernel, run, p.call))
         if earlier is None:
             return None
         earlier = self._followed(unit, earlier)
@@ -121,23 +125,22 @@ class Gating:
         edited = _edited_away(earlier) and not _only_edited(earlier, p.call.digest)
         return Stopped("deny", earlier.handoff_id, reason=reason) if reason and not edited else None
 
-    def _earlier(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
+    def _earlier(
+        self, unit: Unit, run: Run, action_digest: str, known: Sequence[Handoff]
+    ) -> Handoff | None:
         """The newest handoff of this run about this very action, or one whose edit allows it."""
         store = self._kernel.store
-        match = f"{run.run_id}|{action_digest}"
-        rows = store.find(Query("handoff", match=match, newest_first=True, limit=20))
-        same = [unit.get(Handoff, r.stream.partition("/")[2]) for r in rows]
-        same = [h for h in same if _for_calls_of(h, run)]
-        pending = same and (same[0].waiting or same[0].status is Status.DECIDED)
-        if pending and not _edited_away(same[0]):
-            return same[0]
+        same = [h for h in known if h.action_digest == action_digest and _for_calls_of(h, run)]
+        newest = unit.get(Handoff, same[0].handoff_id) if same else None
+        if newest is not None and _stands(newest):
+            return newest
         decided = store.find(Query("handoff", run_id=run.run_id, statuses=_GRANTED, limit=200))
         for row in decided:
             h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
             granted = h.grant is not None and h.grant.action_digest == action_digest
             if granted and _for_calls_of(h, run):
                 return unit.get(Handoff, h.handoff_id)
-        return same[0] if same else self._for_the_task(unit, run, action_digest)
+        return newest or self._for_the_task(unit, run, action_digest)
 
     def _for_the_task(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
         """A grant that another run of the same task and agent got for the whole task, with a start left."""
@@ -213,13 +216,19 @@ class Gating:
         return Stopped("allow", h.handoff_id, grant.grant_id)
 
     def _hand_over(
-        self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
+        self,
+        unit: Unit,
+        run: Run,
+        p: Proposal,
+        judgement: Judgement,
+        step_id: StepId,
+        same: Sequence[Handoff],
     ) -> Stopped:
         if p.kind is not None and p.kind.preview and p.previews and p.previewed is None:
             return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
         facts = with_kind(p.facts, p.kind)
-        earlier = earlier_form(self._kernel, unit, run, p.key, p.call)
+        earlier = earlier_form(unit, run, p.key, p.call, same)
         if earlier is not None:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
@@ -276,6 +285,11 @@ def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:
 def _for_calls_of(h: Handoff, run: Run) -> bool:
     """Not finished work, which we merge, and not an undo, which a person runs."""
     return h.kind is not HandoffKind.REVIEW and h.agent_id == run.agent_id
+
+
+def _stands(h: Handoff) -> bool:
+    """Whether it waits for an answer, or has one about the call as it was proposed."""
+    return (h.waiting or h.status is Status.DECIDED) and not _edited_away(h)
 
 
 def _edited_away(h: Handoff) -> bool:

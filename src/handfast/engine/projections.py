@@ -49,14 +49,21 @@ class Kind:
     fold: int = 1
 
 
+def match_of_form(run_id: str, form: str) -> str:
+    """How the handoffs of a run about one call are found. `form` is the digest of the call without what it
+    depends on, or of the whole action where a handoff names no form."""
+    return f"{run_id}|{form}"
+
+
 def _handoff(h: handoff.Handoff) -> dict[str, object]:
     reviewed = handoff_votes.is_override_review(h)
+    form = h.form_digest or h.action_digest
     return {
         "status": h.status.value,
         "task_id": h.task_id,
         "run_id": h.run_id,
         "agent_id": h.agent_id,
-        "match": OVERRIDE_REVIEWS if reviewed else f"{h.run_id}|{h.action_digest}",
+        "match": OVERRIDE_REVIEWS if reviewed else match_of_form(h.run_id, form),
         "rank": RANKS.get(h.risk, 0),
         "due_at": h.next_due,
     }
@@ -121,14 +128,55 @@ def dump(state: object) -> bytes:
     return compact_json(encode(state))
 
 
+class _Decoded:
+    """States by the very bytes they were decoded from: an equal document is an equal state, whoever wrote it.
+
+    The states of people, agents and policies are read by every command and hardly ever change. Two
+    generations bound it: what was not asked for while one filled up is forgotten. Safe between threads, as
+    each step is one operation on a dictionary.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._young: dict[bytes, object] = {}
+        self._old: dict[bytes, object] = {}
+
+    def get(self, kind: Kind, doc: bytes) -> object | None:
+        found = self._young.get(doc)
+        if found is None:
+            found = self._old.get(doc)
+            if found is not None:
+                self.keep(doc, found)
+        return found if type(found) is kind.state else None
+
+    def keep(self, doc: bytes, state: object) -> None:
+        if len(self._young) >= self._size:
+            self._old, self._young = self._young, {}
+        self._young[doc] = state
+
+
+_decoded = _Decoded(1000)
+# Larger ones are rare, and a thousand of them would be much.
+_MAX_KEPT = 20_000
+
+
 def load(kind: Kind, doc: bytes) -> object:
-    """Raises IntegrityError for a document that does not fit the state."""
-    return cast("object", decode(kind.state, json.loads(doc)))
+    """The state in a document; the same object for equal bytes. Raises IntegrityError for a document that
+    does not fit the state."""
+    found = _decoded.get(kind, doc)
+    if found is None:
+        found = cast("object", decode(kind.state, json.loads(doc)))
+        if len(doc) <= _MAX_KEPT:
+            _decoded.keep(doc, found)
+    return found
 
 
 def row_of(kind: Kind, stream: str, version: int, state: object) -> StateRow:
     columns = cast("dict[str, Any]", kind.columns(state))
-    return StateRow(stream=stream, kind=kind.name, version=version, doc=dump(state), **columns)
+    doc = dump(state)
+    if len(doc) <= _MAX_KEPT:
+        _decoded.keep(doc, state)  # the next command will most likely read what this one wrote
+    return StateRow(stream=stream, kind=kind.name, version=version, doc=doc, **columns)
 
 
 def kind_of(stream: str) -> Kind:

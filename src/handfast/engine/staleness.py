@@ -1,6 +1,7 @@
 """What changed since an earlier form of an action was asked about or approved: arguments, or what it depends on."""
 
 import json
+from collections.abc import Sequence
 from typing import cast
 
 from handfast.core.domain.action import Call
@@ -12,7 +13,7 @@ from handfast.core.domain.package import ChangedOperand, ChangedSince
 from handfast.core.domain.run import Run
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.packages import shown_call
-from handfast.engine.projections import BY_NAME, load
+from handfast.engine.projections import BY_NAME, load, match_of_form
 from handfast.storage.api import Query
 
 APPROVED = (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
@@ -21,23 +22,36 @@ MAX_BEFORE = 20_000
 
 def form_of(call: Call) -> str:
     """The digest of a call without what it depends on: equal for the same words over another script."""
-    return digest({**call.canonical(), "operands": []})
+    return digest({**call.canonical(), "operands": []}) if call.operands else call.digest
 
 
-def earlier_form(kernel: Kernel, unit: Unit, run: Run, key: str, call: Call) -> Handoff | None:
+def of_form(kernel: Kernel, run: Run, call: Call) -> list[Handoff]:
+    """The newest handoffs of a run about this call, whatever it depended on, and about edits that led to it;
+    newest first. As they are stored: read the one that matters in the unit of work."""
+    forms = dict.fromkeys((form_of(call), call.digest))
+    rows = [row for form in forms for row in kernel.store.find(_of_form(run.run_id, form))]
+    rows.sort(key=lambda row: row.opened, reverse=True)
+    return [cast("Handoff", load(BY_NAME["handoff"], row.doc)) for row in rows]
+
+
+def _of_form(run_id: str, form: str) -> Query:
+    return Query("handoff", match=match_of_form(run_id, form), newest_first=True, limit=100)
+
+
+def earlier_form(
+    unit: Unit, run: Run, key: str, call: Call, same: Sequence[Handoff]
+) -> Handoff | None:
     """The newest handoff about this call in another form: of the same call of the harness, or in the same
-    words with other operands."""
+    words with other operands, among `same` as `of_form` gave them."""
     step = run.open_steps.get(key)
     if step is not None and step.handoff_id and step.action_digest != call.digest:
         found = unit.get(Handoff, step.handoff_id)
         if found.kind is HandoffKind.APPROVAL:
             return found
-    form = form_of(call)
-    query = Query("handoff", run_id=run.run_id, newest_first=True, limit=200)
-    for row in kernel.store.find(query):
-        h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
-        same = h.form_digest == form and h.action_digest != call.digest
-        if same and h.kind is HandoffKind.APPROVAL:
+    form, action = form_of(call), call.digest
+    for h in same:
+        other = h.form_digest == form and h.action_digest != action
+        if other and h.kind is HandoffKind.APPROVAL:
             return unit.get(Handoff, h.handoff_id)
     return None
 

@@ -25,6 +25,7 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import approval, shown_call
 from handfast.engine.policies import Policies
+from handfast.engine.projections import match_of_form
 from handfast.engine.reading import ReadCall
 from handfast.engine.waking import wake
 from handfast.storage.api import Query
@@ -115,7 +116,7 @@ class Undoing:
 
     def _open(self, unit: Unit, h: Handoff, action_digest: str) -> Handoff | None:
         """The undo of this handoff that waits or was not run yet: asking twice must not run it twice."""
-        match = f"{h.run_id}|{action_digest}"
+        match = match_of_form(h.run_id, action_digest)
         rows = self._kernel.store.find(Query("handoff", match=match, newest_first=True, limit=20))
         found = (unit.get(Handoff, row.stream.partition("/")[2]) for row in rows)
         undos = (u for u in found if u.about == h.handoff_id and not u.agent_id)
