@@ -46,11 +46,12 @@ def open_engine(url: str = "", home: Path | None = None, clock: Clock | None = N
     arm_from_environment()
     folder = home or data_folder()
     settings = Settings.from_environment(os.environ)
-    store = SqlStore(url or database_url(_made(folder)))
+    database = url or database_url(_made(folder))
+    store = SqlStore(database)
     try:
         key, data_key = _keys(folder, fresh=store.size() == 0)
         kernel = Kernel(store, Vault(store, data_key), clock or SystemClock(), settings)
-        engine = build(kernel, key, folder)
+        engine = build(kernel, key, folder, database)
         _check_key(engine)
     except BaseException:
         store.close()

@@ -81,7 +81,8 @@ def serve(
             runner = _bind_runner(engine, url, people_url, token, runner_port, database)
         told = _Told(as_json=as_json)
         site = Site(public_url=public_url)
-        serving = _Serving(engine, bound, people_url, site, told.later, inline=not no_runner)
+        roles = _Roles(runner=not no_runner, relay=_delivers())
+        serving = _Serving(engine, bound, people_url, site, told.later, roles)
         stack.enter_context(serving.running(stopped))
         if runner is not None:
             stack.enter_context(runner.working())
@@ -116,7 +117,26 @@ def _database_files(database: str) -> tuple[Path, ...]:
     kind, _, path = database.partition(":///")
     if kind.partition("+")[0] != "sqlite" or not path:
         return ()
-    return tuple(Path(f"{path}{end}").absolute() for end in ("", "-wal", "-shm"))
+    from handfast.engine.relay.place import relay_file
+
+    files = (Path(path), relay_file(path))
+    return tuple(Path(f"{file}{end}").absolute() for file in files for end in ("", "-wal", "-shm"))
+
+
+def _delivers() -> bool:
+    """Raises UsageError for another word than on and off."""
+    said = os.environ.get("HANDFAST_RELAY", "on")
+    if said not in ("on", "off"):
+        raise UsageError(f"HANDFAST_RELAY is `{said}`", hint="Use on or off.")
+    return said == "on"
+
+
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """What this process does besides answering."""
+
+    runner: bool
+    relay: bool
 
 
 class _Serving:
@@ -129,8 +149,7 @@ class _Serving:
         url: str,
         site: "Site",
         say_later: Callable[[str], None],
-        *,
-        inline: bool,
+        roles: _Roles,
     ) -> None:
         from handfast.server.serving import make_server
 
@@ -138,7 +157,13 @@ class _Serving:
         self._ready = threading.Event()
         self._asked = False
         self._server: Server = make_server(
-            engine, url, ready=self._ready.set, site=site, runner_inline=inline, say=say_later
+            engine,
+            url,
+            ready=self._ready.set,
+            site=site,
+            runner_inline=roles.runner,
+            say=say_later,
+            relay=roles.relay,
         )
 
     @contextmanager

@@ -1,6 +1,6 @@
 """Everything an installation can do, in one object: the engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from handfast.core.domain.events import SYSTEM
@@ -30,6 +30,7 @@ from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
 from handfast.engine.reading import reader
+from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.reviews import Reviews
 from handfast.engine.runs import Runs
 from handfast.engine.staff import Staff
@@ -68,6 +69,8 @@ class Engine:
     heads: Heads
     audit: Audit
     views: Views
+    deliveries: Deliveries
+    database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
@@ -84,8 +87,8 @@ class Engine:
         self.kernel.store.close()
 
 
-def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
-    """Wire the engine and make sure the installation is in its own log."""
+def build(kernel: Kernel, key: SigningKey, home: Path, database: str = "") -> Engine:
+    """Wire the engine and make sure the installation is in its own log. `database` is its address."""
     tasks, people = Tasks(kernel), People(kernel)
     policies, calendars = Policies(kernel), Calendars(home)
     directory = Directory(kernel, policies, calendars)
@@ -120,6 +123,8 @@ def build(kernel: Kernel, key: SigningKey, home: Path) -> Engine:
         heads=heads,
         audit=Audit(kernel, heads, key),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
+        deliveries=Deliveries(audiences),
+        database=database,
     )
     _first_entry(kernel, key)
     return engine

@@ -19,6 +19,7 @@ from handfast.core.domain import (
     publication,
     run,
     task,
+    topic,
     track,
 )
 from handfast.core.domain.action import Risk
@@ -90,6 +91,10 @@ def _publication(p: publication.Publication) -> dict[str, object]:
     return {"status": "proposed" if p.proposed else "in_force", "match": p.scope}
 
 
+def _topic(_: topic.Topic) -> dict[str, object]:
+    return {"status": "kept"}
+
+
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
     Kind("run", run.Run, run.evolve, _run),
@@ -98,6 +103,7 @@ _ALL = (
     Kind("track", track.Track, track.evolve, _track),
     Kind("person", person.Person, person.evolve, _person),
     Kind("installation", installation.Installation, installation.evolve, _installation),
+    Kind("topic", topic.Topic, topic.evolve, _topic),
     Kind("policy", publication.Publication, publication.evolve, _publication),
 )
 KINDS: dict[type, Kind] = {k.state: k for k in _ALL}

@@ -15,6 +15,7 @@ from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
+from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
@@ -106,6 +107,7 @@ InstallationEvent: TypeAlias = (
     | c.RotationCovered
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
+TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
 Event: TypeAlias = (
     TaskEvent
     | RunEvent
@@ -115,6 +117,7 @@ Event: TypeAlias = (
     | PersonEvent
     | InstallationEvent
     | PolicyEvent
+    | TopicEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -196,6 +199,8 @@ WIRE: dict[str, type[Event]] = {
     "policy.proposed": p.PolicyProposed,
     "policy.published": p.PolicyPublished,
     "policy.declined": p.PolicyDeclined,
+    "delivery.dead_lettered": d.DeliveryDeadLettered,
+    "delivery.retried": d.DeliveryRetried,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

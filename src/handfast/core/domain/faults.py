@@ -29,6 +29,11 @@ POINTS = frozenset(
         "run.after_start",
         "merge.before_update",
         "merge.after_update",
+        "relay.before_handover",
+        "relay.after_handover",
+        "relay.before_deliver",
+        "relay.after_deliver",
+        "relay.before_mark",
         "store.before_commit",
         "store.after_commit",
     }

@@ -11,6 +11,7 @@ from handfast.server.api import (
     health,
     log,
     policies,
+    relay,
     runs,
     staff,
     tasks,
@@ -18,7 +19,7 @@ from handfast.server.api import (
 from handfast.server.identity import SCHEMES
 
 # In the order of how often they are called: routes are matched one after the other.
-_AREAS = (actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff)
+_AREAS = (actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, relay)
 
 
 def add_api(app: FastAPI) -> None:

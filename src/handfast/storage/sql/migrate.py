@@ -8,7 +8,7 @@ from pathlib import Path
 from handfast.core.domain.errors import SchemaVersion, StorageError, Unavailable
 from handfast.storage.sql.connect import Connection, Database, sqlite_path, translated
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def upgrade(db: Database) -> None:
