@@ -74,7 +74,7 @@ def open_engine(
         key, data_key = _keys(folder, fresh=store.size() == 0)
         parts = (store, Vault(store, data_key), clock or SystemClock(), settings)
         kernel = TracedKernel(*parts, telemetry) if telemetry.on else Kernel(*parts)
-        engine = build(kernel, key, folder, retain)
+        engine = build(kernel, key, folder, retain, where)
         check_keys(kernel, engine.audit.verifier, data_key)
         kernel.snapshots.rebuild_changed()
     except BaseException:

@@ -3,6 +3,7 @@
 import pytest
 
 from handfast.testing.store import StoreContract
+from handfast.testing.store_outbox import StoreOutbox
 from handfast.testing.store_races import StoreRaces
 
 
@@ -19,4 +20,8 @@ class TestContract(OnBothDatabases, StoreContract):
 
 
 class TestRaces(OnBothDatabases, StoreRaces):
+    pass
+
+
+class TestOutbox(OnBothDatabases, StoreOutbox):
     pass

@@ -322,11 +322,20 @@ def _kept(room: Room) -> None:
     room.engine.erasure.erase(room.me, task_id, "asked for")
 
 
+def _given_up(room: Room) -> None:
+    """A delivery that never arrived, and one more try."""
+    deliveries = room.engine.deliveries
+    row = room.engine.kernel.store.outbox(1)[0]
+    deliveries.bury(row, "ConnectionError: no route to host")
+    deliveries.retry(room.me, row.id)
+
+
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
         chapters = (
             _people_and_agents, _gate, _limits, _scoped, _work, _audit, _several, _runners, _kept,
+            _given_up,
         )  # fmt: skip
         for chapter in chapters:
             chapter(room)

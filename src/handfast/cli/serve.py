@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from handfast.cli.output import Json, note, say, say_json, shown
 from handfast.cli.place import Place, announce, find, withdraw
 from handfast.client import discovery
-from handfast.core.domain.errors import InvalidTransition, NotPermitted, StorageError
+from handfast.core.domain.errors import InvalidTransition, NotPermitted, StorageError, UsageError
 
 if TYPE_CHECKING:
     import socket
@@ -82,7 +82,8 @@ def serve(
             runner = _bind_runner(engine, url, people_url, token, runner_port, database)
         told = _Told(as_json=as_json)
         site = Site(public_url=public_url)
-        serving = _Serving(engine, bound, people_url, site, told.later, inline=not no_runner)
+        roles = _Roles(runner=not no_runner, relay=_delivers())
+        serving = _Serving(engine, bound, people_url, site, told.later, roles)
         stack.enter_context(serving.running(stopped))
         if runner is not None:
             stack.enter_context(runner.working())
@@ -117,7 +118,26 @@ def _database_files(database: str) -> tuple[Path, ...]:
     kind, _, path = database.partition(":///")
     if kind.partition("+")[0] != "sqlite" or not path:
         return ()
-    return tuple(Path(f"{path}{end}").absolute() for end in ("", "-wal", "-shm"))
+    from handfast.engine.relay.place import relay_file
+
+    files = (Path(path), relay_file(path))
+    return tuple(Path(f"{file}{end}").absolute() for file in files for end in ("", "-wal", "-shm"))
+
+
+def _delivers() -> bool:
+    """Raises UsageError for another word than on and off."""
+    said = os.environ.get("HANDFAST_RELAY", "on")
+    if said not in ("on", "off"):
+        raise UsageError(f"HANDFAST_RELAY is `{said}`", hint="Use on or off.")
+    return said == "on"
+
+
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """What this process does besides answering."""
+
+    runner: bool
+    relay: bool
 
 
 class _Serving:
@@ -130,8 +150,7 @@ class _Serving:
         url: str,
         site: "Site",
         say_later: Callable[[str], None],
-        *,
-        inline: bool,
+        roles: _Roles,
     ) -> None:
         from handfast.server.serving import make_server
 
@@ -139,7 +158,13 @@ class _Serving:
         self._ready = threading.Event()
         self._asked = False
         self._server: Server = make_server(
-            engine, url, ready=self._ready.set, site=site, runner_inline=inline, say=say_later
+            engine,
+            url,
+            ready=self._ready.set,
+            site=site,
+            runner_inline=roles.runner,
+            say=say_later,
+            relay=roles.relay,
         )
 
     @contextmanager

@@ -1,6 +1,6 @@
 """Everything an installation can do, in one object: the engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from handfast.core.domain.events import SYSTEM
@@ -31,6 +31,7 @@ from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
 from handfast.engine.reading import reader
+from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.retention import Retain, Retention
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
@@ -74,6 +75,8 @@ class Engine:
     erasure: Erasure
     retention: Retention
     views: Views
+    deliveries: Deliveries
+    database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
@@ -90,8 +93,10 @@ class Engine:
         self.kernel.store.close()
 
 
-def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain) -> Engine:
-    """Wire the engine and make sure the installation is in its own log."""
+def build(
+    kernel: Kernel, key: SigningKey, home: Path, retain: Retain, database: str = ""
+) -> Engine:
+    """Wire the engine and make sure the installation is in its own log. `database` is its address."""
     tasks, people = Tasks(kernel), People(kernel)
     policies, calendars = Policies(kernel), Calendars(home)
     directory = Directory(kernel, policies, calendars)
@@ -130,6 +135,8 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain) -> Engine
         erasure=Erasure(kernel),
         retention=Retention(kernel, retain),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
+        deliveries=Deliveries(audiences),
+        database=database,
     )
     _first_entry(kernel, key)
     return engine

@@ -20,6 +20,7 @@ from handfast.core.domain import (
     run,
     runner,
     task,
+    topic,
     track,
 )
 from handfast.core.domain.action import Risk
@@ -109,6 +110,10 @@ def _runner(r: runner.Runner) -> dict[str, object]:
     return {"status": "retired" if r.retired else "active", "match": r.name}
 
 
+def _topic(_: topic.Topic) -> dict[str, object]:
+    return {"status": "kept"}
+
+
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
     Kind("run", run.Run, run.evolve, _run, fold=2),
@@ -118,6 +123,7 @@ _ALL = (
     Kind("person", person.Person, person.evolve, _person),
     Kind("installation", installation.Installation, installation.evolve, _installation),
     Kind("runner", runner.Runner, runner.evolve, _runner),
+    Kind("topic", topic.Topic, topic.evolve, _topic),
     Kind("policy", publication.Publication, publication.evolve, _publication),
 )
 KINDS: dict[type, Kind] = {k.state: k for k in _ALL}

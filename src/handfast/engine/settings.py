@@ -11,7 +11,7 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times are seconds. Each is set by `HANDFAST_` and its name in capitals."""
+    """Names that end in `_s` are seconds. Each is set by `HANDFAST_` and its name in capitals."""
 
     approval_within_s: int = DAY
     review_within_s: int = 7 * DAY
@@ -20,6 +20,13 @@ class Settings:
     lease_s: int = 6
     session_s: int = 12 * HOUR
     agent_token_s: int = 30 * DAY
+    relay_attempts: int = 12
+    relay_backoff_s: int = 1
+    relay_backoff_max_s: int = 300
+    relay_timeout_s: int = 60
+    relay_concurrency: int = 8
+    relay_lease_s: int = 5
+    relay_drain_s: int = 5
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -31,6 +38,6 @@ class Settings:
             if text is None:
                 continue
             if not text.isdigit() or int(text) == 0:
-                raise UsageError(f"{name} is `{text}`", hint="Give whole seconds, 1 or more.")
+                raise UsageError(f"{name} is `{text}`", hint="Give a whole number, 1 or more.")
             values[f.name] = int(text)
         return cls(**values)

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from handfast.core.domain.inert import inert
 from handfast.engine.facade import Engine
-from handfast.engine.relay.inprocess import Sink
+from handfast.engine.relay.routing import Delivery, Sink
 
 
 def announcer(engine: Engine, url: str, say: Callable[[str], None]) -> Sink:
     """One line a waiting handoff: its risk, the ask and the page. Nothing for one that waits no more."""
 
-    def announce(payload: dict[str, object]) -> None:
-        handoff_id = str(payload["handoff_id"])
+    def announce(delivery: Delivery) -> None:
+        handoff_id = str(delivery.payload["handoff_id"])
         handoff = engine.views.handoff(handoff_id)
         if handoff["waiting"]:
             ask = inert(str(handoff["ask"]), 200, multiline=False)
@@ -19,4 +19,4 @@ def announcer(engine: Engine, url: str, say: Callable[[str], None]) -> Sink:
                 f"Waiting for a person ({handoff['risk']} risk): {ask}  {url}/handoffs/{handoff_id}"
             )
 
-    return announce
+    return Sink("server.announce", "handoff.requested", announce)

@@ -14,6 +14,8 @@ from starlette.responses import Response
 from handfast import __version__
 from handfast.core.domain.errors import HandfastError
 from handfast.engine.facade import Engine
+from handfast.engine.relay.relay import Relay
+from handfast.engine.relay.routing import Routes
 from handfast.server.announce import announcer
 from handfast.server.api.document import document
 from handfast.server.api.router import add_api
@@ -38,10 +40,12 @@ def create_app(
     site: Site | None = None,
     url: str = "",
     say: Say | None = None,
+    relay: bool = False,
 ) -> FastAPI:
     """The whole server as one ASGI application. The engine stays the caller's to close.
 
-    `url` is put before the links that `say` announces; `say` defaults to the server's log.
+    `url` is put before the links that `say` announces; `say` defaults to the server's log. With `relay`
+    it delivers what is posted, once `app.state.relay.begin` was called; one application a process may.
     """
     site = site or Site()
     app = FastAPI(
@@ -51,13 +55,16 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_name,
-        lifespan=_lifespan(engine, url, say or log.info),
+        lifespan=_lifespan(engine),
     )
     app.state.engine = engine
     app.state.site = site
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
+    routes = Routes([announcer(engine, url, say or log.info)])
+    made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
+    app.state.relay = made
     add_api(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # as FastAPI documents it
     add_pages(app)
@@ -73,12 +80,12 @@ def _name(route: APIRoute) -> str:
 
 
 def _lifespan(
-    engine: Engine, url: str, say: Say
+    engine: Engine,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         hub: Hub = app.state.hub
-        background = Background(engine, {"handoff.requested": announcer(engine, url, say)})
+        background = Background(engine, app.state.relay)
         await to_thread.run_sync(engine.server_started, __version__)
         await hub.start()
         background.start()

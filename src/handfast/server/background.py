@@ -1,12 +1,14 @@
-"""What a server does by itself: due handoffs, signed heads, retention, calendars, deliveries. Threads that stop when told."""
+"""What a server does by itself: due handoffs, signed heads, retention, calendars, and deliveries where it is
+asked to. Threads that stop when told.
+"""
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from handfast.core.domain.errors import HandfastError
 from handfast.engine.facade import Engine
-from handfast.engine.relay.inprocess import Relay, Sink
+from handfast.engine.relay.relay import Relay
 from handfast.server.calendars import CalendarKeeper
 
 EVERY_S = 1.0
@@ -18,25 +20,27 @@ log = logging.getLogger("handfast.server")
 class Background:
     """Started and stopped with the application. `stop` returns when all threads have ended, with the log's head signed."""
 
-    def __init__(self, engine: Engine, sinks: Mapping[str, Sink]) -> None:
+    def __init__(self, engine: Engine, relay: Relay | None) -> None:
         self._stop = threading.Event()
-        self._relay = Relay(engine.kernel.store, sinks, engine.kernel.telemetry)
+        self._relay = relay
         self._heads = _OnGrowth(engine)
         self._threads = [
             self._loop("sweep", engine.sweep),
             self._loop("heads", self._heads.sign),
             self._loop("retention", engine.retention.run, RETENTION_EVERY_S),
             self._loop("calendars", CalendarKeeper(engine).renew, CALENDARS_EVERY_S),
-            threading.Thread(target=self._relay.run, name="handfast-relay", daemon=True),
         ]
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+        if self._relay is not None:
+            self._relay.start()
 
     def stop(self) -> None:
         self._stop.set()
-        self._relay.stop()
+        if self._relay is not None:
+            self._relay.stop()
         for thread in self._threads:
             thread.join()
         try:

@@ -118,4 +118,7 @@ PERMITS: Mapping[str, Permit] = {
     "get_control": _READ,
     "kill_agents": _DECIDE,
     "release_agents": _DECIDE,
+    "get_relay": _to(_O, _P),
+    "list_dead_deliveries": _to(_O, _P),
+    "retry_delivery": _MANAGE,
 }

@@ -89,9 +89,16 @@ def make_server(
     site: Site | None = None,
     runner_inline: bool = False,
     say: Say | None = None,
+    relay: bool = False,
 ) -> Server:
     sys.setswitchinterval(SWITCH_S)
-    app = create_app(engine, runner_inline=runner_inline, site=site, url=url, say=say)
+    app = create_app(engine, runner_inline=runner_inline, site=site, url=url, say=say, relay=relay)
+
+    def listening() -> None:
+        ready()
+        if app.state.relay is not None:
+            app.state.relay.begin()
+
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -102,7 +109,7 @@ def make_server(
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )
-    return Server(config, app.state.hub, ready)
+    return Server(config, app.state.hub, listening)
 
 
 def run(
@@ -132,7 +139,9 @@ def run(
         if on_ready:
             on_ready(url)
 
-    server = make_server(engine, url, ready=ready, site=site, runner_inline=runner_inline, say=say)
+    server = make_server(
+        engine, url, ready=ready, site=site, runner_inline=runner_inline, say=say, relay=True
+    )
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(_serve(server, bound))
 
@@ -165,6 +174,9 @@ def greeting(engine: Engine, url: str) -> list[str]:
 class ServerThread:
     """The server in a thread of this process, on any free port: for tests and for embedding.
 
+    With `relay` it delivers what is posted; only one server a process may. Without, that waits for one
+    that does.
+
     with ServerThread(engine) as server:
         httpx.get(server.url + "/healthz")
     """
@@ -178,6 +190,7 @@ class ServerThread:
         site: Site | None = None,
         runner_inline: bool = False,
         say: Say | None = None,
+        relay: bool = False,
     ) -> None:
         self._bound = bind(host, port)
         self.url = url_of(self._bound)
@@ -189,6 +202,7 @@ class ServerThread:
             site=site,
             runner_inline=runner_inline,
             say=say or _log,
+            relay=relay,
         )
         self._thread = threading.Thread(target=self._run, name="handfast-server", daemon=True)
 

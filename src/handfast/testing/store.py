@@ -6,7 +6,7 @@ empty store, as text:
     class TestMine(StoreContract, StoreRaces):
         opener = "my.module:MyStore"
 
-Races and crashes are in `handfast.testing.store_races`.
+Races and crashes are in `handfast.testing.store_races`, the outbox is in `store_outbox`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,6 @@ from handfast.core.domain.errors import Concurrency, HandfastError, InvalidTrans
 from handfast.storage.api import (
     Credential,
     Lease,
-    OutboxItem,
     Query,
     Seen,
     StateRow,
@@ -315,23 +314,6 @@ class StoreContract(StoreSuite):
                     store.commit(late)
             assert store.lease("run/1") == Lease("run/1", "second", 2, later)
             assert store.size() == 0
-
-    def test_the_outbox_keeps_rows_until_they_are_done(self, place: str) -> None:
-        def post(*names: str) -> None:
-            store.commit(WriteSet(outbox=tuple(OutboxItem("t", n.encode()) for n in names)))
-
-        with self.opened(place) as store:
-            post("a", "b", "c")
-            first = store.outbox(2)
-            assert [r.payload for r in first] == [b"a", b"b"]
-            store.outbox_failed(first[0].id)
-            assert store.outbox(1)[0].attempts == 1
-            seen = [r.id for r in store.outbox(10)]
-            store.outbox_done(seen)
-            store.outbox_done([])
-            assert store.outbox(10) == []
-            post("d")
-            assert store.outbox(10)[0].id > max(seen), "an id of a delivered row was used again"
 
     def test_heads_are_kept_once_a_size(self, place: str) -> None:
         with self.opened(place) as store:

@@ -15,6 +15,7 @@ from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
+from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
@@ -112,6 +113,7 @@ RunnerEvent: TypeAlias = (
     r.RunnerAdded | r.RunnerTokenIssued | r.RunnerStarted | r.RunnerStopped | r.RunnerRetired
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
+TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
 Event: TypeAlias = (
     TaskEvent
     | RunEvent
@@ -122,6 +124,7 @@ Event: TypeAlias = (
     | InstallationEvent
     | PolicyEvent
     | RunnerEvent
+    | TopicEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -212,6 +215,8 @@ WIRE: dict[str, type[Event]] = {
     "runner.started": r.RunnerStarted,
     "runner.stopped": r.RunnerStopped,
     "runner.retired": r.RunnerRetired,
+    "delivery.dead_lettered": d.DeliveryDeadLettered,
+    "delivery.retried": d.DeliveryRetried,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

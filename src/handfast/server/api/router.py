@@ -12,6 +12,7 @@ from handfast.server.api import (
     health,
     log,
     policies,
+    relay,
     runners,
     runs,
     staff,
@@ -22,6 +23,7 @@ from handfast.server.identity import SCHEMES
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
+    relay,
 )  # fmt: skip
 
 

@@ -179,7 +179,20 @@ outbox = Table(
     Column("topic", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("not_before", BigInteger, nullable=False, server_default="0"),
+    Column("spared", Integer, nullable=False, server_default="0"),
+    Column("done", Text, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
     sqlite_autoincrement=True,  # the id is the receiver's idempotency key: never used twice
+)
+Index("outbox_state", outbox.c.state, outbox.c.id)
+
+relay_worker = Table(
+    "relay_worker",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("beats", BigInteger, nullable=False),
 )
 
 lease = Table(

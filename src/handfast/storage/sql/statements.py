@@ -55,9 +55,6 @@ class Statements:
     nodes: str
     add_head: str
     heads: str
-    outbox_page: str
-    outbox_done: str
-    outbox_failed: str
 
 
 def dialect_for(name: str) -> Dialect:
@@ -166,7 +163,6 @@ def _lookups(c: Compile) -> dict[str, str]:
     lease_is = s.lease.c.resource == _p("resource", s.lease.c.resource)
     credential_is = s.credential.c.id == _p("id", s.credential.c.id)
     body_is = s.body.c.body_id == _p("body_id", s.body.c.body_id)
-    outbox_is = s.outbox.c.id == _p("id", s.outbox.c.id)
     return {
         "renew_lease": c(
             sa.update(s.lease)
@@ -207,12 +203,6 @@ def _lookups(c: Compile) -> dict[str, str]:
                 }
             )
         ),
-        "outbox_done": c(sa.delete(s.outbox).where(outbox_is)),
-        "outbox_failed": c(
-            sa.update(s.outbox)
-            .where(outbox_is)
-            .values(attempts=s.outbox.c.attempts + sa.literal_column("1"))
-        ),
     }
 
 
@@ -252,9 +242,6 @@ def _reads(c: Compile) -> dict[str, str]:
             .order_by(s.tree_head.c.size.desc())
             .limit(limit)
             .offset(_NO_OFFSET)
-        ),
-        "outbox_page": c(
-            sa.select(s.outbox).order_by(s.outbox.c.id).limit(limit).offset(_NO_OFFSET)
         ),
     }
 

@@ -15,7 +15,6 @@ from handfast.storage.api import (
     EventRow,
     Keeping,
     Lease,
-    OutboxRow,
     Query,
     SealedBody,
     StateRow,
@@ -27,6 +26,7 @@ from handfast.storage.sql.connect import Readers, open_database
 from handfast.storage.sql.keeping import SqlKeeping
 from handfast.storage.sql.listening import Listener
 from handfast.storage.sql.migrate import ready
+from handfast.storage.sql.outbox import OutboxTable
 from handfast.storage.sql.queries import EQUAL, select
 from handfast.storage.sql.statements import TOGETHER, build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
@@ -37,7 +37,7 @@ Row = tuple[object, ...]
 _log = logging.getLogger(__name__)
 
 
-class SqlStore:
+class SqlStore(OutboxTable):
     """`handfast.storage.api.Store` on one database. Thread-safe; several processes may share it."""
 
     def __init__(self, url: str, around: Around = unwatched) -> None:
@@ -47,6 +47,7 @@ class SqlStore:
         self._compile = compiler(self._db.name)
         self._sql = build(self._compile)
         self._readers = Readers(self._db, self._sql.ours)
+        self._prepare_outbox(self._compile)
         self._writer = Writer(self._db, self._sql, self._notify, around)
         self.keeping: Keeping = SqlKeeping(
             self._db, self._readers, self._compile, self._sql.set_state
@@ -183,7 +184,7 @@ class SqlStore:
     def erase_body(self, body_id: str) -> None:
         self._readers.write([(self._sql.erase_body, {"body_id": body_id, "empty": b""})])
 
-    # -- credentials, leases, outbox
+    # -- credentials, leases (the outbox is in `outbox.py`)
     def credential(self, credential_id: str) -> Credential | None:
         check_texts(credential_id)
         row = self._readers.one(self._sql.get_credential, {"id": credential_id})
@@ -217,20 +218,6 @@ class SqlStore:
             "expires_at": to_micros(expires_at),
         }
         return self._readers.write([(self._sql.renew_lease, params)]) == 1
-
-    def outbox(self, limit: int) -> list[OutboxRow]:
-        rows = self._readers.all(self._sql.outbox_page, {"limit": limit})
-        return [
-            OutboxRow(cast("int", i), cast("str", t), bytes(cast("bytes", p)), cast("int", a))
-            for i, t, p, a in rows
-        ]
-
-    def outbox_done(self, ids: Sequence[int]) -> None:
-        if ids:
-            self._readers.write([(self._sql.outbox_done, {"id": i}) for i in ids])
-
-    def outbox_failed(self, row_id: int) -> None:
-        self._readers.write([(self._sql.outbox_failed, {"id": row_id})])
 
     # -- process
     def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:

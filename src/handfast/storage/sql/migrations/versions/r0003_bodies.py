@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 metadata = MetaData()
 
