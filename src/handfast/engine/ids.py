@@ -11,7 +11,7 @@ import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
-_SHIFTS = tuple(range(120, -1, -10))
+_SHIFTS = range(120, -1, -10)
 
 
 def new_id(prefix: str) -> str:
