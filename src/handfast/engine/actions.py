@@ -4,7 +4,7 @@ Nothing here runs anything. `allow` of a gated call means that its grant was red
 transaction: the caller holds the one start there will ever be.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -12,6 +12,7 @@ from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Effect, Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import encode
+from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import EffectOutcome

@@ -5,11 +5,12 @@ the one start there will ever be.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Facts, Judgement
+from handfast.core.domain.copying import replace
 from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
