@@ -4,7 +4,7 @@ Nothing here runs anything. `allow` of a gated call means that its grant was red
 transaction: the caller holds the one start there will ever be.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -12,6 +12,7 @@ from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Effect, Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.codec import encode
+from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import EffectOutcome
@@ -32,6 +33,7 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import RULE, KillSwitch
 from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
+from handfast.engine.staleness import form_of
 
 MAX_KEY = 200
 _STOPPED = "Stop here; a person lets agents go on. Reading is still possible."
@@ -83,11 +85,13 @@ class Actions:
         UsageError for a key that is not 1 to 200 printable characters.
         """
         check_key(p.key)
+        action_digest = p.call.digest
+        proposal = replace(p, digest=action_digest, form=form_of(p.call, action_digest))
         result = self._kernel.run(
             actor,
-            lambda unit: self._propose(unit, p),
+            lambda unit: self._propose(unit, proposal),
             key=p.request_key,
-            command=[p.run_id, p.key, p.call.digest],
+            command=[p.run_id, p.key, action_digest],
             before_commit=lambda: fault_point("action.before_commit"),
         )
         fault_point("action.after_commit")
@@ -162,7 +166,7 @@ class Actions:
             key=p.key,
             tool=p.call.tool[:200],
             effect=p.facts.effect.value,
-            action_digest=p.call.digest,
+            action_digest=p.digest,
             verdict=stopped.verdict,
             risk=judgement.risk.value,
             rules=tuple(r.id for r in judgement.rules),

@@ -1,7 +1,8 @@
 """Who is asked and who counts: what a handoff takes, resolved to people at the moment it matters."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events_handoff import HandoffKind
 from handfast.core.domain.handoff import Handoff

@@ -5,11 +5,12 @@ the one start there will ever be.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Facts, Judgement
+from handfast.core.domain.copying import replace
 from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
@@ -25,7 +26,7 @@ from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.preview import Previewed, ahead, contract_of, with_kind
 from handfast.engine.projections import BY_NAME, load
-from handfast.engine.staleness import changed_since, earlier_form, form_of, goes_stale, of_form
+from handfast.engine.staleness import changed_since, earlier_form, goes_stale, of_form
 from handfast.storage.api import Query
 
 _FROZEN = "approved, but frozen by the kill switch. Ask again when it ended."
@@ -39,7 +40,7 @@ class Proposal:
     `require_approval` asks a person whatever policy and mode say: a caller may tighten, never loosen.
     `preview` and `undo` are texts of the caller's own: what a dry run printed, and what would take it back.
     `previews` says that the caller can make the dry run that policy declares; `previewed` is one that was made.
-    `kind` is filled in by the engine.
+    `kind`, `digest` and `form` (of the call, see `staleness.form_of`) are filled in by the engine.
     """
 
     run_id: str
@@ -59,6 +60,8 @@ class Proposal:
     previews: bool = False
     previewed: Previewed | None = None
     kind: ActionKind | None = None
+    digest: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,14 @@ class Gating:
         self, unit: Unit, run: Run, p: Proposal, judgement: Judgement, step_id: StepId
     ) -> Stopped:
         """An equal call seen before in this run decides what happens; else a handoff is opened."""
-        same = of_form(self._kernel, run, p.call)
-        earlier = self._earlier(unit, run, p.call.digest, same)
+        same = of_form(self._kernel, run, p.form, p.digest)
+        earlier = self._earlier(unit, run, p.digest, same)
         if earlier is None:
             return self._hand_over(unit, run, p, judgement, step_id, same)
         earlier = self._followed(unit, earlier)
         if earlier.waiting:
             return Stopped("wait", earlier.handoff_id)
-        if _only_edited(earlier, p.call.digest):
+        if _only_edited(earlier, p.digest):
             return Stopped("deny", earlier.handoff_id, reason=self._refused_before(earlier))
         if earlier.frozen_at is not None:
             return Stopped("deny", earlier.handoff_id, reason=_FROZEN)
@@ -115,14 +118,14 @@ class Gating:
         """Whether a person refused this very call in this run: then no later policy lets it through."""
         if not run.counts.stopped:
             return None
-        earlier = self._earlier(unit, run, p.call.digest, of_form(self._kernel, run, p.call))
+        earlier = self._earlier(unit, run, p.digest, of_form(self._kernel, run, p.form, p.digest))
         if earlier is None:
             return None
         earlier = self._followed(unit, earlier)
         if earlier.waiting:
             return None
         reason = self._refused_before(earlier)
-        edited = _edited_away(earlier) and not _only_edited(earlier, p.call.digest)
+        edited = _edited_away(earlier) and not _only_edited(earlier, p.digest)
         return Stopped("deny", earlier.handoff_id, reason=reason) if reason and not edited else None
 
     def _earlier(
@@ -205,7 +208,7 @@ class Gating:
         redeem = commands.Redeem(
             grant_id=grant.grant_id,
             start_id=StartId(new_id("start")),
-            action_digest=p.call.digest,
+            action_digest=p.digest,
             executor=p.executor,
             epoch=run.epoch,
             settle_within_s=self._kernel.settings.settle_within_s,
@@ -228,7 +231,7 @@ class Gating:
             return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
         facts = with_kind(p.facts, p.kind)
-        earlier = earlier_form(unit, run, p.key, p.call, same)
+        earlier = earlier_form(unit, run.open_steps.get(p.key), p.form, p.digest, same)
         if earlier is not None:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
@@ -246,7 +249,7 @@ class Gating:
                 kind=HandoffKind.APPROVAL,
                 risk=judgement.risk.value,
                 package=package,
-                action_digest=p.call.digest,
+                action_digest=p.digest,
                 agent_id=run.agent_id,
                 within_s=self._kernel.settings.approval_within_s,
                 run_id=run.run_id,
@@ -260,7 +263,7 @@ class Gating:
                 requirement=at_most(judgement, facts),
                 tool=p.call.tool,
                 owners=owners_of(p.facts),
-                form_digest=form_of(p.call),
+                form_digest=p.form,
                 subagent=p.subagent[:200],
             ),
             handoff_id=handoff_id,
@@ -273,8 +276,8 @@ class Gating:
         same_call = step is not None and step.handoff_id == h.handoff_id
         if not same_call and not goes_stale(h):
             return
-        if h.grant is None or h.grant.action_digest != p.call.digest:
-            unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.call.digest))
+        if h.grant is None or h.grant.action_digest != p.digest:
+            unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.digest))
 
 
 def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:

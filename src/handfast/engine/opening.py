@@ -1,11 +1,12 @@
 """Opens a handoff inside a unit of work: the one way a handoff comes to be."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.action import Facts, Judgement, Risk
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
+from handfast.core.domain.copying import replace
 from handfast.core.domain.events_handoff import (
     DecisionKind,
     Executor,

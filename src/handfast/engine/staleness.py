@@ -10,7 +10,7 @@ from handfast.core.domain.codec import decode, format_time
 from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
 from handfast.core.domain.handoff import GrantStatus, Handoff
 from handfast.core.domain.package import ChangedOperand, ChangedSince
-from handfast.core.domain.run import Run
+from handfast.core.domain.run import OpenStep, Run
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.packages import shown_call
 from handfast.engine.projections import BY_NAME, load, match_of_form
@@ -20,37 +20,35 @@ APPROVED = (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS)
 MAX_BEFORE = 20_000
 
 
-def form_of(call: Call) -> str:
+def form_of(call: Call, action_digest: str) -> str:
     """The digest of a call without what it depends on: equal for the same words over another script."""
-    return digest({**call.canonical(), "operands": []}) if call.operands else call.digest
+    return digest({**call.canonical(), "operands": []}) if call.operands else action_digest
 
 
-def of_form(kernel: Kernel, run: Run, call: Call) -> list[Handoff]:
+def of_form(kernel: Kernel, run: Run, form: str, action_digest: str) -> list[Handoff]:
     """The newest handoffs of a run about this call, whatever it depended on, and about edits that led to it;
     newest first. As they are stored: read the one that matters in the unit of work."""
-    forms = dict.fromkeys((form_of(call), call.digest))
-    rows = [row for form in forms for row in kernel.store.find(_of_form(run.run_id, form))]
+    names = dict.fromkeys((form, action_digest))
+    queries = [
+        Query("handoff", match=match_of_form(run.run_id, name), newest_first=True, limit=100)
+        for name in names
+    ]
+    rows = [row for query in queries for row in kernel.store.find(query)]
     rows.sort(key=lambda row: row.opened, reverse=True)
     return [cast("Handoff", load(BY_NAME["handoff"], row.doc)) for row in rows]
 
 
-def _of_form(run_id: str, form: str) -> Query:
-    return Query("handoff", match=match_of_form(run_id, form), newest_first=True, limit=100)
-
-
 def earlier_form(
-    unit: Unit, run: Run, key: str, call: Call, same: Sequence[Handoff]
+    unit: Unit, step: OpenStep | None, form: str, action_digest: str, same: Sequence[Handoff]
 ) -> Handoff | None:
-    """The newest handoff about this call in another form: of the same call of the harness, or in the same
-    words with other operands, among `same` as `of_form` gave them."""
-    step = run.open_steps.get(key)
-    if step is not None and step.handoff_id and step.action_digest != call.digest:
+    """The newest handoff about a call in another form: of the same call of the harness, whose open `step` this
+    is, or in the same words with other operands, among `same` as `of_form` gave them."""
+    if step is not None and step.handoff_id and step.action_digest != action_digest:
         found = unit.get(Handoff, step.handoff_id)
         if found.kind is HandoffKind.APPROVAL:
             return found
-    form, action = form_of(call), call.digest
     for h in same:
-        other = h.form_digest == form and h.action_digest != action
+        other = h.form_digest == form and h.action_digest != action_digest
         if other and h.kind is HandoffKind.APPROVAL:
             return unit.get(Handoff, h.handoff_id)
     return None

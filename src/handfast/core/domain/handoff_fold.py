@@ -1,10 +1,10 @@
 """Folds recorded events into the state of a handoff."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from handfast.core.domain import events_handoff as e
+from handfast.core.domain.copying import replace
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, HandoffRequested
 from handfast.core.domain.handoff import (

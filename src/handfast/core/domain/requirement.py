@@ -6,10 +6,11 @@ the repository's CODEOWNERS names it).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from handfast.core.domain.copying import replace
 from handfast.core.domain.grant_scope import ONCE, Scope, narrowest
 
 REVIEWERS = "reviewers"

@@ -7,7 +7,7 @@ open steps (judged, result not yet known) and counters. The steps themselves are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +17,7 @@ from handfast.core.domain import events_work as e
 from handfast.core.domain import usage
 from handfast.core.domain.brief import Budget
 from handfast.core.domain.containment import Containment
+from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import InvalidTransition, StaleEpoch
 from handfast.core.domain.events import RunEvent
 from handfast.core.domain.events_limits import UsageReported

@@ -6,12 +6,13 @@ first half hour counts: nobody knows who waits for whom.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from handfast.core.domain import events_limits as limits
 from handfast.core.domain import events_work as e
+from handfast.core.domain.copying import replace
 from handfast.core.domain.ids import HandoffId
 from handfast.core.domain.limit_facts import Crossed, Level, Raised, Reported, later
 

@@ -5,12 +5,13 @@ condition that cannot be evaluated counts as matched and says so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 from handfast.core.domain.action import Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.canonical import digest
+from handfast.core.domain.copying import replace
 from handfast.core.domain.requirement import Requirement, Silence, merged
 from handfast.core.policy import builtin
 from handfast.core.policy.document import Gate, Policy
