@@ -94,6 +94,8 @@ class RelayRoom(Room):
 @contextmanager
 def relay_room(home: Path, url: str) -> Iterator[RelayRoom]:
     with opened(home, url) as room:
-        made = RelayRoom(room.engine, room.clock, room.home, room.me, room.agent_id, room.run_id, url)
+        made = RelayRoom(
+            room.engine, room.clock, room.home, room.me, room.agent_id, room.run_id, url
+        )
         made.clear()
         yield made
