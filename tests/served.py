@@ -31,11 +31,10 @@ PUSH: Json = {
 
 @dataclass
 class Served:
-    """An installation and the ways to talk to it. `said` holds the lines the server announced."""
+    """An installation and the ways to talk to it."""
 
     engine: Engine
     server: ServerThread
-    said: list[str]
     tokens: dict[str, str] = field(repr=False)
     _open: ExitStack = field(default_factory=ExitStack)
 
@@ -125,9 +124,8 @@ def served(tmp_path: Path, prepared: tuple[Path, dict[str, str]]) -> Iterator[Se
     home = tmp_path / "installation"
     shutil.copytree(prepared[0], home)
     engine = open_engine(home=home)
-    said: list[str] = []
-    with ServerThread(engine, say=said.append) as server:
-        running = Served(engine, server, said=said, tokens=prepared[1])
+    with ServerThread(engine) as server:
+        running = Served(engine, server, tokens=prepared[1])
         yield running
         running.close()
     engine.close()

@@ -127,10 +127,12 @@ def test_a_garbled_request_is_refused_and_the_server_goes_on(served: Served) -> 
 
 def test_each_waiting_handoff_is_announced_once_with_its_link(served: Served) -> None:
     handoff = served.stop()
-    for _ in range(100):
-        if served.said:
-            break
-        time.sleep(0.05)
-    assert served.said == [
-        f"Waiting for a person (high risk): pushes main to origin  {served.url}/handoffs/{handoff['handoff_id']}"
+    said: list[str] = []
+    with ServerThread(served.engine, say=said.append, relay=True) as server:
+        for _ in range(600):
+            if said:
+                break
+            time.sleep(0.05)
+    assert said == [
+        f"Waiting for a person (high risk): pushes main to origin  {server.url}/handoffs/{handoff['handoff_id']}"
     ]

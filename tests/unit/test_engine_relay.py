@@ -1,80 +1,89 @@
-"""The in-process relay: at least once, later after a failure, nothing held up."""
+"""What the relay reckons with: times between attempts, times of schedules, and who is dead."""
 
-import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 
-from handfast.app import open_engine
-from handfast.core.domain.events import SYSTEM
-from handfast.engine.facade import Engine
-from handfast.engine.kernel import Result, Unit
-from handfast.engine.relay.inprocess import Relay
+from handfast.core.domain.errors import UsageError
+from handfast.engine.relay.place import relay_file
+from handfast.engine.relay.routing import Flow, Routes, Schedule, Segment, Sink, backoff_s
+from handfast.engine.relay.takeover import Pending, Watch
+
+HOUR, DAY = timedelta(hours=1).seconds, 86_400
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_engine(home=tmp_path / "home")
-    yield opened
-    opened.close()
+def test_the_time_between_attempts_doubles_within_bounds_and_differs() -> None:
+    for failures, full in ((1, 1.0), (2, 2.0), (5, 16.0), (9, 256.0), (10, 300.0), (10_000, 300.0)):
+        found = {backoff_s(failures, 1, 300) for _ in range(50)}
+        assert full / 2 <= min(found) <= max(found) <= full
+        assert len(found) > 1, "what failed together must not come back together"
 
 
-def post(engine: Engine, topic: str, number: int) -> None:
-    def work(unit: Unit) -> Result:
-        unit.post(topic, {"number": number})
-        unit.put("so that there is something to commit")
-        return {}
-
-    engine.kernel.run(SYSTEM, work)
-
-
-def test_rows_go_to_the_sinks_of_their_topic_in_order_and_only_once(engine: Engine) -> None:
-    seen: list[object] = []
-    relay = Relay(engine.kernel.store, {"run.*": lambda p: seen.append(p["number"])})
-    for number, topic in enumerate(["run.queued", "handoff.requested", "run.ended"]):
-        post(engine, topic, number)
-    assert relay.deliver() == 3
-    assert seen == [0, 2]
-    assert relay.deliver() == 0
-    assert engine.kernel.store.outbox(10) == []
+@pytest.mark.parametrize(
+    ("every_s", "crontab"),
+    [
+        (1, "*/1 * * * * *"),
+        (15, "*/15 * * * * *"),
+        (60, "0 */1 * * * *"),
+        (1800, "0 */30 * * * *"),
+        (HOUR, "0 0 * * * *"),
+        (6 * HOUR, "0 0 */6 * * *"),
+        (DAY, "0 0 0 * * *"),
+    ],
+)
+def test_a_schedule_says_how_often_in_seconds(every_s: int, crontab: str) -> None:
+    assert Schedule("x", lambda: None, every_s=every_s).crontab == crontab
 
 
-def test_a_failed_delivery_is_kept_and_holds_up_nothing(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    seen: list[object] = []
-    broken = True
-
-    def sink(payload: dict[str, object]) -> None:
-        if broken and payload["number"] == 0:
-            raise ConnectionError("no network")
-        seen.append(payload["number"])
-
-    relay = Relay(engine.kernel.store, {"run.queued": sink})
-    post(engine, "run.queued", 0)
-    post(engine, "run.queued", 1)
-    assert relay.deliver() == 1
-    assert seen == [1]
-    assert "no network" in caplog.text
-    assert [row.attempts for row in engine.kernel.store.outbox(10)] == [1]
-    broken = False
-    assert relay.deliver() == 0, "it is tried again later, not at once"
-    now += 2.0
-    assert relay.deliver() == 1
-    assert seen == [1, 0]
+@pytest.mark.parametrize("every_s", [-60, 7, 61, 7 * 60, 5 * HOUR, 2 * DAY])
+def test_what_no_crontab_can_say_is_refused(every_s: int) -> None:
+    with pytest.raises(UsageError):
+        _ = Schedule("x", lambda: None, every_s=every_s).crontab
 
 
-def test_a_commit_wakes_it_and_stopping_is_quick(engine: Engine) -> None:
-    arrived = threading.Event()
-    relay = Relay(engine.kernel.store, {"run.queued": lambda _: arrived.set()})
-    thread = threading.Thread(target=relay.run)
-    thread.start()
-    post(engine, "run.queued", 0)
-    assert arrived.wait(10)
-    relay.stop()
-    thread.join(5)
-    assert not thread.is_alive()
+def test_a_schedule_has_one_of_both() -> None:
+    assert Schedule("x", lambda: None, cron="17 3 * * *").crontab == "17 3 * * *"
+    for wrong in (Schedule("x", lambda: None), Schedule("x", lambda: None, 60, "* * * * *")):
+        with pytest.raises(UsageError):
+            _ = wrong.crontab
+
+
+def test_receivers_are_named_by_topic_or_by_its_noun() -> None:
+    one, nouns = Sink("one", "run.ended", print), Sink("nouns", "run.*", print)
+    routes = Routes([one, nouns], [Segment("pipe", print)], flows={"run.ended": Flow(2)})
+    assert routes.sinks_of("run.ended") == [one, nouns]
+    assert routes.sinks_of("run.queued") == [nouns]
+    assert routes.nobody("handoff.requested")
+    assert not routes.nobody("segment.of.a.newer.server")
+    assert routes.segment_of("segment.pipe") is not None
+    assert routes.segment_of("run.pipe") is None
+    assert routes.flow("run.ended").bounded
+    assert not routes.flow("run.queued").bounded
+
+
+def test_a_relay_is_dead_when_its_heartbeats_stand_still_for_the_whole_lease() -> None:
+    now = 100.0
+    watch = Watch("me", 5, lambda: now)
+    of = {name: Pending(f"work of {name}", name, "") for name in ("me", "alive", "dead", "unknown")}
+    beats = {"alive": 1, "dead": 7}
+
+    def orphans() -> set[str]:
+        return {each.worker for each in watch.orphans(of.values(), beats)}
+
+    assert orphans() == set(), "one that is seen first gets all of the lease"
+    for _ in range(4):
+        now += 1
+        beats["alive"] += 1
+        assert orphans() == set()
+    now += 1
+    assert orphans() == {"dead", "unknown"}
+    beats["dead"] += 1
+    assert orphans() == {"unknown"}, "it was only slow"
+    now += 60
+    assert orphans() == {"alive", "dead", "unknown"}
+    assert "me" not in orphans()
+
+
+def test_the_engines_file_lies_beside_the_database() -> None:
+    assert str(relay_file("sqlite:////srv/x/handfast.db")) == "/srv/x/handfast.relay.db"
+    assert str(relay_file("/srv/x/mine.sqlite")) == "/srv/x/mine.relay.db"

@@ -147,6 +147,25 @@ def test_importing_the_package_loads_no_other_part_of_it() -> None:
     assert ran.stdout.split() == []
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from handfast.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "import handfast.cli.hook, handfast.cli.serve, handfast.cli.execute, handfast.cli.relay",
+        "import handfast.runner.hooks.endpoint, handfast.runner.supervisor.service, handfast.client",
+        "import handfast.app, handfast.server.application, handfast.engine.relay.relay",
+    ],
+    ids=["help", "commands", "runner", "server"],
+)
+def test_the_relays_engine_is_loaded_only_by_a_relay_that_starts(code: str) -> None:
+    """It takes more than a second and 30 MB; the linter sees imports, not what is loaded."""
+    code += "\nimport sys; print('loaded' if 'dbos' in sys.modules else 'not loaded')"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "not loaded"
+
+
 def test_public_names_are_fetched_when_they_are_used() -> None:
     assert [name for name in handfast.__all__ if not hasattr(handfast, name)] == []
     assert dir(handfast) == sorted(handfast.__all__)

@@ -95,17 +95,17 @@ class Attempts:
     def fail(self, row: OutboxRow, error: str, done: tuple[str, ...] = ()) -> None:
         """Count a failed attempt: it is tried again later, or given up."""
         settings = self._kernel.settings
-        failures = row.attempts + 1 - row.spared
+        failures, said = row.attempts + 1 - row.spared, shorten(error)
         if failures >= settings.relay_attempts:
-            log.error("delivery %s of `%s` is given up: %s", row.id, row.topic, error)
-            self._deliveries.bury(row, error, done)
+            log.error("delivery %s of `%s` is given up: %s", row.id, row.topic, said)
+            self._deliveries.bury(row, said, done)
             return
         wait_s = backoff_s(failures, settings.relay_backoff_s, settings.relay_backoff_max_s)
         log.warning(
-            "delivery %s of `%s` failed, again in %.1f s: %s", row.id, row.topic, wait_s, error
+            "delivery %s of `%s` failed, again in %.1f s: %s", row.id, row.topic, wait_s, said
         )
         again_at = self._kernel.clock.now() + timedelta(seconds=wait_s)
-        self._store.outbox_failed(row, again_at, shorten(error), done)
+        self._store.outbox_failed(row, again_at, said, done)
 
     def guarded(self, work: Callable[[], T]) -> T:
         """Run it in a thread that nobody has to wait for. Raises what it raises, TimeoutError, Abandoned."""

@@ -14,7 +14,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -26,6 +25,7 @@ from handfast.core.domain.errors import UsageError
 from handfast.engine.relay.attempts import Attempts
 from handfast.engine.relay.place import SCHEMA, relay_file
 from handfast.engine.relay.routing import Flow, Routes, Schedule
+from handfast.engine.relay.takeover import Pending
 from handfast.storage.api import OutboxRow
 
 T = TypeVar("T")
@@ -40,15 +40,6 @@ _lock = threading.Lock()
 _live: list["Durable"] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An attempt that a server has begun."""
-
-    workflow_id: str
-    worker: str
-    queue: str
-
-
 class Durable:
     """Runs attempts so that another server can go on with them. `start` is idempotent for an attempt."""
 
@@ -57,6 +48,7 @@ class Durable:
         self._worker = worker
         self.attempts = attempts
         self.routes = routes
+        self._engine: sa.Engine | None = None
         self.schedules = {s.name: s for s in (*routes.schedules, self._tidying())}
 
     def launch(self, threads: int) -> None:
@@ -112,6 +104,8 @@ class Durable:
     def stop(self) -> None:
         """Idempotent. What runs is left; its late results are refused."""
         DBOS.destroy()
+        if self._engine is not None:
+            self._engine.dispose()
         with _lock:
             if self in _live:
                 _live.remove(self)
@@ -135,7 +129,7 @@ class Durable:
                 c.execute("PRAGMA journal_mode=WAL")
             config["system_database_url"] = f"sqlite:///{path}"
         else:
-            config["system_database_engine"] = _postgres(self._database)
+            self._engine = config["system_database_engine"] = _postgres(self._database)
         return config
 
     # -- schedules

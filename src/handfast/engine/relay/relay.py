@@ -19,11 +19,11 @@ from handfast.engine.kernel import Kernel
 from handfast.engine.relay.attempts import Attempts
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.relay.routing import Delivery, Routes, Sink
+from handfast.engine.relay.takeover import Watch
 from handfast.storage.api import OutboxRow
 
 if TYPE_CHECKING:
     from handfast.engine.relay.durable import Durable
-    from handfast.engine.relay.takeover import Watch
 
 POLL_S: Final = 1.0
 # Commits that come this close together are looked at in one go.
@@ -96,7 +96,6 @@ class Relay:
 
     def _serve(self) -> None:
         from handfast.engine.relay.durable import Durable  # noqa: PLC0415 - it costs a second
-        from handfast.engine.relay.takeover import Watch  # noqa: PLC0415 - imports the above
 
         durable = Durable(self._database, self.worker, self._attempts, self._routes)
         self._attempts.open()
@@ -115,7 +114,7 @@ class Relay:
             durable.stop()
             self._forget()
 
-    def _loop(self, durable: "Durable", watch: "Watch") -> None:
+    def _loop(self, durable: "Durable", watch: Watch) -> None:
         while not self._stopping.wait(TOGETHER_S):
             self._wake.clear()
             try:
@@ -177,7 +176,7 @@ class Relay:
 
     # -- taking over
 
-    def _take_over(self, durable: "Durable", watch: "Watch") -> None:
+    def _take_over(self, durable: "Durable", watch: Watch) -> None:
         since_s = time.monotonic() - self._looked
         if since_s < POLL_S:
             return

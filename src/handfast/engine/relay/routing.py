@@ -99,9 +99,9 @@ class Schedule:
 def _every(name: str, seconds: int) -> str:
     if 0 < seconds < _MINUTE and _MINUTE % seconds == 0:
         return f"*/{seconds} * * * * *"
-    if seconds % _MINUTE == 0 and _HOUR % seconds == 0:
+    if seconds > 0 and seconds % _MINUTE == 0 and _HOUR % seconds == 0:
         return f"0 */{seconds // _MINUTE} * * * *" if seconds < _HOUR else "0 0 * * * *"
-    if seconds % _HOUR == 0 and _DAY % seconds == 0:
+    if seconds > 0 and seconds % _HOUR == 0 and _DAY % seconds == 0:
         return f"0 0 */{seconds // _HOUR} * * *" if seconds < _DAY else "0 0 0 * * *"
     raise UsageError(
         f"the schedule `{name}` cannot run every {seconds} s",

@@ -3,8 +3,16 @@ gone up for a while as the observer measures it, so clocks that differ or jump d
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
-from handfast.engine.relay.durable import Pending
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An attempt that a server has begun."""
+
+    workflow_id: str
+    worker: str
+    queue: str
 
 
 class Watch:
