@@ -1,6 +1,7 @@
 """Several runners, each with a home and a data folder of its own: who holds a run, and what follows a kill -9,
 a freeze, a stop. Real processes."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from handfast.core.domain.events import SYSTEM
+from tests.commands import Command
 from tests.fleet import LEASE_S, Fleet, Wire, alive, fleet, state_of_process
 from tests.repositories import git, new_repository
 
@@ -232,3 +234,28 @@ def test_a_second_process_with_the_same_token_takes_the_place_of_the_first(share
     assert "runner of its own" in first.said
     shared.waiting(run_id, "review")
     assert shared.lines("starts") == ["start"]
+
+
+@pytest.mark.postgres
+def test_a_runner_turns_to_the_other_server_when_one_is_killed(
+    tmp_path: Path, repository: Path, pg_database: str
+) -> None:
+    with fleet(tmp_path, repository, shared=True, database=pg_database) as made:
+        second = tmp_path / "second"
+        shutil.copytree(made.home / "keys", second / "keys")
+        command = Command(second, tmp_path, {"HANDFAST_DATABASE_URL": pg_database})
+        other = command.start("serve", "--no-runner", "--port", "0", "--json")
+        try:
+            assert other.stdout is not None
+            url = json.loads(other.stdout.readline())["url"]
+            run_id = made.order(*made.hooked(GATED))
+            made.add("ada")
+            made.start("ada", "--server", url, "--server", made.server.url)
+            asked = made.waiting(run_id, "approval", paused=False)
+        finally:
+            other.kill()
+            other.communicate()
+        made.decide(asked, "approve")
+        made.waiting(run_id, "review")
+        assert made.held(run_id) == [("ada", 1)], "nothing was taken over"
+        assert made.lines("count") == ["ran"]

@@ -72,10 +72,10 @@ def test_many_runners_lease_each_run_once(rooms: Room) -> None:
 def test_a_lease_is_kept_by_its_heartbeat_and_taken_over_without(room: Room) -> None:
     run = _started(room)
     for _ in range(5):
-        room.clock.move(9)
+        room.clock.move(5)
         assert room.engine.runs.heartbeat(run.run_id, run.epoch)
         assert room.engine.runs.lease(RUNNER, "runner-2", "host") is None
-    room.clock.move(10)
+    room.clock.move(6)
     taken = _leased(room, "runner-2")
     assert (taken.run_id, taken.epoch) == (run.run_id, run.epoch + 1)
     assert taken.process is not None, "the new runner must know which process to end"

@@ -65,6 +65,7 @@ class Held:
         self._lock = threading.Lock()
         self._process: AgentProcess | None = None
         self._still_since = 0.0
+        self._silent = False
         self.killed = False  # a person stopped the agent
         self._thread = threading.Thread(target=self._keep, name=f"lease-{self.run_id}", daemon=True)
 
@@ -99,8 +100,11 @@ class Held:
             log.warning("run `%s`, epoch %s: %s", self.run_id, self.epoch, error.message)
             return False
         except HandfastError as error:
-            log.warning("the lease of run `%s` was not renewed: %s", self.run_id, error.message)
+            if not self._silent:
+                log.warning("the lease of run `%s` was not renewed: %s", self.run_id, error.message)
+            self._silent = True
             return None
+        self._silent = False
         if told["held"]:
             self._sure_at = asked_at
         # A person stopped the agent: it ends as if the lease were lost, and goes on when the run is

@@ -27,7 +27,7 @@ from handfast.runner.supervisor.life import Life
 from handfast.runner.supervisor.presence import Presence
 from handfast.runner.supervisor.settings import SupervisorSettings, kept_names
 
-_MAX_PAUSE_S: Final = 5.0
+_MAX_PAUSE_S: Final = 2.0
 _MAX_FAILURES: Final = 3
 _STOP_S: Final = 60.0
 _DECLINED_S: Final = 600.0
