@@ -5,6 +5,7 @@ One look at one moment, so a server may go on working. Nothing is changed.
 
 import hmac
 import json
+from collections.abc import Callable
 
 from handfast.core.audit.bodies import body_digest
 from handfast.core.domain.errors import IntegrityError
@@ -29,12 +30,19 @@ def check(view: Snapshot, keys: Secrets, told: Progress = silent) -> Report:
     for difference in view.differences():
         report.wrong("schema", difference)
     report.checked["tables"] = len(view.shapes)
-    check_log(view, keys.verifier, report, told)
-    _log_key(view, keys, report)
-    check_states(view, report, told)
-    _bodies(view, keys.data, report, told)
-    _outbox(view, report)
-    _leases(view, report)
+    parts: dict[str, Callable[[], None]] = {
+        "log": lambda: check_log(view, keys.verifier, report, told),
+        "heads": lambda: _log_key(view, keys, report),
+        "states": lambda: check_states(view, report, told),
+        "bodies": lambda: _bodies(view, keys.data, report, told),
+        "outbox": lambda: _outbox(view, report),
+        "leases": lambda: _leases(view, report),
+    }
+    for part, look in parts.items():
+        try:
+            look()
+        except IntegrityError as e:
+            report.wrong(part, f"cannot be read to its end: {e.message}")
     report.unchecked += _ALWAYS
     if view.left_out:
         report.unchecked.append(f"tables that are not Handfast's: {', '.join(view.left_out)}")

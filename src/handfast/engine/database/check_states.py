@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
+from handfast.core.domain.codec import decode
 from handfast.core.domain.errors import HandfastError, IntegrityError
 from handfast.core.domain.events import from_bytes
+from handfast.core.domain.events_work import BodyRef
 from handfast.engine.database.report import Progress, Report
 from handfast.engine.projections import fold
 from handfast.storage.api import EventRow, StateRow
@@ -18,6 +20,7 @@ STATE = (
     "stream", "kind", "version", "status", "doc", "task_id", "run_id", "agent_id", "match", "rank", "due_at",
     "opened",
 )  # fmt: skip
+SAID = ("digest", "size", "media")
 REFERENCES = 400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a fold may raise over entries that do not belong together.
@@ -125,7 +128,7 @@ class _Ahead:
 class _Reference:
     position: int
     body_id: str
-    digest: str
+    said: tuple[object, ...]
 
 
 class _Bodies:
@@ -137,8 +140,8 @@ class _Bodies:
         self.seen = 0
 
     def named_in(self, event: EventRow) -> None:
-        for body_id, digest in references(json.loads(event.data)["data"]):
-            self._waiting.append(_Reference(event.position, body_id, digest))
+        for body_id, said in references(json.loads(event.data)["data"]):
+            self._waiting.append(_Reference(event.position, body_id, said))
         if len(self._waiting) >= REFERENCES:
             self.look_up()
 
@@ -148,23 +151,23 @@ class _Bodies:
         while wanted:
             now, wanted = wanted[:REFERENCES], wanted[REFERENCES:]
             ids = sorted({r.body_id for r in now})
-            found: dict[str, str] = dict(
-                self._view.pick("body", "body_id", ids, ("body_id", "digest"))
-            )
+            rows = self._view.pick("body", "body_id", ids, ("body_id", *SAID))
+            found = {row[0]: row[1:] for row in rows}
             for r in now:
                 if r.body_id not in found:
                     self._report.wrong("bodies", f"`{r.body_id}` of entry {r.position} is missing")
-                elif found[r.body_id] != r.digest:
+                elif found[r.body_id] != r.said:
                     self._report.wrong(
-                        "bodies", f"`{r.body_id}` has another digest than entry {r.position} says"
+                        "bodies", f"`{r.body_id}` is not the one that entry {r.position} names"
                     )
 
 
-def references(value: object) -> Iterator[tuple[str, str]]:
-    """Id and digest of every body that an entry's data names."""
+def references(value: object) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Id of every body that an entry's data names, and what the entry says of it: see `SAID`."""
     if isinstance(value, dict):
         if "body_id" in value and "digest" in value:
-            yield str(value["body_id"]), str(value["digest"])
+            ref = decode(BodyRef, value)
+            yield ref.body_id, (ref.digest, ref.size, ref.media)
         for item in value.values():
             yield from references(item)
     elif isinstance(value, list):

@@ -128,16 +128,16 @@ def _finish(
     into.upgrade()
     report = check(into.view(), secrets, told)
     _head_fits(promised, secrets)
-    if (report.size, report.root) != (promised.size, promised.root):
-        raise _wrong(
-            f"its tree has {report.size} entries and the root {report.root[:16]}…, and {promised.size} with "
-            f"{promised.root[:16]}… were promised"
-        )
     if not report.ok:
         first = report.problems[0]
         more = sum(report.found.values()) - 1
         others = f", and {more} more" if more else ""
         raise _wrong(f"{first.part}: {first.what}{others}")
+    if (report.size, report.root) != (promised.size, promised.root):
+        raise _wrong(
+            f"its tree has {report.size} entries and the root {report.root[:16]}…, and {promised.size} with "
+            f"{promised.root[:16]}… were promised"
+        )
     fault_point("restore.before_commit")
     into.commit()
     return Copied(report.size, report.root, {t.shape.name: t.rows for t in tables}, report)

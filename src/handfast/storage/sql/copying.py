@@ -5,8 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from handfast.core.domain.errors import InvalidTransition, SchemaVersion, StorageError, Unavailable
-from handfast.storage.copies import Row, Shape
+from handfast.core.domain.errors import (
+    IntegrityError,
+    InvalidTransition,
+    SchemaVersion,
+    StorageError,
+    Unavailable,
+)
+from handfast.storage.copies import ColumnKind, Row, Shape
 from handfast.storage.sql import schema as s
 from handfast.storage.sql.addresses import shown
 from handfast.storage.sql.connect import (
@@ -78,7 +84,8 @@ class SqlSnapshot:
         if table == s.body.name and "ciphertext" in names:
             most = MOST_BODIES
         with translated(self._db):
-            yield from self._paged(sql, most)
+            rows = self._paged(sql, most)
+            yield from rows if self._db.server else _typed(rows, table, [kinds[n] for n in names])
 
     def _ordered(self, name: str, kind: str) -> str:
         """Texts by their bytes on both databases."""
@@ -155,6 +162,19 @@ class _Filled(SqlSnapshot):
         return differences(self._db, self._work.connection)
 
 
+def _typed(rows: Iterator[Row], table: str, kinds: Sequence[ColumnKind]) -> Iterator[Row]:
+    """SQLite keeps any value in any column. Raises IntegrityError for one of another type."""
+    wanted = [_TYPES[kind] for kind in kinds]
+    for row in rows:
+        for value, kind in zip(row, wanted, strict=True):
+            if value is not None and type(value) is not kind:
+                raise IntegrityError(
+                    f"the table `{table}` holds a {type(value).__name__} where a {kind.__name__} belongs"
+                )
+        yield row
+
+
+_TYPES: dict[ColumnKind, type] = {"int": int, "real": float, "text": str, "bytes": bytes}
 _SEQUENCE = "SELECT pg_get_serial_sequence(%(t)s, 'id')"
 
 
