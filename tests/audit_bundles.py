@@ -132,7 +132,7 @@ def make_bundle(
         parts.LEAVES: b"".join(hashes),
         parts.BODY_INDEX: json_lines(index),
     }
-    content |= {parts.body_part(b.body_id): b.data for b in bodies if b.state == "held"}
+    content |= {parts.BODY_FOLDER + b.body_id: b.data for b in bodies if b.state == "held"}
     return MemoryBundle(content)
 
 

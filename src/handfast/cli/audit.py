@@ -38,6 +38,7 @@ def verify(
     from handfast.core.audit.bundle import verify_bundle
     from handfast.engine.bundle_file import ZipBundle
     from handfast.engine.keys import ed25519_verify
+    from handfast.engine.notebook import DiskNotebook
 
     if not bundle.is_file():
         raise UsageError(
@@ -46,7 +47,7 @@ def verify(
     keys = [_key(text) for text in key]
     notes = [_small_file(path) for path in since]
     with ZipBundle(bundle) as opened:
-        report = verify_bundle(opened, keys, notes, ed25519_verify)
+        report = verify_bundle(opened, keys, notes, ed25519_verify, DiskNotebook)
     if as_json:
         say_json(report.to_json())
     else:

@@ -44,6 +44,17 @@ def say_json(document: object) -> None:
     print(json.dumps(document, default=str))
 
 
+def say_json_list(document: Mapping[str, object], name: str, items: Iterable[object]) -> None:
+    """`say_json` of `document` with the list `name` in it, whose items are printed as they come."""
+    head = json.dumps(document, default=str)[:-1]
+    print(f"{head}{', ' if document else ''}{json.dumps(name)}: [", end="")
+    between = ""
+    for item in items:
+        print(between, json.dumps(item, default=str), sep="", end="")
+        between = ", "
+    print("]}")
+
+
 def show_fields(fields: Mapping[str, object]) -> None:
     """`name  value` lines; empty values are left out."""
     kept = {k: v for k, v in fields.items() if v not in ("", None, [], ())}

@@ -32,7 +32,9 @@ class Reads(Protocol):
 
     def run(self, run_id: str) -> Json: ...
 
-    def steps(self, run_id: str) -> list[Json]: ...
+    def steps(self, run_id: str) -> Iterator[Json]:
+        """Page by page, while they are read."""
+        ...
 
     def tasks(self, *, limit: int = 50) -> list[Json]: ...
 
@@ -77,7 +79,7 @@ class RemoteReads:
     def run(self, run_id: str) -> Json:
         return self._control.send(calls.run(run_id))
 
-    def steps(self, run_id: str) -> list[Json]:
+    def steps(self, run_id: str) -> Iterator[Json]:
         return all_pages(lambda after: self._control.send(calls.steps(run_id, after)))
 
     def tasks(self, *, limit: int = 50) -> list[Json]:
@@ -108,7 +110,7 @@ class LocalReads:
     def run(self, run_id: str) -> Json:
         return self._views.run(run_id)
 
-    def steps(self, run_id: str) -> list[Json]:
+    def steps(self, run_id: str) -> Iterator[Json]:
         return all_pages(lambda after: self._views.steps(run_id, after=after))
 
     def tasks(self, *, limit: int = 50) -> list[Json]:
@@ -118,16 +120,15 @@ class LocalReads:
         return self._views.task(task_id)
 
 
-def all_pages(page: Callable[[int], Json]) -> list[Json]:
+def all_pages(page: Callable[[int], Json]) -> Iterator[Json]:
     """The items of all pages; `page` gives the one after a version."""
-    found: list[Json] = []
     after = 0
     while True:
         part = page(after)
-        found += part["items"]
+        yield from part["items"]
         after = int(part.get("next") or 0)
         if not after:
-            return found
+            return
 
 
 def _items(page: Json) -> list[Json]:

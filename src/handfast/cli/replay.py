@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from handfast.cli.local import existing_engine
-from handfast.cli.output import say, say_json, short_time
+from handfast.cli.output import say, say_json, say_json_list, short_time
 
 if TYPE_CHECKING:
     from handfast.engine.facade import Engine
@@ -141,13 +141,13 @@ def story(run_id: str, *, as_json: bool) -> int:
     """The run's events in order, as the log tells them."""
     with existing_engine() as engine:
         engine.views.run(run_id)  # raises NotFound
-        lines = list(_timeline(engine, f"run/{run_id}"))
-    if as_json:
-        say_json({"run_id": run_id, "events": lines})
-        return 0
-    for line in lines:
-        text = f"  {line['text']}" if line["text"] else ""
-        say(f"{short_time(line['at'])}  {line['type']:<22} {line['who']}{text}")
+        lines = _timeline(engine, f"run/{run_id}")
+        if as_json:
+            say_json_list({"run_id": run_id}, "events", lines)
+            return 0
+        for line in lines:
+            text = f"  {line['text']}" if line["text"] else ""
+            say(f"{short_time(line['at'])}  {line['type']:<22} {line['who']}{text}")
     return 0
 
 

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from handfast.cli.catalogue import COMMANDS
-from handfast.cli.output import Json, say, say_json, short_time, show_fields, show_table
+from handfast.cli.output import (
+    Json,
+    say,
+    say_json,
+    say_json_list,
+    short_time,
+    show_fields,
+    show_table,
+)
 from handfast.cli.reads import reads
 from handfast.cli.show import limit_lines, step_line
 from handfast.core.domain.errors import UsageError
@@ -139,19 +147,18 @@ def show(run: str, /, *, as_json: Json = False) -> None:
     """
     with reads() as source:
         found = source.run(run)
-        steps = source.steps(run)
         handoffs = source.handoffs("all", run_id=run)
-    if as_json:
-        say_json({**found, "steps": steps, "handoffs": handoffs})
-        return
-    show_fields(_fields(found))
-    for line in limit_lines(found.get("limits") or {}):
-        say(line)
-    say()
-    for step in steps:
-        say(step_line(step))
-    for h in handoffs:
-        say(f"{h['handoff_id']}  {h['status']}  {h['ask']}")
+        if as_json:
+            say_json_list({**found, "handoffs": handoffs}, "steps", source.steps(run))
+            return
+        show_fields(_fields(found))
+        for line in limit_lines(found.get("limits") or {}):
+            say(line)
+        say()
+        for step in source.steps(run):
+            say(step_line(step))
+        for h in handoffs:
+            say(f"{h['handoff_id']}  {h['status']}  {h['ask']}")
 
 
 def _fields(run: dict[str, Any]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from handfast import __version__
@@ -19,6 +20,7 @@ from handfast.engine.erasure import MAY_ERASE, check_no_hold
 from handfast.engine.heads import Heads
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
+from handfast.engine.notebook import DiskNotebook
 from handfast.engine.people import signed_in
 from handfast.engine.snapshots import Replayed
 from handfast.storage.api import EventRow
@@ -71,10 +73,9 @@ class Audit:
         """Write a bundle that can be verified offline. The export itself is an entry of the log."""
         self._record_export(actor, bodies=bodies)
         head = self._heads.sign()
-        store = self._kernel.store
         content = BundleContent(
             checkpoint=head.note,
-            heads=(h.note for h in store.heads() if h.size <= head.size),
+            heads=self._notes(head.size),
             keys=(self._key.verifier,),
             entries=((row.leaf, row.data) for row in self._first(head.size)),
             bodies=self._bodies(head.size, bodies=bodies),
@@ -92,6 +93,13 @@ class Audit:
 
         self._kernel.run(actor, work)
 
+    def _notes(self, size: int) -> Iterator[str]:
+        """Every signed head up to a size, a page at a time."""
+        after = 0
+        while page := self._kernel.store.keeping.heads_after(after):
+            yield from (h.note for h in page if h.size <= size)
+            after = page[-1].size
+
     def _first(self, size: int) -> Iterator[EventRow]:
         for row in self._kernel.store.scan():
             if row.position > size:
@@ -100,12 +108,14 @@ class Audit:
 
     def _bodies(self, size: int, *, bodies: bool) -> Iterator[ExportedBody]:
         """Every body that the entries refer to, once: held, erased, or withheld from this export."""
-        seen: set[str] = set()
-        for row in self._first(size):
-            for body_id in body_ids(json.loads(row.data)["data"]):
-                if body_id not in seen:
-                    seen.add(body_id)
-                    yield self._exported(body_id, bodies=bodies)
+        with closing(DiskNotebook()) as seen:
+            for row in self._first(size):
+                if b'"body_id"' not in row.data:
+                    continue
+                for body_id in body_ids(json.loads(row.data)["data"]):
+                    if seen.get(body_id) is None:
+                        seen.put(body_id, b"1")
+                        yield self._exported(body_id, bodies=bodies)
 
     def _exported(self, body_id: str, *, bodies: bool) -> ExportedBody:
         sealed = self._kernel.store.body(body_id)

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from handfast.core.audit.bundle_format import (
+    BODY_CONTENT,
     BODY_FOLDER,
     BODY_INDEX,
     CHECKPOINT,
@@ -29,7 +30,6 @@ from handfast.core.audit.bundle_format import (
     META,
     PARTS,
     BodyState,
-    body_part,
 )
 from handfast.core.audit.note import VerifierKey, parse_checkpoint, parse_note
 from handfast.core.domain.canonical import canonical_json
@@ -131,19 +131,26 @@ def _write_parts(archive: zipfile.ZipFile, content: BundleContent, origin: str, 
             raise UsageError(f"the tree head covers {size} entries, {count} were given")
         leaves.seek(0)
         _put(archive, LEAVES, iter(lambda: leaves.read(_CHUNK), b""))
+    _write_bodies(archive, content.bodies)
+    return count
+
+
+def _write_bodies(archive: zipfile.ZipFile, bodies: Iterable[ExportedBody]) -> None:
+    """One part for all contents: an archive keeps a record of each part in memory."""
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as index:
-        for body in content.bodies:
-            record: dict[str, object] = {"body_id": body.body_id, "state": body.state}
-            name = body_part(body.body_id)
-            if body.state == "held":
-                if not body.salt:
-                    raise UsageError(f"body `{body.body_id}` is held but comes without its salt")
-                record["salt"] = body.salt.hex()
-                _put(archive, name, body.content)
-            index.write(_line(record))
+        with _open_part(archive, BODY_CONTENT) as part:
+            for body in bodies:
+                record: dict[str, object] = {"body_id": body.body_id, "state": body.state}
+                if body.state == "held":
+                    if not body.salt:
+                        raise UsageError(
+                            f"body `{body.body_id}` is held but comes without its salt"
+                        )
+                    size = sum(part.write(chunk) for chunk in body.content)
+                    record |= {"salt": body.salt.hex(), "size": size}
+                index.write(_line(record))
         index.seek(0)
         _put(archive, BODY_INDEX, iter(lambda: index.read(_CHUNK), b""))
-    return count
 
 
 def _check_entry(position: int, size: int, entry: bytes) -> None:

@@ -301,10 +301,13 @@ class Runs:
         return list(dict.fromkeys(found))
 
     def _handoffs(self, run_id: str, statuses: tuple[str, ...]) -> list[str]:
-        rows = self._kernel.store.find(
-            Query("handoff", run_id=run_id, statuses=statuses, limit=1000)
-        )
-        return [r.stream.partition("/")[2] for r in rows]
+        """All of them, however many; their states are read a page at a time."""
+        query = Query("handoff", run_id=run_id, statuses=statuses, limit=500)
+        found: list[str] = []
+        while rows := self._kernel.store.find(query):
+            found += [r.stream.partition("/")[2] for r in rows]
+            query = replace(query, after=(rows[-1].rank, rows[-1].opened))
+        return found
 
     def _close_task(self, unit: Unit, run: Run, outcome: TaskOutcome) -> None:
         if run.task_id:

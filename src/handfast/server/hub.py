@@ -21,6 +21,7 @@ POLL_S = 0.5
 TOGETHER_S = 0.02
 PAGE = 500
 KEPT = 2_000
+KEPT_BYTES = 8 << 20
 log = logging.getLogger("handfast.server")
 
 
@@ -30,7 +31,8 @@ class Hub:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._recent: deque[EventRow] = deque(maxlen=KEPT)
+        self._recent: deque[EventRow] = deque()
+        self._bytes = 0
         self._watched: dict[str, set[asyncio.Event]] = {}
         self._wake = asyncio.Event()
         self._tick = asyncio.Event()
@@ -133,6 +135,7 @@ class Hub:
     async def _catch_up(self) -> None:
         """Skip what nobody waited for, and let everyone look again: it may have been theirs."""
         self._recent.clear()
+        self._bytes = 0
         self.position = await to_thread.run_sync(self._store.size)
         self._asleep = False
         self._tell(set(self._watched))
@@ -144,9 +147,16 @@ class Hub:
             )
             if not rows:
                 return
-            self._recent.extend(rows)
+            self._keep(rows)
             self.position = rows[-1].position
             self._tell({row.stream for row in rows})
+
+    def _keep(self, rows: list[EventRow]) -> None:
+        """The newest entries, few enough and small enough. Who is behind them reads the store."""
+        self._recent.extend(rows)
+        self._bytes += sum(len(row.data) for row in rows)
+        while len(self._recent) > KEPT or self._bytes > KEPT_BYTES:
+            self._bytes -= len(self._recent.popleft().data)
 
     def _tell(self, streams: set[str]) -> None:
         for stream in streams:

@@ -391,6 +391,10 @@ class Keeping(Protocol):
         """A page of a kind's streams, by when they began: (`opened`, name). `after` is the last one's."""
         ...
 
+    def heads_after(self, size: int, limit: int = 500) -> list["TreeHead"]:
+        """A page of signed heads beyond a size, smallest first."""
+        ...
+
     def followed(self) -> int:
         """The position up to which `follow` has seen the log."""
         ...

@@ -5,7 +5,6 @@ signed head must agree with the tree of its size. What disagrees is named exactl
 leaf list still leads to a signed root, else as the interval between two signed heads.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,7 +13,7 @@ from itertools import islice
 from handfast.core.audit.bodies import BodyCheck
 from handfast.core.audit.bundle_format import (
     ENTRIES,
-    FORMAT,
+    FORMATS,
     LEAVES,
     MAX_ENTRY_BYTES,
     META,
@@ -28,6 +27,7 @@ from handfast.core.audit.claims import proven_claims, unproven_claims
 from handfast.core.audit.entries import EntryCheck
 from handfast.core.audit.heads import Head, Heads, Source, Track
 from handfast.core.audit.note import Checkpoint, VerifierKey, Verify
+from handfast.core.audit.notebook import MemoryNotebook, Notebooks
 from handfast.core.audit.report import Erasure, Finding, Findings, Report
 from handfast.core.audit.tree import Frontier
 from handfast.core.domain.errors import IntegrityError
@@ -41,11 +41,12 @@ def verify_bundle(
     keys: Sequence[VerifierKey],
     since: Sequence[str | bytes],
     verify: Verify,
+    notebooks: Notebooks = MemoryNotebook,
 ) -> Report:
     """Check everything that can be checked, and say what cannot.
 
     `keys` and `since` (earlier tree heads) must come from elsewhere than the bundle; both may be
-    empty, then the report says what stays unproven. Never raises for a bad bundle: whatever is
+    empty, then the report says what stays unproven. What grows with the log is kept in `notebooks`. Never raises for a bad bundle: whatever is
     wrong is in the report.
     """
     findings = Findings()
@@ -53,7 +54,7 @@ def verify_bundle(
     heads.open_checkpoint()
     heads.open_since(since)
     _check_meta(bundle, heads.checkpoint, findings)
-    entries = EntryCheck(findings)
+    entries = EntryCheck(findings, notebooks)
     walk = _Walk(
         _readable(split_lines(bundle.chunks(ENTRIES), ENTRIES, MAX_ENTRY_BYTES), findings),
         _readable(split_hashes(bundle.chunks(LEAVES), LEAVES), findings),
@@ -62,8 +63,10 @@ def verify_bundle(
     tracks, culprit = _compare(heads, walk)
     walk.advance(_NO_LIMIT)
     _judge_tree(heads.checkpoint, walk, tracks, culprit, findings)
-    bodies = BodyCheck(entries.bodies, findings)
-    bodies.run(bundle)
+    bodies = BodyCheck(entries.bodies, findings, notebooks())
+    bodies.run(
+        bundle, lambda body_id: found.position if (found := entries.erased(body_id)) else None
+    )
     return Report(
         origin=heads.checkpoint.origin if heads.checkpoint else "",
         entries=walk.size,
@@ -72,17 +75,18 @@ def verify_bundle(
         findings=tuple(findings.kept),
         finding_count=findings.count,
         proven=tuple(proven_claims(heads, tracks, entries, bodies)),
-        unproven=tuple(unproven_claims(heads, tracks, entries, bodies)),
+        unproven=tuple(unproven_claims(heads, tracks, bodies)),
         erased=tuple(bodies.erased),
-        erasures=tuple(_erasures(bodies.erased, entries)),
+        erased_count=bodies.erased_count,
+        erasures=tuple(_erasures(bodies, entries)),
     )
 
 
-def _erasures(erased: Sequence[str], entries: EntryCheck) -> Iterator[Erasure]:
-    """The entries that record them, in order of the log, each with how many of the bodies."""
-    counts = Counter(found for b in erased if (found := entries.erasures.get(b)) is not None)
-    for found in sorted(counts, key=lambda e: e.position):
-        yield Erasure(found.position, found.by, found.why, counts[found])
+def _erasures(bodies: BodyCheck, entries: EntryCheck) -> Iterator[Erasure]:
+    """The entries that record erasures, in order of the log, each with how many of the bodies."""
+    for position, count in sorted(bodies.recorded.items()):
+        found = entries.records[position]
+        yield Erasure(position, found.by, found.why, count)
 
 
 @dataclass(slots=True)
@@ -164,8 +168,8 @@ def _check_meta(bundle: BundleReader, checkpoint: Checkpoint | None, findings: F
     except IntegrityError as error:
         findings.add("meta", f"The description of the bundle cannot be read: {error}.")
         return
-    if meta.get("format") != FORMAT:
-        findings.add("meta", f"The bundle's format is not `{FORMAT}`.")
+    if meta.get("format") not in FORMATS:
+        findings.add("meta", f"The bundle's format is none of {', '.join(FORMATS)}.")
     elif checkpoint is not None and (meta.get("origin"), meta.get("size")) != (
         checkpoint.origin,
         checkpoint.size,

@@ -8,16 +8,18 @@ A bundle is a set of named parts (a zip file on disk, `engine.bundle_file`):
     keys.json       {"keys": [verifier key, …]}: what the log says its keys are or were
     entries.jsonl   one event a line, its canonical bytes; line p is the entry at position p
     leaves          32 bytes an entry: the leaf hash the store kept with it
-    bodies.jsonl    {"body_id", "state": held | erased | withheld, "salt": hex when held}
-    bodies/<id>     content of a body that is held
+    bodies.jsonl    {"body_id", "state": held | erased | withheld}, of a held one "salt" (hex), "size"
+    bodies.bin      content of the bodies that are held, one after the other in the order of that list
 
 The leaf list is what names a wrong entry: while it leads to the signed root, an entry that does
 not hash to its place in it is the wrong one. Interior nodes are left out on purpose: whoever
 changes the leaf list can recompute them. Only signed heads narrow a change of both to an interval.
+
+Bundles of Handfast 0.2 (`handfast-bundle/1`) have a part `bodies/<id>` for each held body instead, and no
+sizes; they are read, too.
 """
 
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, Protocol, TypeAlias
 
@@ -25,7 +27,8 @@ from handfast.core.audit.note import VerifierKey, parse_verifier_key
 from handfast.core.audit.tree import HASH_SIZE
 from handfast.core.domain.errors import IntegrityError, UsageError
 
-FORMAT = "handfast-bundle/1"
+FORMAT = "handfast-bundle/2"
+FORMATS = (FORMAT, "handfast-bundle/1")
 META = "meta.json"
 CHECKPOINT = "checkpoint"
 HEADS = "heads.jsonl"
@@ -33,14 +36,14 @@ KEYS = "keys.json"
 ENTRIES = "entries.jsonl"
 LEAVES = "leaves"
 BODY_INDEX = "bodies.jsonl"
+BODY_CONTENT = "bodies.bin"
 BODY_FOLDER = "bodies/"
-PARTS = (META, CHECKPOINT, HEADS, KEYS, ENTRIES, LEAVES, BODY_INDEX)
+PARTS = (META, CHECKPOINT, HEADS, KEYS, ENTRIES, LEAVES, BODY_INDEX, BODY_CONTENT)
 
 MAX_ENTRY_BYTES = 65_536
 MAX_PART_BYTES = 1_000_000  # meta, checkpoint, keys, and one line of the other lists
 
 BodyState: TypeAlias = Literal["held", "erased", "withheld"]
-_BODY_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 class BundleReader(Protocol):
@@ -56,13 +59,6 @@ class BundleReader(Protocol):
         Raises IntegrityError when the part is absent or damaged, possibly after some pieces.
         """
         ...
-
-
-def body_part(body_id: str) -> str:
-    """Name of a body's part. Raises UsageError for an id that could name anything else."""
-    if not _BODY_ID.fullmatch(body_id):
-        raise UsageError(f"{body_id!r} is not a body id", hint="Body ids look like `bo_…`.")
-    return BODY_FOLDER + body_id
 
 
 def small_part(bundle: BundleReader, name: str) -> bytes:

@@ -33,7 +33,7 @@ def proven_claims(
 
 
 def unproven_claims(
-    heads: Heads, tracks: Mapping[Source, Track], entries: EntryCheck, bodies: BodyCheck
+    heads: Heads, tracks: Mapping[Source, Track], bodies: BodyCheck
 ) -> Iterator[str]:
     """Never empty."""
     if not heads.keys:
@@ -57,14 +57,14 @@ def unproven_claims(
             f"{heads.declared_count:,} tree heads are signed only by keys that the bundle itself "
             "names. Give those keys too if you have them."
         )
-    yield from _about_bodies(entries, bodies)
+    yield from _about_bodies(bodies)
     yield "That what was recorded is what happened, and when: times are the recording server's."
 
 
-def _about_bodies(entries: EntryCheck, bodies: BodyCheck) -> Iterator[str]:
-    if bodies.erased:
-        yield f"What the {len(bodies.erased):,} erased bodies held."
-    unrecorded = sum(body_id not in entries.erasures for body_id in bodies.erased)
+def _about_bodies(bodies: BodyCheck) -> Iterator[str]:
+    if bodies.erased_count:
+        yield f"What the {bodies.erased_count:,} erased bodies held."
+    unrecorded = bodies.erased_count - bodies.recorded.total()
     if unrecorded:
         yield (f"Who erased {unrecorded:,} of them: no entry up to this tree head records it.")
     if bodies.withheld:

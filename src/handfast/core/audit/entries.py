@@ -5,11 +5,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from handfast.core.audit.bodies import BodyReference
+from handfast.core.audit.bodies import BodyReference, reference_of
+from handfast.core.audit.notebook import MemoryNotebook, Notebooks
 from handfast.core.audit.report import Findings
 from handfast.core.domain.canonical import MAX_SAFE_INTEGER, canonical_json
 from handfast.core.domain.errors import UsageError
 
+_MAX_WHY = 500
 _ERASURES = frozenset({"body.erased", "bodies.erased"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _encode = json.JSONEncoder(
@@ -60,18 +62,21 @@ class Erased:
 
 
 class EntryCheck:
-    """Feeds on entries in order. Memory grows with streams and bodies, not with entries."""
+    """Feeds on entries in order. What grows with streams and bodies is in notebooks."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, notebooks: Notebooks = MemoryNotebook) -> None:
         self._findings = findings
-        self._versions: dict[str, int] = {}
+        self._versions = notebooks()
+        self._erasures = notebooks()
+        self.records: dict[int, Erased] = {}
         self.dense = True
-        self.bodies: dict[str, BodyReference] = {}
-        self.erasures: dict[str, Erased] = {}
+        self.streams = 0
+        self.bodies = notebooks()  # BodyReference by id: `reference_of`
 
-    @property
-    def streams(self) -> int:
-        return len(self._versions)
+    def erased(self, body_id: str) -> Erased | None:
+        """The first entry that records the erasure of a body."""
+        found = self._erasures.get(body_id)
+        return None if found is None else self.records[int(found)]
 
     def check(self, position: int, raw: bytes) -> None:
         try:
@@ -92,7 +97,9 @@ class EntryCheck:
             )
             return
         stream, version = event["stream"], event["version"]
-        expected = self._versions.get(stream, 0) + 1
+        known = self._versions.get(stream)
+        self.streams += known is None
+        expected = 1 if known is None else int(known) + 1
         if version != expected:
             self.dense = False
             self._findings.add(
@@ -102,7 +109,7 @@ class EntryCheck:
                 position=position,
                 event_id=event["id"],
             )
-        self._versions[stream] = version
+        self._versions.put(stream, b"%d" % version)
         if b'"body_id' in raw:
             self._note_bodies(position, event)
 
@@ -125,9 +132,12 @@ class EntryCheck:
     ) -> None:
         """One body, or a batch of them; the first entry that records it counts."""
         ids = data.get("body_ids") if "body_ids" in data else [data.get("body_id")]
-        found = Erased(position, _by(event["actor"]), str(data.get("reason", "")))
-        for body_id in ids if isinstance(ids, list) else []:
-            self.erasures.setdefault(str(body_id), found)
+        self.records[position] = Erased(
+            position, _by(event["actor"]), str(data.get("reason", ""))[:_MAX_WHY]
+        )
+        for body_id in map(str, ids if isinstance(ids, list) else []):
+            if self._erasures.get(body_id) is None:
+                self._erasures.put(body_id, b"%d" % position)
 
     def _note_body(self, position: int, event_id: str, value: Mapping[str, object]) -> None:
         body_id, digest, size = value["body_id"], value["digest"], value.get("size")
@@ -139,7 +149,11 @@ class EntryCheck:
                 event_id=event_id,
             )
             return
-        known = self.bodies.setdefault(body_id, BodyReference(position, event_id, digest, size))
+        stored = self.bodies.get(body_id)
+        if stored is None:
+            self.bodies.put(body_id, BodyReference(position, event_id, digest, size).to_bytes())
+            return
+        known = reference_of(stored)
         if (known.digest, known.size) != (digest, size):
             self._findings.add(
                 "body_reference",

@@ -85,7 +85,7 @@ class Report:
     """The answer of a verification. `ok` is False as soon as one finding exists.
 
     `proven` and `unproven` are sentences. `unproven` is never empty: a log cannot prove that what
-    was recorded is what happened.
+    was recorded is what happened. `erased` names the first of the `erased_count` bodies.
     """
 
     origin: str
@@ -97,6 +97,7 @@ class Report:
     proven: tuple[str, ...]
     unproven: tuple[str, ...]
     erased: tuple[str, ...] = ()
+    erased_count: int = 0
     erasures: tuple[Erasure, ...] = ()
 
     @property
@@ -137,6 +138,7 @@ class Report:
             "proven": list(self.proven),
             "unproven": list(self.unproven),
             "erased": list(self.erased),
+            "erased_count": self.erased_count,
             "erasures": [e.to_json() for e in self.erasures],
         }
 
@@ -159,8 +161,8 @@ class Report:
                 out.append(f"  - and {len(self.erasures) - _SHOWN_ERASURES:,} more entries")
             out += ["", "Erased bodies:"]
             out += [f"  - `{b}`" for b in self.erased[:_SHOWN_BODIES]]
-            if len(self.erased) > _SHOWN_BODIES:
-                out.append(f"  - and {len(self.erased) - _SHOWN_BODIES:,} more")
+            if self.erased_count > _SHOWN_BODIES:
+                out.append(f"  - and {self.erased_count - _SHOWN_BODIES:,} more")
             out.append("")
         return out[:-1]
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from handfast.core.domain.errors import StorageError
-from handfast.storage.api import Due, Snapshot, StateRow
+from handfast.storage.api import Due, Snapshot, StateRow, TreeHead
 from handfast.storage.sql import schema as s
 from handfast.storage.sql.connect import Database, Readers, translated
 from handfast.storage.sql.statements import Compile
@@ -107,6 +107,19 @@ class SqlKeeping:
         )
         rows = self._readers.all(text, {"kind": kind, "after": after, "limit": limit})
         return [(cast("int", opened), cast("str", stream)) for opened, stream in rows]
+
+    def heads_after(self, size: int, limit: int = 500) -> list[TreeHead]:
+        t = s.tree_head
+        text = self._text(
+            "heads_after",
+            sa.select(t.c.size, t.c.note)
+            .where(t.c.size > _number("after"))
+            .order_by(t.c.size)
+            .limit(_number("limit"))
+            .offset(sa.literal_column("0")),
+        )
+        rows = self._readers.all(text, {"after": size, "limit": limit})
+        return [TreeHead(cast("int", n), cast("str", note)) for n, note in rows]
 
     # -- retention
     def followed(self) -> int:
