@@ -296,9 +296,12 @@ MAX_OPEN_STEPS = 32
 
 
 def _bounded(steps: Mapping[str, OpenStep], key: str, step: OpenStep) -> dict[str, OpenStep]:
-    """Keep the newest open steps: results of older ones never came and are shown as unknown."""
-    items = [*((k, s) for k, s in steps.items() if k != key), (key, step)]
-    return dict(items[-MAX_OPEN_STEPS:])
+    """Keep the newest open steps: results of older ones never came and are shown as unknown.
+
+    By their ids, which grow with time: a stored state comes back with its keys in another order.
+    """
+    others = sorted((s.step_id, k) for k, s in steps.items() if k != key)
+    return {k: steps[k] for _, k in others[1 - MAX_OPEN_STEPS :]} | {key: step}
 
 
 def check_epoch(state: Run, epoch: int) -> None:
