@@ -25,7 +25,7 @@ from tests.served import _TLS
 EFFECT = re.compile(r"effects/([\w-]+)")
 PAUSE_S = 0.1
 ANSWER_S = 15.0
-ATTEMPTS = 12
+ATTEMPTS = 6
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Load:
     place: Installation
     seed: int
     servers: Sequence[str] = ()
-    crashing: float = 0.15
+    crashing: float = 0.1
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     works: dict[str, Work] = field(default_factory=dict)

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import pytest
+from _pytest.mark import ParameterSet
+
 Kind = Literal["kill", "raise", "stop", "full"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DATABASES = ("sqlite", "postgres")
@@ -93,6 +96,23 @@ IN_THE_SUITE = {
 
 def everything() -> bool:
     return os.environ.get("HANDFAST_TEST_MATRIX") == "all"
+
+
+def on(database: str, *values: object, name: str = "") -> ParameterSet:
+    """A parameter set that begins with the kind of database."""
+    marks = [pytest.mark.postgres] if database == "postgres" else []
+    return pytest.param(
+        database, *values, id=name or f"{database}-{'-'.join(map(str, values))}", marks=marks
+    )
+
+
+def spread(faults: Iterable[str]) -> list[ParameterSet]:
+    """Each fault on one kind of database, in turn; on both with `HANDFAST_TEST_MATRIX=all`."""
+    return [
+        on(database, fault)
+        for number, fault in enumerate(faults)
+        for database in (DATABASES if everything() else DATABASES[number % 2 :][:1])
+    ]
 
 
 def chosen() -> list[Played]:

@@ -34,9 +34,11 @@ class CommitCutter:
         self.cut = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
+    def url(self, database: str) -> str:
+        port = self._listener.getsockname()[1]
+        return (
+            f"postgresql://postgres@127.0.0.1:{port}/{database}?sslmode=disable&gssencmode=disable"
+        )
 
     def arm(self, nth: int = 1) -> None:
         with self._lock:

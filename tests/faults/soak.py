@@ -158,6 +158,7 @@ class Ground:
     folder: Path
     database: str
     postgres: Durable | None = None
+    _server: Postgres = field(default_factory=lambda: Postgres(""))
     _home: Path = Path()
     _names: Json = field(default_factory=dict)
     _url: str = ""
@@ -166,7 +167,8 @@ class Ground:
         self._home = self.folder / "prepared"
         self._url = f"sqlite:///{self._home / 'handfast.db'}"
         if self.postgres is not None:
-            self._url = Postgres(self.postgres.url).create()
+            self._server = Postgres(self.postgres.url)
+            self._url = self._server.create()
         self._names = prepare(self._url, self._home)
 
     @contextmanager
@@ -176,7 +178,7 @@ class Ground:
             shutil.copytree(self._home, root / "data")
             url = f"sqlite:///{root / 'data' / 'handfast.db'}"
             if self.postgres is not None:
-                url = stack.enter_context(copied(Postgres(self.postgres.url), self._url))
+                url = stack.enter_context(copied(self._server, self._url))
             made = stack.enter_context(installed(root, url, self._names, Sturdy, **SETTINGS))
             assert isinstance(made, Sturdy)
             yield made
@@ -215,10 +217,7 @@ def _played(playing: Round, stack: ExitStack) -> list[str]:
         playing.cutter = CommitCutter(playing.postgres.socket)
         stack.callback(playing.cutter.close)
         name = place.database.partition("?")[0].rpartition("/")[2]
-        place.server_sees = (
-            f"postgresql://postgres@127.0.0.1:{playing.cutter.port}/{name}"
-            "?sslmode=disable&gssencmode=disable"
-        )
+        place.server_sees = playing.cutter.url(name)
     if chance.random() < 0.4:
         playing.repeater = Repeater(place.url, chance.randrange(2**32))
         stack.callback(playing.repeater.close)

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -148,12 +148,12 @@ def test_the_disk_of_sqlite_is_full(install: Callable[..., Installation]) -> Non
 
 def test_the_pool_of_the_store_is_used_up(store_url: str) -> None:
     """Reads are refused as `unavailable`, nobody waits for ever, and given back they are used again."""
-    store = SqlStore(store_url)
-    store._readers._pool._timeout = 0.2
-    with ExitStack() as stack:
-        for _ in range(32):
-            stack.enter_context(store._readers.connection())
-        with pytest.raises(Unavailable, match="in use"):
-            store.size()
-    assert store.size() == 0
-    store.close()
+    with closing(SqlStore(store_url)) as store:
+        store._readers._pool._timeout = 0.2
+        with ExitStack() as stack:
+            for _ in range(32):
+                stack.enter_context(store._readers.connection())
+            for _ in range(2):
+                with pytest.raises(Unavailable, match="in use"):
+                    store.size()
+        assert store.size() == 0

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.installation import Installation
+from tests.faults.matrix import spread
 from tests.faults.stories import Mediated
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -29,7 +30,7 @@ def outcomes(place: Installation) -> list[str]:
     return [effect["outcome"] for effect in place.events("effect.recorded")]
 
 
-@pytest.mark.parametrize("fault", SERVER)
+@pytest.mark.parametrize(("kind", "fault"), spread(SERVER), indirect=["kind"])
 def test_the_server_is_killed(install: Callable[..., Installation], fault: str) -> None:
     place = install(SETTLE_WITHIN_S="1")
     place.serve(fault)
@@ -45,7 +46,7 @@ def test_the_server_is_killed(install: Callable[..., Installation], fault: str) 
     assert outcomes(place)[0] == (SERVER[fault] or "verified")
 
 
-@pytest.mark.parametrize("fault", EXEC)
+@pytest.mark.parametrize(("kind", "fault"), spread(EXEC), indirect=["kind"])
 def test_the_executor_is_killed(install: Callable[..., Installation], fault: str) -> None:
     place = install(SETTLE_WITHIN_S="1")
     place.serve()
@@ -61,7 +62,7 @@ def test_the_executor_is_killed(install: Callable[..., Installation], fault: str
     assert outcomes(place)[0] == "unknown"
 
 
-@pytest.mark.parametrize("fault", SWEEP)
+@pytest.mark.parametrize(("kind", "fault"), spread(SWEEP), indirect=["kind"])
 def test_the_server_is_killed_while_it_opens_the_doubt(
     install: Callable[..., Installation], fault: str
 ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.installation import Agent, Installation
+from tests.faults.matrix import spread
 from tests.faults.stories import go_on
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -45,7 +46,7 @@ def story(place: Installation, fault: str) -> tuple[Agent, list[str]]:
     return agent, kinds
 
 
-@pytest.mark.parametrize("fault", SERVER)
+@pytest.mark.parametrize(("kind", "fault"), spread(SERVER), indirect=["kind"])
 def test_the_server_is_killed(install: Callable[..., Installation], fault: str) -> None:
     place = install()
     place.start(server=fault)
@@ -55,7 +56,7 @@ def test_the_server_is_killed(install: Callable[..., Installation], fault: str) 
     assert kinds.count("doubt") == (fault in IN_DOUBT), place.story()
 
 
-@pytest.mark.parametrize("fault", RUNNER)
+@pytest.mark.parametrize(("kind", "fault"), spread(RUNNER), indirect=["kind"])
 def test_the_runner_is_killed(install: Callable[..., Installation], fault: str) -> None:
     place = install()
     place.start(runner=fault)

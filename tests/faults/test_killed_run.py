@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.installation import Installation, gated
+from tests.faults.matrix import spread
 from tests.faults.stories import Run, agent_of, there
 from tests.repositories import git
 
@@ -17,6 +18,7 @@ def installed(install: Callable[..., Installation]) -> Installation:
     return install(LEASE_S="2")
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_before_the_start(install: Callable[..., Installation]) -> None:
     place = installed(install)
     place.start(runner="run.before_start:kill")
@@ -28,6 +30,8 @@ def test_before_the_start(install: Callable[..., Installation]) -> None:
     assert [pid for pid in run.pids if there(pid)] == []
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
 def test_after_a_start_that_was_not_recorded(install: Callable[..., Installation]) -> None:
     """The agent dies with its runner and is not started again; what it had done by then is reviewed."""
     place = installed(install)
@@ -43,7 +47,11 @@ def test_after_a_start_that_was_not_recorded(install: Callable[..., Installation
     assert [pid for pid in run.pids if there(pid)] == []
 
 
-@pytest.mark.parametrize("fault", ["merge.before_update:kill", "merge.after_update:kill"])
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    spread(["merge.before_update:kill", "merge.after_update:kill"]),
+    indirect=["kind"],
+)
 def test_around_the_merge(install: Callable[..., Installation], fault: str) -> None:
     place = installed(install)
     place.start(runner=fault)

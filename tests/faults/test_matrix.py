@@ -6,7 +6,7 @@ import pytest
 
 from handfast.core.domain.faults import POINTS
 from tests.faults.installation import Installation
-from tests.faults.matrix import CASES, ELSEWHERE, Played, chosen
+from tests.faults.matrix import CASES, ELSEWHERE, Played, chosen, on
 from tests.faults.stories import play
 
 pytestmark = pytest.mark.faults
@@ -25,20 +25,12 @@ def test_every_fault_point_is_played() -> None:
     assert played - POINTS == set(), "there is no such point"
 
 
-def _cells() -> list[object]:
-    return [
-        pytest.param(
-            cell.database,
-            cell,
-            id=str(cell),
-            marks=[pytest.mark.postgres] if cell.database == "postgres" else [],
-        )
-        for cell in chosen()
-    ]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "cell"), _cells(), indirect=["kind"])
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [on(cell.database, cell, name=str(cell)) for cell in chosen()],
+    indirect=["kind"],
+)
 def test_a_fault(install: Callable[..., Installation], cell: Played) -> None:
     place = install(**SETTINGS[cell.case.story])
     play(place, cell.case, cell.kind)

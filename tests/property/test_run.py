@@ -13,6 +13,7 @@ from handfast.core.domain.events import SYSTEM, Recorded, RunEvent, from_bytes, 
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId
 from handfast.core.domain.run import MAX_OPEN_STEPS, Run, RunStatus, evolve
+from handfast.engine.projections import BY_NAME, dump, load
 from handfast.testing.clock import START
 
 BODY = BodyRef("bo_1", "hmac-sha256:00", 3)
@@ -44,7 +45,13 @@ class RunMachine(RuleBasedStateMachine):
             version = len(self.log) + 1
             record = Recorded(f"ev_{version}", "run/run_1", version, START, SYSTEM, event)
             self.log.append(to_bytes(record))
-            self.state = evolve(self.state, event, START)
+            self.state = evolve(self._read_again(), event, START)
+
+    def _read_again(self) -> Run:
+        """The state as the next command finds it in the store."""
+        found = load(BY_NAME["run"], dump(self.state))
+        assert isinstance(found, Run)
+        return found
 
     def _mine(self, epoch: int) -> bool:
         try:
@@ -109,7 +116,7 @@ class RunMachine(RuleBasedStateMachine):
     )
     def judge(self, key: str, verdict: str, effect: str) -> None:
         if self._mine(self.state.epoch):
-            step = StepId(f"st_{len(self.log)}")
+            step = StepId(f"st_{len(self.log):06}")  # ids grow
             self._write(e.StepJudged(RUN, step, key, "Bash", effect, "sha256:x", verdict))
             kept = verdict != "deny" and effect != "read"
             assert (self.state.open_steps.get(key, None) is not None) >= kept
@@ -165,3 +172,14 @@ def test_a_call_with_an_old_epoch_is_told_the_new_one() -> None:
         runs.check_epoch(run, 0)
     assert caught.value.details == {"epoch": 1}
     assert caught.value.code == "stale_epoch"
+
+
+def test_the_newest_open_steps_are_kept_whatever_their_keys_are_called() -> None:
+    """A state is stored with its keys in the order of the alphabet, and read back so."""
+    machine = RunMachine()
+    machine.create(session=True)
+    keys = [f"{'a' if n % 2 else 'z'}{n:03}" for n in range(MAX_OPEN_STEPS + 8)]
+    for key in keys:
+        machine.judge(key, "wait", "exec")
+    assert set(machine.state.open_steps) == set(keys[-MAX_OPEN_STEPS:])
+    machine.the_log_gives_the_same_state()

@@ -255,6 +255,10 @@ def _begin_sqlite(db: Database, c: Connection) -> None:
             return
 
 
+class _AllInUse(Unavailable):
+    """Nothing is wrong with the connections: there are only so many."""
+
+
 class Readers:
     """A pool of connections for reads; each read sees committed data only."""
 
@@ -276,7 +280,7 @@ class Readers:
         try:
             proxied: PoolProxiedConnection = self._pool.connect()
         except PoolTimeout:
-            raise Unavailable(
+            raise _AllInUse(
                 "all connections to the database are in use", hint="Try again in a moment."
             ) from None
         raw: Connection = proxied.driver_connection  # type: ignore[assignment]
@@ -290,9 +294,14 @@ class Readers:
             proxied.close()
 
     def all(self, sql: str, params: Mapping[str, object]) -> list[tuple[object, ...]]:
-        """Every row. A pool whose server was restarted is emptied and the read done once more."""
+        """Every row. A pool whose server was restarted is emptied and the read done once more.
+
+        One that is used up is not: each reader who emptied it would open as many connections again.
+        """
         try:
             return self._all(sql, params)
+        except _AllInUse:
+            raise
         except Unavailable:
             if not self._db.server:
                 raise
