@@ -37,12 +37,16 @@ _ID = re.compile(rb"(?:ho|gr|ev|st|start|bo)_[0-9a-z]{26}|(?:hmac-)?sha256:[0-9a
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How many handoffs of each life, and how many further events as steps of runs."""
+    """How many handoffs of each life, and how many further events as steps of runs.
+
+    With `light`, refused ones are the same call asked for again and again: groups of 400 share its bodies.
+    """
 
     waiting: int
     approved: int
     refused: int
     step_events: int = 0
+    light: bool = False
 
     @property
     def handoffs(self) -> int:
@@ -73,6 +77,7 @@ class _Pattern:
     presented_digest: str
     offered: tuple[str, ...]
     package_id: str
+    package: bytes
     types: tuple[str, ...]
     events: tuple[_Cut, ...]
     state: StateRow
@@ -109,7 +114,10 @@ def fill(bench: Bench, mix: Mix, runs: int = 100, say: Callable[[str], None] = p
     for life in _lives(mix):
         for start in range(0, life[1], GROUP):
             number = min(GROUP, life[1] - start)
-            made = _group(bench, ids[(done // GROUP) % runs], life[0], done, number)
+            light = mix.light and life[0] == "refused"
+            made = _group(
+                bench, ids[(done // GROUP) % runs], life[0], range(done, done + number), light=light
+            )
             waiting += made if life[0] == "waiting" else []
             _progress(say, store, done, number, "handoffs")
             done += number
@@ -130,19 +138,20 @@ def _progress(
         say(f"   {before + number:,} {what}; the log has {store.size():,} entries")
 
 
-def _group(bench: Bench, run_id: str, life: str, first: int, number: int) -> list[str]:
+def _group(bench: Bench, run_id: str, life: str, numbers: range, *, light: bool) -> list[str]:
     """One led through the engine, the others made like it and committed together."""
-    pattern = _led(bench, run_id, life, f"v{first:08d}")
+    pattern = _led(bench, run_id, life, f"v{numbers[0]:08d}")
     appends: list[Append] = []
     bodies: list[SealedBody] = []
     made = [pattern.handoff_id]
-    for n in range(first + 1, first + number):
-        values, sealed = _values(bench, pattern, f"v{n:08d}")
+    for n in numbers[1:]:
+        values, sealed = _values(bench, pattern, "" if light else f"v{n:08d}")
         data = [cut.filled(values) for cut in pattern.events]
         events = tuple(
             NewEvent(t, d, leaf_hash(d)) for t, d in zip(pattern.types, data, strict=True)
         )
-        handoff_id, action = values[pattern.handoff_id], values[pattern.action_digest]
+        handoff_id = values[pattern.handoff_id]
+        action = values.get(pattern.action_digest, pattern.action_digest)
         stream, match = f"handoff/{handoff_id}", f"{run_id}|{action}"
         doc = pattern.doc.filled(values)
         appends.append(
@@ -177,13 +186,15 @@ def _led(bench: Bench, run_id: str, life: str, tag: str) -> _Pattern:
     named = {name for each in cut for name in each.names}
     sealed = [b for w in recorder.writes for b in w.bodies if b.body_id in named]
     asked = json.loads(events[0].data)["data"]
+    package_id = asked["package"]["body_id"]
     return _Pattern(
         tag,
         handoff_id,
         asked["action_digest"],
         asked["presented_digest"],
         tuple(asked["offered"]),
-        asked["package"]["body_id"],
+        package_id,
+        next(kernel.vault.unseal(b).data for b in sealed if b.body_id == package_id),
         tuple(e.type for e in events),
         cut,
         state,
@@ -222,7 +233,8 @@ def _looked_at(bench: Bench, handoff_id: str) -> None:
 
 
 def _values(bench: Bench, p: _Pattern, tag: str) -> tuple[dict[str, str], list[SealedBody]]:
-    """The ids and digests of another handoff like the pattern, and its sealed bodies."""
+    """The ids and digests of another handoff like the pattern, and its sealed bodies. Without a tag it is
+    about the same call, with the same bodies."""
     values: dict[str, str] = {}
     for cut in p.events:
         for name in cut.names:
@@ -231,6 +243,9 @@ def _values(bench: Bench, p: _Pattern, tag: str) -> tuple[dict[str, str], list[S
                 values[name] = new_id(prefix)
     handoff_id = new_id("ho")
     values[p.handoff_id], values[grant_of(p.handoff_id)] = handoff_id, grant_of(handoff_id)
+    if not tag:
+        shown = _presented(handoff_id, p.action_digest, p.package, p.offered)
+        return values | {p.presented_digest: shown}, []
     values[p.action_digest] = _call(tag).digest
     sealed = []
     for body, plain in p.bodies:

@@ -19,7 +19,7 @@ from bench.served import Process, serving, timed
 from handfast.core.audit.tree import Frontier, leaf_hash
 
 LARGE = Mix(waiting=10_000, approved=88_500, refused=1_500, step_events=5_000)
-HUGE = Mix(waiting=10_000, approved=10_000, refused=980_000)
+HUGE = Mix(waiting=10_000, approved=10_000, refused=980_000, light=True)
 QUICK = Mix(waiting=300, approved=200, refused=200, step_events=1_000)
 ROUNDS = 40
 LIMIT_MS = 50.0
@@ -36,7 +36,7 @@ def figures(room: Room) -> Iterator[Figure]:
 
 
 def huge(room: Room) -> Iterator[Figure]:
-    """A million handoffs."""
+    """A million handoffs, most of them refused calls that were asked for again."""
     home = room.new("home")
     mix = QUICK if room.quick else HUGE
     yield from _measured(room, SQLITE, mix, home, f"sqlite:///{home / 'handfast.db'}")

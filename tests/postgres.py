@@ -1,4 +1,6 @@
-"""A PostgreSQL server to throw away: its own data folder, a Unix socket, no port, no durability.
+"""A PostgreSQL server to throw away: its own data folder, a Unix socket, no port.
+
+For tests it runs without durability; a benchmark takes `DURABLE`, where a commit is on the disk.
 
 Runs as the current user, or as `nobody` where the tests run as root (PostgreSQL refuses root).
 """
@@ -15,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NotRequired, TypedDict
 
 import psycopg
@@ -31,6 +34,14 @@ FAST = {
     "shared_buffers": "64MB",
     "max_connections": "60",
     "listen_addresses": "",
+}
+DURABLE = {
+    **FAST,
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "128MB",
+    "max_connections": "100",
 }
 
 
@@ -80,7 +91,9 @@ class Postgres:
 
 
 @contextmanager
-def running(folder_of_binaries: Path) -> Iterator[Postgres]:
+def running(
+    folder_of_binaries: Path, settings: Mapping[str, str] = MappingProxyType(FAST)
+) -> Iterator[Postgres]:
     """A fresh server until the block ends; then nothing of it is left."""
     home = Path(tempfile.mkdtemp(prefix="hf-pg-", dir=PARENT))
     user = _User()
@@ -90,7 +103,7 @@ def running(folder_of_binaries: Path) -> Iterator[Postgres]:
     try:
         _initialise(folder_of_binaries, home, user)
         with (home / "log").open("wb") as log:
-            server = _start(folder_of_binaries, home, user, log.fileno())
+            server = _start(folder_of_binaries, home, user, log.fileno(), settings)
         try:
             _wait(server, home)
             yield Postgres(f"postgresql://postgres@/postgres?host={home}")
@@ -121,11 +134,11 @@ def _initialise(folder: Path, home: Path, user: _User, *more: str) -> None:
 
 
 def _start(
-    folder: Path, home: Path, user: _User, log: int, settings: Mapping[str, str] = FAST
+    folder: Path, home: Path, user: _User, log: int, settings: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return subprocess.Popen(
-        [folder / "postgres", "-D", home / "data", "-k", home, *given],
+        [folder / "postgres", "-D", home / "data", "-k", home, *options],
         cwd="/",
         env=_environment(home),
         stdin=subprocess.DEVNULL,
