@@ -1,4 +1,6 @@
-"""A PostgreSQL server to throw away: its own data folder, a Unix socket, no port, no durability.
+"""A PostgreSQL server to throw away: its own data folder, a Unix socket, no port.
+
+For tests it runs without durability; a benchmark takes `DURABLE`, where a commit is on the disk.
 
 Runs as the current user, or as `nobody` where the tests run as root (PostgreSQL refuses root).
 """
@@ -11,10 +13,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NotRequired, TypedDict
 
 import psycopg
@@ -31,6 +34,14 @@ FAST = {
     "shared_buffers": "64MB",
     "max_connections": "60",
     "listen_addresses": "",
+}
+DURABLE = {
+    **FAST,
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "128MB",
+    "max_connections": "100",
 }
 
 
@@ -80,7 +91,9 @@ class Postgres:
 
 
 @contextmanager
-def running(folder_of_binaries: Path) -> Iterator[Postgres]:
+def running(
+    folder_of_binaries: Path, settings: Mapping[str, str] = MappingProxyType(FAST)
+) -> Iterator[Postgres]:
     """A fresh server until the block ends; then nothing of it is left."""
     home = Path(tempfile.mkdtemp(prefix="hf-pg-", dir=PARENT))
     user = _User()
@@ -90,7 +103,7 @@ def running(folder_of_binaries: Path) -> Iterator[Postgres]:
     try:
         _initialise(folder_of_binaries, home, user)
         with (home / "log").open("wb") as log:
-            server = _start(folder_of_binaries, home, user, log.fileno())
+            server = _start(folder_of_binaries, home, user, log.fileno(), settings)
         try:
             _wait(server, home)
             yield Postgres(f"postgresql://postgres@/postgres?host={home}")
@@ -120,10 +133,12 @@ def _initialise(folder: Path, home: Path, user: _User) -> None:
         raise RuntimeError(f"initdb failed: {done.stderr[-1500:]}")
 
 
-def _start(folder: Path, home: Path, user: _User, log: int) -> subprocess.Popen[bytes]:
-    settings = [part for name, value in FAST.items() for part in ("-c", f"{name}={value}")]
+def _start(
+    folder: Path, home: Path, user: _User, log: int, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return subprocess.Popen(
-        [folder / "postgres", "-D", home / "data", "-k", home, *settings],
+        [folder / "postgres", "-D", home / "data", "-k", home, *options],
         cwd="/",
         env=_environment(home),
         stdin=subprocess.DEVNULL,

@@ -22,8 +22,9 @@ from handfast.storage.api import (
     WriteSet,
 )
 from handfast.storage.sql import schema as s
-from handfast.storage.sql.connect import Readers, open_database
+from handfast.storage.sql.connect import open_database
 from handfast.storage.sql.migrate import upgrade
+from handfast.storage.sql.readers import Readers
 from handfast.storage.sql.statements import build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import from_micros, to_micros
@@ -45,7 +46,7 @@ class SqlStore:
         self._compile = compiler(self._db.name)
         self._sql = build(self._compile)
         self._readers = Readers(self._db)
-        self._writer = Writer(self._db, self._sql, self._notify)
+        self._writer = Writer(self._db, self._notify)
         self._listeners: list[Callable[[int], None]] = []
         self._listeners_lock = threading.Lock()
         self._find_sql: dict[object, str] = {}
@@ -292,13 +293,21 @@ def _event(r: Row) -> EventRow:
 
 
 def _state(r: Row) -> StateRow:
-    row = dict(zip(_STATE, r, strict=True))
-    due = row.pop("due_at")
-    row["doc"] = bytes(cast("bytes", row["doc"]))
-    return StateRow(**row, due_at=from_micros(cast("int", due)) if due is not None else None)  # type: ignore[arg-type]
-
-
-_STATE = tuple(c.name for c in s.state.columns)
+    stream, kind, version, status, task_id, run_id, agent_id, match, rank, due, opened, doc = r
+    return StateRow(
+        cast("str", stream),
+        cast("str", kind),
+        cast("int", version),
+        cast("str", status),
+        bytes(cast("bytes", doc)),
+        cast("str", task_id),
+        cast("str", run_id),
+        cast("str", agent_id),
+        cast("str", match),
+        cast("int", rank),
+        from_micros(cast("int", due)) if due is not None else None,
+        cast("int", opened),
+    )
 
 
 def _body(r: Row) -> SealedBody:
