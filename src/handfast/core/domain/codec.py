@@ -37,7 +37,9 @@ def format_time(at: datetime) -> str:
     """RFC 3339 in UTC with six digits of a second. Raises UsageError for a naive time."""
     if at.tzinfo is None:
         raise UsageError("a time has no time zone", hint="Pass an aware time in UTC.")
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> datetime:

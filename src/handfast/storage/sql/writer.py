@@ -73,7 +73,7 @@ class Writer:
 
     def _abandon(self, jobs: list[Job], error: HandfastError) -> None:
         """The transaction is gone. A fresh connection, because this one may be in any state."""
-        with contextlib.suppress(self._db.errors):
+        with contextlib.suppress(*self._db.errors):
             self._session.drop()
         for job in jobs:
             job.error = error
