@@ -5,7 +5,7 @@ rows come one at a time. All values travel in PostgreSQL's binary form.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -150,20 +150,29 @@ WRITES = (
     *map(_single_upsert, UPSERTS),
 )
 ALL = (BEGIN, COMMIT, LOCK, STATES_OF, KEYS_OF, SET_FRONTIER, *WRITES)
-_LOOKUP_TYPES = tuple(_type_of(s.state.c[c]) for c in append_sql.LOOKUPS)
+
+
+def _decode_text(value: bytes | None) -> object:
+    return None if value is None else value.decode()
+
+
+def _decode_number(value: bytes | None) -> object:
+    return None if value is None else int.from_bytes(value, "big", signed=True)
+
+
+def _decode_bytes(value: bytes | None) -> object:
+    return value
+
+
+def decoders(columns: Iterable[sa.Column[object]]) -> tuple[Callable[[bytes | None], object], ...]:
+    """What turns binary values of these columns into Python's."""
+    by_type = {_TEXT: _decode_text, _BYTEA: _decode_bytes}
+    return tuple(by_type.get(_type_of(c), _decode_number) for c in columns)
+
+
+_STATE_ROW = decoders([s.state.c[c] for c in ("version", *append_sql.LOOKUPS)])
 
 
 def state_row(values: Sequence[bytes | None]) -> Row:
     """The version and look-up columns of a row of `STATES_OF`, without its stream."""
-    version, *columns = values
-    return (_number(version), *map(_decoded, _LOOKUP_TYPES, columns))
-
-
-def _decoded(oid: int, value: bytes | None) -> object:
-    if value is None:
-        return None
-    return value.decode() if oid == _TEXT else _number(value)
-
-
-def _number(value: bytes | None) -> int:
-    return int.from_bytes(value or b"", "big", signed=True)
+    return tuple([decode(value) for decode, value in zip(_STATE_ROW, values, strict=True)])

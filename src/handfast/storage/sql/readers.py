@@ -1,16 +1,19 @@
 """Connections for reads, and for the small writes that are not in the log."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from handfast.core.domain.errors import StorageError, Unavailable
 from handfast.storage.sql.connect import Connection, Database, begin_write
+from handfast.storage.sql.points import Point, prepare, read
+from handfast.storage.sql.prepared import Row
 
 MOST = 32
 WAIT_S = 15.0
 Params = Mapping[str, object] | Sequence[object]
-Row = tuple[object, ...]
+T = TypeVar("T")
 
 
 class Readers:
@@ -27,29 +30,35 @@ class Readers:
         for _ in range(MOST):
             self._permits.put(None)
 
+    def point(self, point: Point, key: str) -> Row | None:
+        """The row with this key, if there is one."""
+        return self._again(lambda c: read(self._db, c, point, key))
+
     def all(self, sql: str, params: Params) -> list[Row]:
-        """Every row. When the server was restarted the idle connections are given up and the read
-        done once more.
-        """
+        """Every row."""
+        return self._again(lambda c: c.execute(sql, params).fetchall())
+
+    def _again(self, ask: Callable[[Connection], T]) -> T:
+        """When the server was restarted the idle connections are given up and the read done once more."""
         try:
-            return self._all(sql, params)
+            return self._read(ask)
         except Unavailable:
             if not self._db.server:
                 raise
         self._close_idle()
-        return self._all(sql, params)
+        return self._read(ask)
 
-    def _all(self, sql: str, params: Params) -> list[Row]:
+    def _read(self, ask: Callable[[Connection], T]) -> T:
         c = self._take()
         try:
-            rows = c.execute(sql, params).fetchall()
+            answer = ask(c)
         except BaseException as e:
             self._discard(c)
             if isinstance(e, self._db.errors):
                 raise self._ours(e) from e
             raise
         self._give(c)
-        return rows
+        return answer
 
     def one(self, sql: str, params: Params) -> Row | None:
         rows = self.all(sql, params)
@@ -93,10 +102,19 @@ class Readers:
         except IndexError:
             pass
         try:
-            return self._db.connect()
+            return self._open()
         except BaseException:
             self._permits.put(None)
             raise
+
+    def _open(self) -> Connection:
+        c = self._db.connect()
+        try:
+            prepare(self._db, c)
+        except self._db.errors as e:
+            c.close()
+            raise self._ours(e) from e
+        return c
 
     def _give(self, c: Connection) -> None:
         self._idle.append(c)

@@ -19,13 +19,11 @@ class Statements:
     """SQL text with named parameters, in the driver's style."""
 
     frontier: str
-    get_key: str
     renew_lease: str
     get_lease: str
     get_credential: str
     credentials_of: str
     revoke_credential: str
-    get_state: str
     get_body: str
     erase_body: str
     events_of_stream: str
@@ -92,11 +90,6 @@ def _lookups(c: Compile) -> dict[str, str]:
     return {
         "frontier": c(frontier),
         "add_head": c(c.insert_once(s.tree_head, "size")),
-        "get_key": c(
-            sa.select(s.idempotency.c.fingerprint, s.idempotency.c.result).where(
-                s.idempotency.c.key == _p("key", s.idempotency.c.key)
-            )
-        ),
         "renew_lease": c(
             sa.update(s.lease)
             .where(lease_is, s.lease.c.epoch == _p("of_epoch", s.lease.c.epoch))
@@ -112,9 +105,6 @@ def _lookups(c: Compile) -> dict[str, str]:
         ),
         "revoke_credential": c(
             sa.update(s.credential).where(credential_is).values(revoked=sa.literal_column("1"))
-        ),
-        "get_state": c(
-            sa.select(s.state).where(s.state.c.stream == _p("stream", s.state.c.stream))
         ),
         "get_body": c(sa.select(s.body).where(body_is)),
         "erase_body": c(

@@ -21,6 +21,7 @@ from handfast.storage.api import (
     TreeHead,
     WriteSet,
 )
+from handfast.storage.sql import points
 from handfast.storage.sql import schema as s
 from handfast.storage.sql.connect import open_database
 from handfast.storage.sql.migrate import upgrade
@@ -57,7 +58,7 @@ class SqlStore:
 
     def answer(self, key: str) -> tuple[str, bytes] | None:
         check_texts(key)
-        row = self._readers.one(self._sql.get_key, {"key": key})
+        row = self._readers.point(points.ANSWER, key)
         return (cast("str", row[0]), bytes(cast("bytes", row[1]))) if row else None
 
     def size(self) -> int:
@@ -112,7 +113,7 @@ class SqlStore:
     # -- states
     def load(self, stream: str) -> StateRow | None:
         check_texts(stream)
-        row = self._readers.one(self._sql.get_state, {"stream": stream})
+        row = self._readers.point(points.STATE, stream)
         return _state(row) if row else None
 
     def find(self, query: Query) -> list[StateRow]:

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.pq.abc import PGresult
 
+_FINE = (1, 2)  # libpq's PGRES_COMMAND_OK and PGRES_TUPLES_OK
+_SYNCED = 10  # PGRES_PIPELINE_SYNC
+
 
 class Wire:
     """Takes the connection over. Not thread-safe. Raises psycopg's errors."""
 
     def __init__(self, connection: "Connection", statements: Iterable[Prepared]) -> None:
-        from psycopg import pq
-
         self._connection = connection
         self._pg = connection.pgconn
-        self._status = pq.ExecStatus
         for statement in statements:
-            self._ok(self._pg.prepare(statement.name, statement.sql.encode()))
+            checked(self._pg.prepare(statement.name, statement.sql.encode()))
         self._pg.enter_pipeline_mode()
         self._pg.nonblocking = 1
         self._poll = select.poll()
@@ -40,7 +40,7 @@ class Wire:
 
     def answers(self) -> "list[PGresult]":
         """Send what is queued and give its results. Raises the first error; what follows it did not run."""
-        pg, status = self._pg, self._status
+        pg = self._pg
         pg.pipeline_sync()
         while pg.flush():
             self._wait(select.POLLIN | select.POLLOUT)
@@ -56,24 +56,17 @@ class Wire:
                 nothing = True
                 continue
             nothing = False
-            if result.status == status.PIPELINE_SYNC:
+            if result.status == _SYNCED:
                 break
             results.append(result)
         for result in results:
-            self._ok(result)
+            checked(result)
         return results
 
     def _wait(self, events: int) -> None:
         self._poll.register(self._pg.socket, events)
         if any(event & ~select.POLLOUT for _, event in self._poll.poll()):
             self._pg.consume_input()
-
-    def _ok(self, result: "PGresult") -> None:
-        if result.status in (self._status.COMMAND_OK, self._status.TUPLES_OK):
-            return
-        from psycopg.errors import error_from_result
-
-        raise error_from_result(result)
 
     def _lost(self) -> Exception:
         from psycopg import OperationalError
@@ -82,6 +75,15 @@ class Wire:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def checked(result: "PGresult") -> "PGresult":
+    """Raises the error that the server gave as the answer."""
+    if result.status in _FINE:
+        return result
+    from psycopg.errors import error_from_result
+
+    raise error_from_result(result)
 
 
 def lost(error: Exception) -> bool:
