@@ -21,8 +21,7 @@ from handfast.core.domain.events_work import BodyRef
 from handfast.engine.clock import Clock
 from handfast.engine.encoding import canonical
 from handfast.engine.ids import new_id
-from handfast.engine.memo import Memo
-from handfast.engine.projections import KINDS, Kind, row_of
+from handfast.engine.projections import KINDS, Kind, load, row_of
 from handfast.engine.settings import Settings
 from handfast.engine.vault import Vault
 from handfast.storage.api import (
@@ -137,7 +136,7 @@ class Unit:
         if name not in self._streams:
             row = self._kernel.store.load(name)
             version = row.version if row else 0
-            state = self._kernel.memo.state(kind, name, row.doc) if row else None
+            state = load(kind, row.doc) if row else None
             self._streams[name] = _Stream(kind, version, version, state)
         return self._streams[name]
 
@@ -165,12 +164,6 @@ class Unit:
             result=result,
         )
 
-    def remember(self, write: WriteSet) -> None:
-        """The next command on these streams need not decode what this one has just encoded."""
-        for append in write.appends:
-            row = append.state
-            self._kernel.memo.put(row.stream, row.doc, self._streams[row.stream].state)
-
 
 class Kernel:
     """Store, clock, vault and settings, and the way to run a command on them."""
@@ -180,7 +173,6 @@ class Kernel:
         self.vault = vault
         self.clock = clock
         self.settings = settings
-        self.memo = Memo()
 
     def run(
         self,
@@ -213,7 +205,6 @@ class Kernel:
             except Concurrency:
                 time.sleep(random.uniform(0, 0.001 * min(attempt, 10)))  # noqa: S311 - jitter
                 continue
-            unit.remember(write)
             return _answer(committed, result)
         raise Concurrency("too many writers on one stream", hint="Try again in a moment.")
 
@@ -234,7 +225,7 @@ class Kernel:
         row = self.store.load(f"{kind.name}/{item_id}")
         if row is None:
             raise NotFound(f"there is no {kind.name} `{item_id}`")
-        return cast("S", self.memo.state(kind, row.stream, row.doc))
+        return cast("S", load(kind, row.doc))
 
 
 def _writes(w: WriteSet) -> bool:
