@@ -132,8 +132,12 @@ def _arrays(types: Sequence[int]) -> tuple[Callable[..., bytes | None], ...]:
 BEGIN = Prepared(b"begin", "BEGIN", bulk=False)
 COMMIT = Prepared(b"commit", "COMMIT", bulk=False)
 LOCK = Prepared(b"lock", f"{append_sql.FRONTIER} FOR UPDATE", bulk=False)
+# Locked, because a state may be folded again at its version meanwhile, and its look-up columns with it.
 STATES_OF = Prepared(
-    b"states_of", append_sql.states_of("= ANY($1::text[])"), bulk=True, encoders=_arrays([_TEXT])
+    b"states_of",
+    append_sql.states_of("= ANY($1::text[]) FOR NO KEY UPDATE"),
+    bulk=True,
+    encoders=_arrays([_TEXT]),
 )
 KEYS_OF = Prepared(
     b"keys_of", append_sql.keys_of("= ANY($1::text[])"), bulk=True, encoders=_arrays([_TEXT])
