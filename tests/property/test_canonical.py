@@ -1,6 +1,7 @@
 """Our canonical JSON against an independent implementation of RFC 8785."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -11,14 +12,22 @@ from hypothesis import strategies as st
 
 from handfast.core.domain.canonical import MAX_DEPTH, canonical_json, digest, sha256
 from handfast.core.domain.errors import UsageError
-from tests.property.wire_values import PLAIN_KEYS, VALUES
+from handfast.core.domain.events import Recorded, to_bytes
+from handfast.engine.encoding import canonical
+from tests.property.wire_values import PLAIN_KEYS, VALUES, records
 
 
 @given(VALUES)
 def test_allowed_values_have_the_bytes_of_rfc_8785(value: object) -> None:
     ours = canonical_json(value)
     assert ours == rfc8785.dumps(value)  # type: ignore[arg-type]
+    assert canonical(value) == ours
     assert json.loads(ours) == value
+
+
+@given(records())
+def test_every_event_has_the_same_bytes_from_both_encoders(record: Recorded) -> None:
+    assert to_bytes(record, canonical) == to_bytes(record)
 
 
 @given(st.text(max_size=50))
@@ -26,10 +35,11 @@ def test_every_text_is_encoded_alike_or_refused(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        with pytest.raises(UsageError, match="surrogate"):
-            canonical_json([text])
+        for encoder in (canonical_json, canonical):
+            with pytest.raises(UsageError, match="surrogate"):
+                encoder([text])
     else:
-        assert canonical_json([text]) == rfc8785.dumps([text])
+        assert canonical_json([text]) == canonical([text]) == rfc8785.dumps([text])
 
 
 @given(st.dictionaries(PLAIN_KEYS, st.integers(0, 9), min_size=2))
@@ -64,9 +74,10 @@ class Word(StrEnum):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_other_values_are_refused(value: object) -> None:
+@pytest.mark.parametrize("encoder", [canonical_json, canonical])
+def test_other_values_are_refused(encoder: Callable[[object], bytes], value: object) -> None:
     with pytest.raises(UsageError):
-        canonical_json(value)
+        encoder(value)
 
 
 def test_the_refused_part_is_named() -> None:
@@ -78,11 +89,12 @@ def test_nesting_is_bounded_long_before_the_interpreter_is() -> None:
     value: object = 1
     for _ in range(MAX_DEPTH):
         value = [value]
-    canonical_json(value)
+    assert canonical_json(value) == canonical(value)
     for _ in range(5_000):
         value = [value]
-    with pytest.raises(UsageError, match="nested"):
-        canonical_json(value)
+    for encoder in (canonical_json, canonical):
+        with pytest.raises(UsageError, match="nested"):
+            encoder(value)
 
 
 def test_digests_name_their_algorithm() -> None:

@@ -14,11 +14,12 @@ from datetime import datetime
 from typing import TypeVar, cast
 
 from handfast.core.audit.tree import leaf_hash
-from handfast.core.domain.canonical import canonical_json, digest
+from handfast.core.domain.canonical import digest
 from handfast.core.domain.errors import Concurrency, InvalidTransition, NotFound
 from handfast.core.domain.events import NAMES, Actor, Event, Recorded, to_bytes
 from handfast.core.domain.events_work import BodyRef
 from handfast.engine.clock import Clock
+from handfast.engine.encoding import canonical
 from handfast.engine.ids import new_id
 from handfast.engine.projections import KINDS, Kind, load, row_of
 from handfast.engine.settings import Settings
@@ -93,7 +94,7 @@ class Unit:
                 event=event,
                 key=self._key,
             )
-            data = to_bytes(recorded)
+            data = to_bytes(recorded, canonical)
             stream.events.append(NewEvent(NAMES[type(event)], data, leaf_hash(data)))
             stream.state = stream.kind.evolve(stream.state, event, self.now)
         return cast("S", stream.state)
@@ -120,7 +121,7 @@ class Unit:
 
     def post(self, topic: str, payload: Mapping[str, object]) -> None:
         """Work that leaves the process, delivered at least once after the commit."""
-        self._outbox.append(OutboxItem(topic, canonical_json(dict(payload))))
+        self._outbox.append(OutboxItem(topic, canonical(dict(payload))))
 
     def erase(self, body_id: str) -> None:
         """Overwrite a body and its salt. Idempotent."""
@@ -198,7 +199,7 @@ class Kernel:
         for attempt in range(ATTEMPTS):
             unit = Unit(self, actor, key)
             result = work(unit)
-            write = unit.write_set(fingerprint, canonical_json(result) if key else b"")
+            write = unit.write_set(fingerprint, canonical(result) if key else b"")
             if not (key or _writes(write)):
                 return result
             if before_commit:

@@ -6,6 +6,7 @@ Content (commands, diffs, reasons, names of people) is never in an event: see `B
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, cast
@@ -260,10 +261,10 @@ class Recorded:
         return NAMES[type(self.event)]
 
 
-def to_bytes(r: Recorded) -> bytes:
+def to_bytes(r: Recorded, write: Callable[[object], bytes] = canonical_json) -> bytes:
     """The canonical bytes: the leaf of the tree. `from_bytes` is the inverse.
 
-    Raises UsageError above 65,536 bytes and for values that have no canonical form.
+    `write` gives the bytes `canonical_json` would; the engine has a faster one. Raises UsageError above 65,536 bytes and for values that have no canonical form.
     """
     envelope: dict[str, object] = {
         "id": r.id,
@@ -279,7 +280,7 @@ def to_bytes(r: Recorded) -> bytes:
         envelope["key"] = r.key
     if r.on_behalf_of:
         envelope["on_behalf_of"] = r.on_behalf_of
-    data = canonical_json(envelope)
+    data = write(envelope)
     if len(data) > MAX_EVENT_BYTES:
         raise UsageError(
             f"a `{envelope['type']}` event has {len(data)} bytes; at most {MAX_EVENT_BYTES} are taken",

@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
-
 from handfast.core.domain.errors import (
     Concurrency,
     DiskFull,
@@ -44,6 +41,7 @@ SELECT set_config('lock_timeout', %(wait)s, false),
 
 class Cursor(Protocol):
     rowcount: int
+    statusmessage: str | None  # PostgreSQL alone has one
 
     def fetchone(self) -> tuple[object, ...] | None: ...
 
@@ -51,7 +49,9 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    def execute(self, sql: str, params: Mapping[str, object] = ..., /) -> Cursor: ...
+    def execute(
+        self, sql: str, params: Mapping[str, object] | Sequence[object] = ..., /
+    ) -> Cursor: ...
 
     def close(self) -> None: ...
 
@@ -253,84 +253,3 @@ def _begin_sqlite(db: Database, c: Connection) -> None:
             time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311 - jitter, not a secret
         else:
             return
-
-
-class _AllInUse(Unavailable):
-    """Nothing is wrong with the connections: there are only so many."""
-
-
-class Readers:
-    """A pool of connections for reads; each read sees committed data only."""
-
-    def __init__(self, db: Database, ours: str) -> None:
-        """`ours` is a statement that finds a row while the database has the schema of this code."""
-        self._db = db
-        self._ours = ours
-        self._pool = QueuePool(
-            db.connect,  # type: ignore[arg-type]  # a driver connection, as the pool documents
-            pool_size=8,
-            max_overflow=24,
-            timeout=15,
-            reset_on_return=None,
-        )
-
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """Raises our errors; a connection that failed is not put back."""
-        try:
-            proxied: PoolProxiedConnection = self._pool.connect()
-        except PoolTimeout:
-            raise _AllInUse(
-                "all connections to the database are in use", hint="Try again in a moment."
-            ) from None
-        raw: Connection = proxied.driver_connection  # type: ignore[assignment]
-        try:
-            with translated(self._db):
-                yield raw
-        except StorageError:
-            proxied.invalidate()
-            raise
-        finally:
-            proxied.close()
-
-    def all(self, sql: str, params: Mapping[str, object]) -> list[tuple[object, ...]]:
-        """Every row. A pool whose server was restarted is emptied and the read done once more.
-
-        One that is used up is not: each reader who emptied it would open as many connections again.
-        """
-        try:
-            return self._all(sql, params)
-        except _AllInUse:
-            raise
-        except Unavailable:
-            if not self._db.server:
-                raise
-        self._pool.dispose()
-        return self._all(sql, params)
-
-    def _all(self, sql: str, params: Mapping[str, object]) -> list[tuple[object, ...]]:
-        with self.connection() as c:
-            return c.execute(sql, params).fetchall()
-
-    def one(self, sql: str, params: Mapping[str, object]) -> tuple[object, ...] | None:
-        rows = self.all(sql, params)
-        return rows[0] if rows else None
-
-    def write(self, statements: Sequence[tuple[str, Mapping[str, object]]]) -> int:
-        """A small write of its own that is not in the log. Returns the last row count."""
-        with self.connection() as c:
-            begin_write(self._db, c)
-            try:
-                if c.execute(self._ours).fetchone() is None:
-                    raise moved_on()
-                count = 0
-                for sql, params in statements:
-                    count = c.execute(sql, params).rowcount
-            except BaseException:
-                c.execute("ROLLBACK")
-                raise
-            c.execute("COMMIT")
-            return count
-
-    def close(self) -> None:
-        self._pool.dispose()

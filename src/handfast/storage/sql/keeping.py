@@ -11,11 +11,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from handfast.core.domain.errors import StorageError
 from handfast.storage.api import Due, Snapshot, StateRow, TreeHead
 from handfast.storage.sql import schema as s
-from handfast.storage.sql.connect import Database, Readers, translated
+from handfast.storage.sql.append_sql import LOOKUPS
+from handfast.storage.sql.connect import Database, translated
+from handfast.storage.sql.plan import lookups
+from handfast.storage.sql.readers import Readers
 from handfast.storage.sql.statements import Compile
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import from_micros, to_micros
-from handfast.storage.sql.writer import state_params
 
 _log = logging.getLogger(__name__)
 # VACUUM of another role's table is skipped with no more than a notice.
@@ -84,7 +86,9 @@ class SqlKeeping:
         self._readers.write([(text, {n: getattr(x, n) for n in names}) for x in snapshots])
 
     def put_state(self, row: StateRow) -> bool:
-        params = {**state_params(row), "expected": row.version}
+        found = dict(zip(LOOKUPS, lookups(row), strict=True))
+        params = {"stream": row.stream, "version": row.version, "doc": row.doc, **found}
+        params["expected"] = row.version
         return self._readers.write([(self._set_state, params)]) == 1
 
     def folds(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Every statement of the store, built with SQLAlchemy Core and compiled to text once a process.
+"""Every statement but the write path's (`append_sql`), built with SQLAlchemy Core and compiled to text once a process.
 
 Running the compiled text on the driver's own connection saves about half of a commit's CPU
 against executing constructs; the constructs keep one source for both dialects.
@@ -12,11 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from handfast.storage.sql import schema as s
-from handfast.storage.sql.listening import CHANNEL
 from handfast.storage.sql.migrate import HEAD
-
-# The tree's row bears the number of the schema. After an upgrade a writer of the old one finds no row.
-_OURS = s.tree.c.id == sa.literal_column(str(int(HEAD)))
 
 TOGETHER = 50  # bodies that are read in one statement
 
@@ -26,26 +22,13 @@ class Statements:
     """SQL text with named parameters, in the driver's style."""
 
     frontier: str
-    frontier_locked: str
     ours: str
-    set_frontier: str
-    add_event: str
-    add_node: str
-    add_state: str
     set_state: str
-    add_body: str
-    add_key: str
-    get_key: str
-    add_outbox: str
-    set_lease: str
     renew_lease: str
     get_lease: str
-    put_credential: str
     get_credential: str
     credentials_of: str
     revoke_credential: str
-    get_state: str
-    get_version: str
     get_body: str
     get_bodies: str
     erase_body: str
@@ -81,24 +64,10 @@ class Compile:
     def __call__(self, construct: sa.ClauseElement) -> str:
         return str(construct.compile(dialect=self._dialect))
 
-    def announced(self, update: sa.Update) -> sa.ClauseElement:
-        """On PostgreSQL the statement also tells every server the log's new size, when it commits."""
-        if self.name == "sqlite":
-            return update
-        size = sa.cast(sa.bindparam("size", type_=sa.BigInteger), sa.Text)
-        return update.returning(sa.func.pg_notify(sa.literal_column(f"'{CHANNEL}'"), size))
-
-    def upsert(
-        self, table: sa.Table, key: str, changed: tuple[str, ...], *, rising: str = ""
-    ) -> sa.ClauseElement:
-        """Insert, or change `changed` of the row there is; only while `rising` grows, when it is set."""
+    def insert_once(self, table: sa.Table, key: str) -> sa.ClauseElement:
+        """Insert, unless the row is there."""
         insert = (sqlite if self.name == "sqlite" else postgresql).insert(table)
-        if not changed:
-            return cast("sa.ClauseElement", insert.on_conflict_do_nothing(index_elements=[key]))
-        new = {c: insert.excluded[c] for c in changed}
-        where = table.c[rising] < insert.excluded[rising] if rising else None
-        update = insert.on_conflict_do_update(index_elements=[key], set_=new, where=where)
-        return cast("sa.ClauseElement", update)
+        return cast("sa.ClauseElement", insert.on_conflict_do_nothing(index_elements=[key]))
 
 
 _NO_OFFSET: sa.ColumnElement[int] = sa.literal_column(
@@ -112,58 +81,30 @@ def _p(name: str, column: sa.Column[object]) -> sa.BindParameter[object]:
 
 def build(c: Compile) -> Statements:
     """All statements for one dialect."""
-    return Statements(**_write_path(c), **_lookups(c), **_reads(c))
+    return Statements(**_lookups(c), **_reads(c))
 
 
-def _write_path(c: Compile) -> dict[str, str]:
-    frontier = sa.select(s.tree.c.frontier)
+def _set_state() -> sa.Update:
+    """A state folded again: the same version, another document."""
     state_columns = [x.name for x in s.state.columns if x.name not in ("stream", "opened")]
-    set_state = (
+    return (
         sa.update(s.state)
         .where(s.state.c.stream == _p("stream", s.state.c.stream))
         .where(s.state.c.version == _p("expected", s.state.c.version))
         .values({n: _p(n, s.state.c[n]) for n in state_columns})
     )
-    return {
-        "frontier": c(frontier),
-        "frontier_locked": c(frontier.where(_OURS).with_for_update()),
-        "ours": c(sa.select(s.tree.c.id).where(_OURS)),
-        "set_frontier": c(c.announced(_set_frontier())),
-        "add_event": c(sa.insert(s.event)),
-        "add_node": c(sa.insert(s.tree_node)),
-        "add_state": c(sa.insert(s.state)),
-        "set_state": c(set_state),
-        "add_body": c(sa.insert(s.body)),
-        "add_key": c(c.upsert(s.idempotency, "key", ())),
-        "get_key": c(
-            sa.select(s.idempotency.c.fingerprint, s.idempotency.c.result).where(
-                s.idempotency.c.key == _p("key", s.idempotency.c.key)
-            )
-        ),
-        "add_outbox": c(
-            sa.insert(s.outbox).values(
-                topic=_p("topic", s.outbox.c.topic), payload=_p("payload", s.outbox.c.payload)
-            )
-        ),
-        "set_lease": c(
-            c.upsert(s.lease, "resource", ("holder", "epoch", "expires_at"), rising="epoch")
-        ),
-        "put_credential": c(
-            c.upsert(s.credential, "id", ("secret", "scopes", "expires_at", "revoked"))
-        ),
-        "add_head": c(c.upsert(s.tree_head, "size", ())),
-    }
-
-
-def _set_frontier() -> sa.Update:
-    return sa.update(s.tree).where(_OURS).values(frontier=_p("frontier", s.tree.c.frontier))
 
 
 def _lookups(c: Compile) -> dict[str, str]:
     lease_is = s.lease.c.resource == _p("resource", s.lease.c.resource)
     credential_is = s.credential.c.id == _p("id", s.credential.c.id)
     body_is = s.body.c.body_id == _p("body_id", s.body.c.body_id)
+    ours = s.tree.c.id == sa.literal_column(str(int(HEAD)))
     return {
+        "frontier": c(sa.select(s.tree.c.frontier)),
+        "ours": c(sa.select(s.tree.c.id).where(ours)),
+        "set_state": c(_set_state()),
+        "add_head": c(c.insert_once(s.tree_head, "size")),
         "renew_lease": c(
             sa.update(s.lease)
             .where(lease_is, s.lease.c.epoch == _p("of_epoch", s.lease.c.epoch))
@@ -179,12 +120,6 @@ def _lookups(c: Compile) -> dict[str, str]:
         ),
         "revoke_credential": c(
             sa.update(s.credential).where(credential_is).values(revoked=sa.literal_column("1"))
-        ),
-        "get_state": c(
-            sa.select(s.state).where(s.state.c.stream == _p("stream", s.state.c.stream))
-        ),
-        "get_version": c(
-            sa.select(s.state.c.version).where(s.state.c.stream == _p("stream", s.state.c.stream))
         ),
         "get_body": c(sa.select(s.body).where(body_is)),
         "get_bodies": c(

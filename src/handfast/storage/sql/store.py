@@ -21,13 +21,15 @@ from handfast.storage.api import (
     TreeHead,
     WriteSet,
 )
+from handfast.storage.sql import points
 from handfast.storage.sql import schema as s
-from handfast.storage.sql.connect import Readers, open_database
+from handfast.storage.sql.connect import open_database
 from handfast.storage.sql.keeping import SqlKeeping
 from handfast.storage.sql.listening import Listener
 from handfast.storage.sql.migrate import ready
 from handfast.storage.sql.outbox import OutboxTable
 from handfast.storage.sql.queries import EQUAL, select
+from handfast.storage.sql.readers import Readers
 from handfast.storage.sql.statements import TOGETHER, build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
 from handfast.storage.sql.times import from_micros, to_micros
@@ -48,7 +50,7 @@ class SqlStore(OutboxTable):
         self._sql = build(self._compile)
         self._readers = Readers(self._db, self._sql.ours)
         self._prepare_outbox(self._compile)
-        self._writer = Writer(self._db, self._sql, self._notify, around)
+        self._writer = Writer(self._db, self._notify, around)
         self.keeping: Keeping = SqlKeeping(
             self._db, self._readers, self._compile, self._sql.set_state
         )
@@ -64,7 +66,7 @@ class SqlStore(OutboxTable):
 
     def answer(self, key: str) -> tuple[str, bytes] | None:
         check_texts(key)
-        row = self._readers.one(self._sql.get_key, {"key": key})
+        row = self._readers.point(points.ANSWER, key)
         return (cast("str", row[0]), bytes(cast("bytes", row[1]))) if row else None
 
     def size(self) -> int:
@@ -119,7 +121,7 @@ class SqlStore(OutboxTable):
     # -- states
     def load(self, stream: str) -> StateRow | None:
         check_texts(stream)
-        row = self._readers.one(self._sql.get_state, {"stream": stream})
+        row = self._readers.point(points.STATE, stream)
         return _state(row) if row else None
 
     def find(self, query: Query) -> list[StateRow]:
@@ -270,13 +272,21 @@ def _event(r: Row) -> EventRow:
 
 
 def _state(r: Row) -> StateRow:
-    row = dict(zip(_STATE, r, strict=True))
-    due = row.pop("due_at")
-    row["doc"] = bytes(cast("bytes", row["doc"]))
-    return StateRow(**row, due_at=from_micros(cast("int", due)) if due is not None else None)  # type: ignore[arg-type]
-
-
-_STATE = tuple(c.name for c in s.state.columns)
+    stream, kind, version, status, task_id, run_id, agent_id, match, rank, due, opened, doc = r
+    return StateRow(
+        cast("str", stream),
+        cast("str", kind),
+        cast("int", version),
+        cast("str", status),
+        bytes(cast("bytes", doc)),
+        cast("str", task_id),
+        cast("str", run_id),
+        cast("str", agent_id),
+        cast("str", match),
+        cast("int", rank),
+        from_micros(cast("int", due)) if due is not None else None,
+        cast("int", opened),
+    )
 
 
 def _body(r: Row) -> SealedBody:
