@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from handfast.core.domain.errors import Unavailable
+from handfast.storage.sql import readers
 from handfast.storage.sql.store import SqlStore
 from tests import needs, postgres
 from tests.faults.checker import Json
@@ -146,12 +147,12 @@ def test_the_disk_of_sqlite_is_full(install: Callable[..., Installation]) -> Non
         subprocess.run(["umount", "-l", place.home], check=True)
 
 
-def test_the_pool_of_the_store_is_used_up(store_url: str) -> None:
+def test_the_pool_of_the_store_is_used_up(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads are refused as `unavailable`, nobody waits for ever, and given back they are used again."""
+    monkeypatch.setattr(readers, "WAIT_S", 0.2)
     with closing(SqlStore(store_url)) as store:
-        store._readers._pool._timeout = 0.2
         with ExitStack() as stack:
-            for _ in range(32):
+            for _ in range(readers.MOST):
                 stack.enter_context(store._readers.connection())
             for _ in range(2):
                 with pytest.raises(Unavailable, match="in use"):
