@@ -72,12 +72,12 @@ def _paused_run(folder: Path, steps: int, url: str) -> str:
     """A run with its steps, paused at a gate that a person has answered."""
     bench = open_bench(folder, url)
     engine = bench.engine
-    task = engine.tasks.create(OPERATOR, NewTask(Brief("Fix the build"), "/work", "main", "0" * 40))
+    task = engine.tasks.create(OPERATOR, NewTask(Brief("Fix the build"), "/repo", "main", "0" * 40))
     new = NewRun(str(task["task_id"]), bench.agent_id, "claude-code", ("agent",))
     run_id = str(engine.runs.create(OPERATOR, new)["run_id"])
     taken = engine.runs.lease(RUNNER, "first", "here")
     assert taken is not None
-    started = AgentStarted(RunId(run_id), taken.epoch, 1, 1, "boot", "/work/tree")
+    started = AgentStarted(RunId(run_id), taken.epoch, 1, 1, "boot", "/repo/tree")
     engine.runs.started(RUNNER, started)
     for first in range(0, steps, BATCH):
         numbers = range(first, min(first + BATCH, steps))

@@ -236,9 +236,8 @@ class Gating:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
         known = ahead(p.preview, p.undo, p.kind, p.previewed)
-        shown = shown_call(p.call, p.shown)
         package = replace(
-            approval(facts, judgement, run, shown, p.agent_says, known),
+            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
             contract=contract_of(p.kind),
             changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
         )

@@ -10,6 +10,7 @@ import stat
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -116,19 +117,23 @@ def seal(data_key: bytes, body_id: str, media: str, plaintext: bytes) -> tuple[b
     (NIST SP 800-38D section 8.3).
     """
     nonce = os.urandom(NONCE_BYTES)
-    return nonce, AESGCM(data_key).encrypt(nonce, plaintext, _bound_to(body_id, media))
+    return nonce, _cipher(data_key).encrypt(nonce, plaintext, _bound_to(body_id, media))
 
 
 def unseal(data_key: bytes, body_id: str, media: str, nonce: bytes, ciphertext: bytes) -> bytes:
     """The inverse of `seal`. Raises IntegrityError when key, id, media or bytes do not fit."""
     try:
-        return AESGCM(data_key).decrypt(nonce, ciphertext, _bound_to(body_id, media))
+        return _cipher(data_key).decrypt(nonce, ciphertext, _bound_to(body_id, media))
     except (InvalidTag, ValueError):
         raise IntegrityError(
             f"body `{body_id}` cannot be opened: wrong data key, or the stored bytes were changed",
             code="body_sealed",
             hint="Check that `keys/data.key` is the one this database was written with.",
         ) from None
+
+
+# The keys of this process: its vaults hold them anyway.
+_cipher = lru_cache(maxsize=4)(AESGCM)
 
 
 def _bound_to(body_id: str, media: str) -> bytes:

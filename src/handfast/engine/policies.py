@@ -8,6 +8,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 from handfast.core.domain import publication
 from handfast.core.domain.action import Call, Facts, Judgement
@@ -257,6 +258,7 @@ class Policies:
         return others == 0
 
 
+@lru_cache(maxsize=1024)
 def policy_id(scope: str) -> str:
     """The stream id of a scope: repositories are named by a hash, because a path is no id."""
     if scope == ORGANISATION:

@@ -76,4 +76,4 @@ def declared(preview: str, undo: str) -> Ahead:
 
 
 def _clean(text: str, limit: int) -> str:
-    return inert(redact(text)[0].strip(), limit)
+    return inert(redact(text)[0].strip(), limit) if text.strip() else ""

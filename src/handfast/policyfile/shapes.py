@@ -75,6 +75,8 @@ class _Shape:
         integers = self._expected.count(int)
         self._integers = slice(self._texts, self._texts + integers) if integers else None
         self._checks = [(attrgetter(name), o, reader.check) for name, o, reader in self._others]
+        self._only_texts = not self._others and self._texts == len(self._names)
+        self._columns = [(name, attrgetter(name)) for name in self._names]
         # With fewer than two names it would give a bare value: two more keep it a tuple.
         self._get = attrgetter(*self._names, "__class__", "__class__")
 
@@ -91,6 +93,19 @@ class _Shape:
             item = get(value)
             if item is not None or not optional:
                 check(item, seen)
+
+    def check_each(self, values: tuple[object, ...], seen: _Seen) -> None:
+        """The same for a list of them: where only texts are read, field by field at once."""
+        seen.items += len(values)
+        if not self._only_texts:
+            for value in values:
+                self.check(value, seen)
+            return
+        for name, get in self._columns:
+            texts = list(map(get, values))
+            if texts and set(map(type, texts)) != {str}:
+                raise TypeError(f"one of {name} has another type")
+            seen.texts += texts
 
     def map(self, value: object) -> dict[str, object]:
         found: dict[str, object] = dict(zip(self._names, self._get(value), strict=False))
@@ -120,13 +135,7 @@ def _reader(hint: object, words: frozenset[str]) -> _Reader:
     if not is_dataclass(item):
         return _Reader(_texts, list)
     shape = _Shape(typing.cast("type", item), words)
-
-    def each(value: tuple[object, ...], seen: _Seen) -> None:
-        seen.items += len(value)
-        for item in value:
-            shape.check(item, seen)
-
-    return _Reader(each, lambda value: [shape.map(item) for item in value])
+    return _Reader(shape.check_each, lambda value: [shape.map(item) for item in value])
 
 
 def _texts(value: tuple[str, ...], seen: _Seen) -> None:

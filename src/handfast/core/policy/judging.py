@@ -19,7 +19,7 @@ from handfast.core.policy.kinds import ActionKind
 from handfast.core.policy.subject import Subject
 
 _VERDICTS = tuple(Verdict)
-_RISKS = tuple(Risk)
+_RISKS = {risk: rank for rank, risk in enumerate(Risk)}
 _WAIT = "Wait for the decision, or reach the goal without this."
 
 
@@ -71,7 +71,7 @@ def judge(facts: Facts, subject: Subject, books: Sequence[Rulebook]) -> Judgemen
     ordered = tuple(sorted(rules.values(), key=builtin.strictest_first))
     return Judgement(
         verdict=ordered[0].verdict,
-        risk=max([judged.risk, *(m.gate.risk for m in found)], key=_RISKS.index),
+        risk=max([judged.risk, *[m.gate.risk for m in found]], key=_RISKS.__getitem__),
         rules=ordered,
         policy_digest=digest_of(books),
         requirement=_both(gated, by_builtin=by_builtin),
