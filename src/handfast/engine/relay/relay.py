@@ -53,6 +53,8 @@ class Relay:
         self._routes = replace(routes, sinks=(*routes.sinks, own))
         self._attempts = Attempts(kernel, deliveries, self._routes)
         self._attempts.on_begin = self._beat
+        self._attempts.on_end = self._ended
+        self._no_room = False
         self._begun = threading.Event()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -153,7 +155,14 @@ class Relay:
                 free -= 1
             self._one(durable, row)
             handed += 1
-        return bool(handed or nobody) and len(due) > handed + len(nobody)
+        left = len(due) - handed - len(nobody)
+        self._no_room = left > 0
+        return left > 0 and self._attempts.running < self._settings.relay_concurrency
+
+    def _ended(self) -> None:
+        """An attempt ended: there is room for the next."""
+        if self._no_room:
+            self._wake.set()
 
     def _due(self) -> tuple[list[OutboxRow], dict[str, int]]:
         """Rows whose time has come, and how much room each bounded topic has in its queue."""
