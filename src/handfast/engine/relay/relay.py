@@ -198,8 +198,9 @@ class Relay:
             workers = sorted({each.worker for each in orphans})
             log.warning("taking over %s attempts of %s", len(orphans), ", ".join(workers))
             durable.resume(orphans)
-            for worker in workers:
-                self._store.forget_worker(worker)
+        for worker in watch.silent():
+            # One that lives and only has no work comes back with its next heartbeat.
+            self._store.forget_worker(worker)
         self._settle_lost(durable, handed)
 
     def _settle_lost(self, durable: "Durable", handed: Sequence[OutboxRow]) -> None:
