@@ -108,7 +108,7 @@ def test_what_never_arrives_is_given_up_with_one_page_and_comes_back_when_it_is_
         assert types == ["delivery.dead_lettered"] * 3
         (page,) = pages(rooms)
         assert page["kind"] == "escalation"
-        assert "t.x" in page["ask"]
+        assert "t.x" in str(page["ask"])
         listed = rooms.engine.deliveries.dead()
         assert [d["attempts"] for d in listed] == [2, 2, 2]
         assert SHOWN in str(listed[0]["error"])
@@ -351,3 +351,25 @@ def test_a_role_that_may_not_make_databases_is_enough(pg_database: str, tmp_path
         assert c.execute(owned).fetchone() != (0,)
         c.execute(sql.SQL("REASSIGN OWNED BY {} TO postgres").format(sql.Identifier(role)))
         c.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@pytest.mark.postgres
+def test_a_database_that_drops_every_connection_loses_no_delivery(
+    pg_database: str, tmp_path: Path
+) -> None:
+    receiver = Receiver(hold_s=0.5)
+    cut = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with (
+        relay_room(tmp_path / "home", pg_database) as room,
+        room.running(Routes([receiver.sink()])),
+    ):
+        room.post(number=1)
+        until(lambda: receiver.at, "it is under way")
+        with psycopg.connect(pg_database, autocommit=True) as c:
+            assert c.execute(cut).fetchone() != (0,)
+        room.post(number=2)
+        until(room.delivered, "both are delivered")
+    assert set(map(str, receiver.numbers)) == {"1", "2"}

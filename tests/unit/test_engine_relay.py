@@ -82,6 +82,9 @@ def test_a_relay_is_dead_when_its_heartbeats_stand_still_for_the_whole_lease() -
     now += 60
     assert orphans() == {"alive", "dead", "unknown"}
     assert "me" not in orphans()
+    of.clear()
+    assert orphans() == set()
+    assert watch.silent() == ["alive", "dead"], "who has no work is forgotten, too"
 
 
 def test_the_engines_file_lies_beside_the_database() -> None:

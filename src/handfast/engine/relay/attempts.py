@@ -41,6 +41,7 @@ class Attempts:
         self._changed = threading.Condition()
         self._abandoned = threading.Event()
         self.on_begin: Callable[[], None] = lambda: None
+        self.on_end: Callable[[], None] = lambda: None
 
     @property
     def running(self) -> int:
@@ -70,6 +71,7 @@ class Attempts:
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
+            self.on_end()
 
     def deliver(self, row_id: int, attempt: int, steps: Steps) -> str:
         """Gives what came of it, for the engine's record. Does nothing when the attempt is over."""

@@ -177,7 +177,10 @@ def _opening(row: OutboxRow, attempts: int, said: str, within_s: int) -> Opening
         what_will_happen=WhatWillHappen(
             ShowKind.TEXT,
             f"Approving tries every delivery of `{row.topic}` again that was given up.",
-            ("Nothing else runs. Rejecting leaves them where they are.",),
+            (
+                "Nothing else runs. Rejecting leaves them where they are.",
+                f"In a terminal: handfast relay dead; handfast relay retry {row.id}",
+            ),
             reversible=True,
         ),
         why_now=f"{attempts} of {attempts} attempts failed. The last one: {said}",
@@ -187,7 +190,6 @@ def _opening(row: OutboxRow, attempts: int, said: str, within_s: int) -> Opening
             "of the same topic that fail are kept, too, without a page of their own."
         ),
         evidence=(Evidence(f"Delivery {row.id}: {said}", "recorded"),),
-        pointers=("handfast relay dead", f"handfast relay retry {row.id}"),
     )
     return Opening(
         kind=HandoffKind.ESCALATION,

@@ -53,6 +53,8 @@ class Relay:
         self._routes = replace(routes, sinks=(*routes.sinks, own))
         self._attempts = Attempts(kernel, deliveries, self._routes)
         self._attempts.on_begin = self._beat
+        self._attempts.on_end = self._ended
+        self._no_room = False
         self._begun = threading.Event()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -153,7 +155,14 @@ class Relay:
                 free -= 1
             self._one(durable, row)
             handed += 1
-        return bool(handed or nobody) and len(due) > handed + len(nobody)
+        left = len(due) - handed - len(nobody)
+        self._no_room = left > 0
+        return left > 0 and self._attempts.running < self._settings.relay_concurrency
+
+    def _ended(self) -> None:
+        """An attempt ended: there is room for the next."""
+        if self._no_room:
+            self._wake.set()
 
     def _due(self) -> tuple[list[OutboxRow], dict[str, int]]:
         """Rows whose time has come, and how much room each bounded topic has in its queue."""
@@ -189,8 +198,9 @@ class Relay:
             workers = sorted({each.worker for each in orphans})
             log.warning("taking over %s attempts of %s", len(orphans), ", ".join(workers))
             durable.resume(orphans)
-            for worker in workers:
-                self._store.forget_worker(worker)
+        for worker in watch.silent():
+            # One that lives and only has no work comes back with its next heartbeat.
+            self._store.forget_worker(worker)
         self._settle_lost(durable, handed)
 
     def _settle_lost(self, durable: "Durable", handed: Sequence[OutboxRow]) -> None:

@@ -27,9 +27,13 @@ class Watch:
     def orphans(self, pending: Iterable[Pending], beats: Mapping[str, int]) -> list[Pending]:
         """Those of relays that are silent for the whole lease. One that is seen first gets all of it."""
         found = [each for each in pending if each.worker != self._me]
-        workers = {each.worker for each in found}
+        workers = {each.worker for each in found} | beats.keys() - {self._me}
         self._seen = {w: self._look(w, beats.get(w)) for w in workers}
         return [each for each in found if self._silent(each.worker)]
+
+    def silent(self) -> list[str]:
+        """Those of the last look that said nothing for the whole lease: dead, or without work."""
+        return sorted(worker for worker in self._seen if self._silent(worker))
 
     def _look(self, worker: str, count: int | None) -> tuple[int | None, float]:
         known = self._seen.get(worker)
