@@ -17,6 +17,7 @@ from pathlib import Path
 from handfast.core.domain.events import SYSTEM, from_bytes
 from handfast.core.domain.events_work import CoverageGap, RunLeased, RunReleased
 from handfast.engine.runners import NewRunner
+from handfast.storage.api import EventRow
 from tests.repositories import git
 from tests.run_bench import Json, RunBench, plain_environment
 
@@ -161,8 +162,8 @@ class Fleet(RunBench):
         events = [from_bytes(row.data).event for row in self._events(run_id)]
         return [e.reason for e in events if isinstance(e, RunReleased)]
 
-    def _events(self, run_id: str) -> list[object]:
-        return list(self.engine.kernel.store.events(stream=f"run/{run_id}", limit=5000))  # type: ignore[return-value]
+    def _events(self, run_id: str) -> list[EventRow]:
+        return self.engine.kernel.store.events(stream=f"run/{run_id}", limit=5000)
 
     def listed(self, name: str) -> Json:
         return next(dict(r) for r in self.engine.runners.all() if r["name"] == name)

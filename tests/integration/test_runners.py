@@ -259,3 +259,28 @@ def test_a_runner_turns_to_the_other_server_when_one_is_killed(
         made.waiting(run_id, "review")
         assert made.held(run_id) == [("ada", 1)], "nothing was taken over"
         assert made.lines("count") == ["ran"]
+
+
+@pytest.mark.parametrize("kind", ["shared", "apart"])
+def test_a_merge_that_froze_half_way_is_not_made_when_it_thaws(
+    kind: str, tmp_path: Path, repository: Path
+) -> None:
+    with fleet(tmp_path, repository, shared=kind == "shared") as made:
+        run_id = made.order("bash", "-c", "echo a > a.txt", repository=made.origin)
+        fault = "merge.before_update:stop" if kind == "shared" else "merge.before_push:stop"
+        first = made.machine("ada", host="one", fault=fault)
+        review = made.waiting(run_id, "review")
+        made.decide(review, "approve")
+        made.until("its frost", lambda: state_of_process(first.process.pid) == "T")
+        made.machine("bob", host="one")
+        made.until("another review", lambda: len(made.engine.views.handoffs("all").items) == 2)
+        again = made.waiting(run_id, "review")
+        assert made.handoff(review["handoff_id"])["effect"]["outcome"] == "none"
+        first.thaw()
+        made.until("its word", lambda: made.gaps(run_id, "lease-lost"))
+        place = repository if kind == "shared" else tmp_path / "origin.git"
+        assert "a.txt" not in git(place, "ls-tree", "--name-only", "main").split(), first.said
+        made.decide(again, "approve")
+        assert made.ended(run_id)["outcome"] == "merged"
+        assert "a.txt" in git(place, "ls-tree", "--name-only", "main").split()
+        assert git(repository, "status", "--porcelain") == ""

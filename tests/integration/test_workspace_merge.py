@@ -32,10 +32,12 @@ def tip(repository: Path, branch: str = "main") -> str:
 
 
 def approve(
-    repository: Path, approved: str, expected: str | None = None, **more: bool
+    repository: Path, approved: str, expected: str | None = None, *, fast_forward: bool = True
 ) -> MergeOutcome:
-    expected = expected or tip(repository)
-    return merge(repository, "main", approved, expected, message="Merge task_1\n", by=ANNA, **more)
+    expected, message = expected or tip(repository), "Merge task_1\n"
+    return merge(
+        repository, "main", approved, expected, message=message, by=ANNA, fast_forward=fast_forward
+    )
 
 
 def refused(repository: Path, approved: str, code: str) -> HandfastError:

@@ -70,7 +70,7 @@ def test_a_runner_takes_what_it_may(
 ) -> None:
     room.engine.agents.add(OPERATOR, "other", "none")
     known = {a["name"]: a for a in room.engine.views.agents()}
-    mine = next(name for name, a in known.items() if a["agent_id"] == room.agent_id)
+    mine = next(str(name) for name, a in known.items() if a["agent_id"] == room.agent_id)
     agents = tuple(mine if name == "claude" else name for name in terms.get("agents", ()))
     run_id = room.queued_run()
     seat = _seat(room, "one", **{**terms, **({"agents": agents} if agents else {})})

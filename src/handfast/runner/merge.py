@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from handfast.core.domain.errors import AdapterError, RejectedError, UsageError
+from handfast.core.domain.errors import AdapterError, RejectedError, StaleEpoch, UsageError
 from handfast.core.domain.faults import fault_point
+from handfast.runner.fence import Fence, fenced_move
 from handfast.runner.git import HANDFAST, Git, Identity, refuse_repository_programs
 from handfast.runner.repository import (
     Checkout,
@@ -39,12 +40,13 @@ class MergeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """The target's way from `old` to `new`."""
+    """The target's way from `old` to `new`, for as long as the fence stands."""
 
     git: Git
     branch: str
     old: str
     new: str
+    fence: Fence | None = None
 
     @property
     def ref(self) -> str:
@@ -60,12 +62,14 @@ def merge(
     message: str,
     by: Identity = HANDFAST,
     fast_forward: bool = True,
+    fence: Fence | None = None,
 ) -> MergeOutcome:
     """Put `approved_commit` (a full id) on `target_branch`, which the reviewer saw at `expected_target`.
 
     Fast-forwards where that is possible, unless told not to; else makes a merge commit by `by`.
     Atomic, and idempotent: a commit that is in the target already is `already_merged`, also after a
-    crash half way. Raises RejectedError, with nothing changed: `merge_conflict` (details: `paths`),
+    crash half way. With a fence only while that stands: else StaleEpoch, with nothing changed. Raises
+    RejectedError, with nothing changed, too: `merge_conflict` (details: `paths`),
     `target_dirty`, `target_busy`, `target_overwrites`, `target_checked_out_twice`,
     `repository_runs_programs`; UsageError for commits and branches that do not exist; AdapterError.
     """
@@ -93,7 +97,7 @@ def merge(
     forward = fast_forward and git.is_ancestor(target, approved_commit)
     holder = _holder(git, target_branch)
     new = approved_commit if forward else _merge_commit(git, target, approved_commit, message)
-    move = _Move(git, target_branch, target, new)
+    move = _Move(git, target_branch, target, new, fence)
     if holder is None:
         _move_branch(move, git)
     else:
@@ -173,7 +177,7 @@ def _move_checked_out(move: _Move, holder: Checkout) -> None:
         raise _dirty(move, tree, changed)
     try:
         _move_branch(move, tree)
-    except AdapterError:
+    except (AdapterError, StaleEpoch):
         if move.git.commit_id(move.ref) != move.new:
             _bring_along(move, tree, move.new, move.old)
         raise
@@ -192,9 +196,7 @@ def _bring_along(move: _Move, tree: Git, old: str, new: str) -> None:
 
 def _move_branch(move: _Move, git: Git) -> None:
     fault_point("merge.before_update")
-    git.run(
-        "update-ref", "-m", "handfast: merge of an approved commit", move.ref, move.new, move.old
-    )
+    fenced_move(git, move.fence, move.ref, move.new, move.old)
     fault_point("merge.after_update")
 
 

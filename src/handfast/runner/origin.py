@@ -12,7 +12,7 @@ Snapshots are pushed under the same hidden refs, so that any runner that reaches
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -22,6 +22,7 @@ from typing import Final
 from handfast.core.domain.errors import AdapterError, RejectedError, Unavailable, UsageError
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.inert import inert
+from handfast.runner.fence import Fence
 from handfast.runner.git import Git
 
 FOLDER: Final = "repositories"
@@ -105,9 +106,12 @@ class Origin:
         """
         with self._alone():
             mirror = self._made(self.mirror)
-            snapshots = f"+refs/handfast/snapshots/{run_id}/*:refs/handfast/snapshots/{run_id}/*"
+            hidden = [
+                f"+refs/handfast/{kind}/{run_id}/*:refs/handfast/{kind}/{run_id}/*"
+                for kind in ("snapshots", "fences")
+            ]
             self._fetch(
-                replace(mirror, network=True), self.address, "+refs/heads/*:refs/heads/*", snapshots
+                replace(mirror, network=True), self.address, "+refs/heads/*:refs/heads/*", *hidden
             )
             tip = mirror.commit_id(f"refs/heads/{target}")
             if tip is None:
@@ -118,7 +122,7 @@ class Origin:
                 )
             work = self._made(self.work)
             near = replace(work, protocols="file")
-            self._fetch(near, str(self.mirror), "+refs/heads/*:refs/remotes/origin/*", snapshots)
+            self._fetch(near, str(self.mirror), "+refs/heads/*:refs/remotes/origin/*", *hidden)
             if work.commit_id(tip) != tip:
                 raise AdapterError(f"`{self.work}` was not filled from `{self.mirror}`")
             work.run("update-ref", "-m", "handfast: as at the origin", f"refs/heads/{target}", tip)
@@ -126,11 +130,17 @@ class Origin:
     def push_snapshot(self, ref: str, commit: str) -> None:
         """Keep a snapshot where other runners find it. Raises RejectedError when the origin refuses it."""
         fault_point("snapshot.before_push")
-        self._push(f"{commit}:{ref}", f"--force-with-lease={ref}:")
+        self._push([f"{commit}:{ref}"], [f"--force-with-lease={ref}:"])
         fault_point("snapshot.after_push")
 
-    def push_target(self, branch: str, new: str, old: str) -> None:
-        """Move the origin's branch from `old` to `new`, which is merged here already.
+    def push_fence(self, fence: Fence) -> None:
+        """Raise the fence at the origin, too. Raises RejectedError when it stands elsewhere by now."""
+        lease = f"--force-with-lease={fence.ref}:{fence.before}"
+        self._push([f"{fence.commit}:{fence.ref}"], [lease])
+
+    def push_target(self, branch: str, new: str, old: str, fence: Fence | None = None) -> None:
+        """Move the origin's branch from `old` to `new`, which is merged here already; only while the fence
+        stands.
 
         Raises RejectedError (`push_refused`) when it is not at `old` any more, or the origin does not want it;
         Unavailable when nobody says what became of it. Here the branch is as it was, then.
@@ -138,7 +148,11 @@ class Origin:
         ref = f"refs/heads/{branch}"
         try:
             fault_point("merge.before_push")
-            self._push(f"{new}:{ref}", f"--force-with-lease={ref}:{old}")
+            updates, leases = [f"{new}:{ref}"], [f"--force-with-lease={ref}:{old}"]
+            if fence is not None:
+                updates.append(f"{fence.commit}:{fence.ref}")
+                leases.append(f"--force-with-lease={fence.ref}:{fence.commit}")
+            self._push(updates, leases)
             fault_point("merge.after_push")
         except (RejectedError, Unavailable):
             work = Git(self.work)
@@ -146,14 +160,15 @@ class Origin:
                 work.run("update-ref", "-m", "handfast: the origin did not take it", ref, old)
             raise
 
-    def _push(self, refspec: str, lease: str) -> None:
+    def _push(self, updates: Sequence[str], leases: Sequence[str]) -> None:
+        """All of it or nothing."""
         objects = self.work / "objects"
         git = replace(Git(self.mirror, self.mirror), network=True, borrowed=objects)
         with self._alone():
             try:
                 done = git.run(
                     "push", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no",
-                    lease, "--", self.address, refspec,
+                    "--atomic", *leases, "--", self.address, *updates,
                     accept=(0, 1), timeout_s=_TIMEOUT_S,
                 )  # fmt: skip
             except AdapterError as error:

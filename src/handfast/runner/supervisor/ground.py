@@ -8,6 +8,7 @@ from handfast.core.domain.errors import HandfastError, NotFound, RejectedError
 from handfast.core.domain.faults import fault_point
 from handfast.runner import workspace
 from handfast.runner.containment import objects
+from handfast.runner.fence import Fence, raise_fence
 from handfast.runner.git import Git
 from handfast.runner.origin import Origin, is_address
 from handfast.runner.restore import restore
@@ -131,10 +132,18 @@ class Ground:
             return kept, error.message
         return kept, ""
 
-    def publish(self, target: str, new: str, old: str) -> None:
+    def fence(self, epoch: int) -> Fence:
+        """From now on no runner of an earlier epoch moves a branch for this run. Raises StaleEpoch, RejectedError,
+        Unavailable."""
+        fence = raise_fence(self.git, self._run_id, epoch)
+        if self.origin is not None:
+            self.origin.push_fence(fence)
+        return fence
+
+    def publish(self, target: str, new: str, old: str, fence: Fence) -> None:
         """What was merged here becomes so at the origin. Raises as `Origin.push_target` does."""
         if self.origin is not None:
-            self.origin.push_target(target, new, old)
+            self.origin.push_target(target, new, old, fence)
 
     def discard(self) -> None:
         """The repository as it was before the run, but for refs under `refs/handfast`."""

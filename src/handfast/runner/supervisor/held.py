@@ -49,7 +49,7 @@ class Held:
         run: Json,
         settings: SupervisorSettings,
         stopping: threading.Event,
-        lease_s: float,
+        lease_s: float = 6.0,
     ) -> None:
         self.run = run
         self.run_id = str(run["run_id"])

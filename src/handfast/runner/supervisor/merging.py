@@ -17,9 +17,11 @@ from handfast.core.domain.errors import (
     HandfastError,
     RejectedError,
     StaleDecision,
+    StaleEpoch,
     StorageError,
 )
 from handfast.core.domain.inert import inert
+from handfast.runner.fence import Fence, check_fence
 from handfast.runner.merge import MergeOutcome, MergeStatus, merge, take_back
 from handfast.runner.supervisor.carrying import bound_target, carried
 from handfast.runner.supervisor.ground import Ground
@@ -50,9 +52,10 @@ def merge_call(repository: str, target_branch: str, commit: str, target_commit: 
 def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
     """Use the grant of an approved review. May be called again at any point after a crash.
 
-    Raises LetGo while the kill switch holds.
+    Raises LetGo while the kill switch holds, and where another runner has the run by now.
     """
     grant = handoff.get("grant") or {}
+    fence = _fenced(held, ground)
     commit = str((handoff["package"].get("review") or {})["head_commit"])
     target = str(held.run["target_branch"])
     bound = bound_target(handoff)
@@ -81,13 +84,26 @@ def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
         if error.code == "kill_switch":
             raise LetGo from None  # the approval holds; it is merged when the agent is let go
         return Merged(why=f"The approval cannot be used any more: {error.message}.")
-    return _merge(held, ground, str(grant["grant_id"]), str(start["start_id"]), call)
+    return _merge(held, ground, fence, (str(grant["grant_id"]), str(start["start_id"])), call)
 
 
-def _merge(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call) -> Merged:
+def _fenced(held: Held, ground: Ground) -> Fence:
+    """Raises LetGo where another runner is ahead of us, or raises its fence at this moment."""
+    try:
+        return ground.fence(held.epoch)
+    except (StaleEpoch, AdapterError) as error:
+        log.warning("run `%s`: %s", held.run_id, error.message)
+        raise LetGo from None
+
+
+def _merge(held: Held, ground: Ground, fence: Fence, start: tuple[str, str], call: Call) -> Merged:
+    """`start` is the grant's id and that of its start."""
+    grant_id, start_id = start
     target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
     try:
-        note, tip = _attempt(held, ground, call)
+        note, tip = _attempt(held, ground, fence, call)
+    except StaleEpoch:
+        raise LetGo from None  # who has the run by now settles it
     except StorageError:
         raise  # nobody says whether the origin took it: the next lease finds out
     except HandfastError as error:
@@ -101,7 +117,7 @@ def _merge(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call)
     return Merged(tip)
 
 
-def _attempt(held: Held, ground: Ground, call: Call) -> tuple[str, str]:
+def _attempt(held: Held, ground: Ground, fence: Fence, call: Call) -> tuple[str, str]:
     """A git that is busy is tried again, and so is a target that moves meanwhile, unless the approval is bound to
     where it stood."""
     target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
@@ -115,13 +131,14 @@ def _attempt(held: Held, ground: Ground, call: Call) -> tuple[str, str]:
                 commit,
                 tip,
                 message=_message(held, target, commit),
+                fence=fence,
             )
         except AdapterError as error:
             if error.code != "git_busy" or attempt == _TRIES - 1:
                 raise
             held.lost.wait(_PAUSE_S)
             continue
-        if done.status is not MergeStatus.STALE and _published(ground, target, done, bound):
+        if done.status is not MergeStatus.STALE and _published(ground, fence, done, bound):
             how = "fast-forward" if done.fast_forward else "merge commit"
             if done.status is MergeStatus.ALREADY_MERGED:
                 how = "it was there already"
@@ -129,12 +146,14 @@ def _attempt(held: Held, ground: Ground, call: Call) -> tuple[str, str]:
     raise AdapterError(f"`{target}` moved each time the merge was tried", code="target_moves")
 
 
-def _published(ground: Ground, target: str, done: MergeOutcome, bound: str) -> bool:
+def _published(ground: Ground, fence: Fence, done: MergeOutcome, bound: str) -> bool:
     """Whether the origin has it now. False when its branch moved meanwhile, and the merge is to be tried again."""
+    target = done.target_branch
     try:
-        ground.publish(target, done.target_after, done.target_before)
+        ground.publish(target, done.target_after, done.target_before, fence)
     except RejectedError:
         ground.reach()
+        check_fence(ground.git, fence)
         moved = ground.git.commit_id(f"refs/heads/{target}") != done.target_before
         if bound or not moved:
             raise
