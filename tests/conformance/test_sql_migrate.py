@@ -17,6 +17,7 @@ from handfast.core.domain.errors import DiskFull, SchemaVersion
 from handfast.storage.api import TreeHead
 from handfast.storage.sql import migrate
 from handfast.storage.sql.connect import open_database
+from handfast.storage.sql.copying import filling, snapshot
 from handfast.storage.sql.migrate import (
     HEAD,
     SHIPPED,
@@ -131,6 +132,7 @@ import json, sys
 from pathlib import Path
 from handfast.engine.faults import arm_from_environment
 from handfast.storage.sql.connect import open_database
+from handfast.storage.sql.copying import filling, snapshot
 from handfast.storage.sql.migrate import Revisions, upgrade
 arm_from_environment()
 print("ready", flush=True)
@@ -197,6 +199,7 @@ import resource, signal, sys
 from pathlib import Path
 from handfast.core.domain.errors import StorageError
 from handfast.storage.sql.connect import open_database
+from handfast.storage.sql.copying import filling, snapshot
 from handfast.storage.sql.migrate import Revisions, upgrade
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
