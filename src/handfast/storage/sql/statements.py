@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from handfast.storage.sql import schema as s
-from handfast.storage.sql.listening import CHANNEL
+from handfast.storage.sql.listening import WORD
 from handfast.storage.sql.migrate import HEAD
 
 # The tree's row bears the number of the schema. After an upgrade a writer of the old one finds no row.
@@ -85,8 +85,7 @@ class Compile:
         """On PostgreSQL the statement also tells every server the log's new size, when it commits."""
         if self.name == "sqlite":
             return update
-        size = sa.cast(sa.bindparam("size", type_=sa.BigInteger), sa.Text)
-        return update.returning(sa.func.pg_notify(sa.literal_column(f"'{CHANNEL}'"), size))
+        return update.returning(sa.literal_column(WORD))
 
     def upsert(
         self, table: sa.Table, key: str, changed: tuple[str, ...], *, rising: str = ""

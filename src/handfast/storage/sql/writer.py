@@ -234,7 +234,7 @@ class Writer:
             c.execute(
                 self._sql.add_node, {"level": node.level, "idx": node.index, "hash": node.hash}
             )
-        c.execute(self._sql.set_frontier, {"frontier": grown.to_bytes(), "size": grown.size})
+        c.execute(self._sql.set_frontier, {"frontier": grown.to_bytes()})
 
 
 def check_write(w: WriteSet) -> None:
