@@ -73,6 +73,8 @@ def make(url: str, log: Path = history.LOGS / "0.2.0.jsonl") -> Rows:
             for row in rows:
                 c.execute(f"INSERT INTO {table} ({COLUMNS[table]}) VALUES ({marks})", row)  # noqa: S608
         c.execute(f"UPDATE tree SET frontier = {mark}", (frontier.to_bytes(),))  # noqa: S608
+        if mark == "%s":
+            c.execute("SELECT setval(pg_get_serial_sequence('outbox', 'id'), 7)")
     return contents(url)
 
 

@@ -1,6 +1,7 @@
 """Wakes coroutines when the log grows: one reader for all that wait, no thread each.
 
-Commits of this process wake it at once; commits of other processes are seen by a look twice a second.
+Commits of this process wake it at once, and those of other servers where the store hears them; a look
+twice a second finds all the others.
 While nobody waits nothing is read, so that gate checks do not pay for it.
 """
 

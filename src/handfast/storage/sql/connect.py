@@ -226,7 +226,8 @@ def moved_on() -> SchemaVersion:
     """For a writer that finds no tree of its own schema."""
     return SchemaVersion(
         "the database was upgraded while this process was running",
-        hint="Restart it with the version of Handfast that upgraded the database. Nothing was written.",
+        hint="Restart it with the version that upgraded the database. If none did, run `handfast db check`. "
+        "Nothing was written.",
     )
 
 

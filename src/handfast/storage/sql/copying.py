@@ -32,7 +32,7 @@ from handfast.storage.sql.migrate import (
     migration,
     version_of,
 )
-from handfast.storage.sql.reflection import Found, tables
+from handfast.storage.sql.reflection import VERSION_TABLE, Found, tables
 from handfast.storage.sql.schema_check import differences, reading, tables_at
 
 PAGE_BYTES = 2_000_000
@@ -231,7 +231,9 @@ def _begin_read(db: Database, c: Connection, *, still: bool) -> None:
             "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
             "AND relkind IN ('r', 'p')"
         ).fetchall()
-        c.execute(f"LOCK TABLE {', '.join(quoted(str(r[0])) for r in found)} IN SHARE MODE")
+        ours = sorted({str(r[0]) for r in found} & {VERSION_TABLE, *s.metadata.tables})
+        if ours:
+            c.execute(f"LOCK TABLE {', '.join(map(quoted, ours))} IN SHARE MODE")
 
 
 _COMPANY = """\
@@ -357,6 +359,8 @@ def filling(url: str, schema: str, *, revisions: Revisions = SHIPPED) -> Iterato
         )
     if not db.server:
         make_room(db)
+        if not (file := sqlite_path(db.url)).exists():
+            file.touch(mode=0o600)  # wherever it is put, it is for its owner only
     with suppress(_Undo), migration(db, revisions) as work:
         made = SqlFilling(work, revisions)
         made.at(schema)

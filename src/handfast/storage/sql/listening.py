@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     import psycopg
 
 CHANNEL = "handfast_log"
+# Said of the tree's row by the statement that changes it: the size is the frontier's first 8 bytes.
+WORD = (
+    f"pg_notify('{CHANNEL}', "
+    "(('x' || encode(substring(frontier from 1 for 8), 'hex'))::bit(64)::bigint)::text)"
+)
 SCHEMA = "schema "  # how the word of an upgrade begins
 PROBE = "probe "
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 30.0

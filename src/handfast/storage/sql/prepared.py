@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from handfast.storage.sql import append_sql
 from handfast.storage.sql import schema as s
 from handfast.storage.sql.append_sql import INSERTS, UPDATES, UPSERTS, Written
-from handfast.storage.sql.listening import CHANNEL
+from handfast.storage.sql.listening import WORD
 
 Row = tuple[object, ...]
 Encode = Callable[[object], bytes | None]
@@ -147,9 +147,9 @@ KEYS_OF = Prepared(
 SET_FRONTIER = Prepared(
     b"set_frontier",
     f'UPDATE tree SET "frontier" = $1::bytea WHERE {append_sql.OURS} '  # noqa: S608 - a number
-    f"RETURNING pg_notify('{CHANNEL}', $2::text)",
+    f"RETURNING {WORD}",
     bulk=False,
-    encoders=(_encoder(_BYTEA), _encoder(_TEXT)),
+    encoders=(_encoder(_BYTEA),),
 )
 WRITES = (
     *map(_bulk_insert, INSERTS),

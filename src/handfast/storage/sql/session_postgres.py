@@ -115,8 +115,7 @@ class PostgresSession:
                     wire.send(statement, statement.value(row))
                     sent.append(statement)
         if rows.frontier:
-            size = str(int.from_bytes(rows.frontier[:8], "big"))
-            wire.send(p.SET_FRONTIER, p.SET_FRONTIER.value((rows.frontier, size)))
+            wire.send(p.SET_FRONTIER, p.SET_FRONTIER.value((rows.frontier,)))
             sent.append(p.SET_FRONTIER)
         return sent
 
