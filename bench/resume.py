@@ -38,7 +38,7 @@ def _events(steps: int) -> list[RunEvent]:
         )
         found.append(StepFinished(RUN, step, 0, output=BODY))
     # One event before the next snapshot.
-    return found[: len(found) // EVERY * EVERY + EVERY - 1] if len(found) > EVERY else found
+    return found[: (len(found) + 1) // EVERY * EVERY - 1]
 
 
 def _fill(engine: Engine, steps: int) -> str:
