@@ -172,13 +172,14 @@ def _log(engine: Engine) -> None:
 
 
 def _simulate(engine: Engine) -> None:
+    """Half of the log: judging costs more than reading."""
     from handfast.engine.simulation import simulate
 
     def books(_: str) -> tuple[()]:
         return ()
 
-    done = simulate(engine.kernel, books, books, lambda *_: None)
-    assert done.judged == STEPS
+    done = simulate(engine.kernel, books, books, lambda *_: None, after=STEPS)
+    assert done.judged > STEPS // 3
 
 
 def _retain(engine: Engine) -> None:
