@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from handfast.storage.api import Due, Snapshot
+from handfast.storage.api import Due, OutboxItem, Snapshot, TreeHead
 from handfast.storage.sql.store import SqlStore
 from handfast.testing.store_writes import NOON, body, check_log, write
 from tests.conformance.test_sql_store import _raw
@@ -61,6 +61,16 @@ def test_streams_are_paged_by_when_they_began(store: SqlStore) -> None:
     rest = store.keeping.streams("thing", after=first[-1][0], limit=3)
     assert [stream for _, stream in rest] == ["thing/3", "thing/4"]
     assert store.keeping.streams("other") == []
+
+
+def test_heads_are_paged_and_the_outbox_is_counted(store: SqlStore) -> None:
+    for size in (3, 7, 9):
+        store.add_head(TreeHead(size, f"note {size}"))
+    assert [h.size for h in store.keeping.heads_after(0, 2)] == [3, 7]
+    assert [h.note for h in store.keeping.heads_after(7)] == ["note 9"]
+    assert store.keeping.outbox_depth() == 0
+    store.commit(replace(write("thing/1"), outbox=(OutboxItem("a", b"1"), OutboxItem("b", b"2"))))
+    assert store.keeping.outbox_depth() == 2
 
 
 def _later(hours: int) -> timedelta:

@@ -5,6 +5,7 @@ import struct
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from handfast.core.audit import bundle_format as parts
 from handfast.core.audit.bundle import verify_bundle
+from handfast.core.audit.notebook import MemoryNotebook
 from handfast.core.audit.tree import leaf_hash
 from handfast.core.domain.errors import IntegrityError, StorageError, UsageError
 from handfast.engine.bundle_file import (
@@ -24,7 +26,8 @@ from handfast.engine.bundle_file import (
     write_bundle,
 )
 from handfast.engine.keys import ed25519_verify
-from tests.audit_bundles import SIGNER, Body, event, make_entries
+from handfast.engine.notebook import DiskNotebook
+from tests.audit_bundles import SIGNER, Body, MemoryBundle, event, make_bundle, make_entries
 
 BODIES = [Body("bo_a", b"one"), Body("bo_b", b"gone", "erased")]
 ENTRIES = make_entries(30, bodies=BODIES)
@@ -239,3 +242,79 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < size / 5
+
+
+PACKED = [Body("bo_a", b"one" * 400), Body("bo_b", b""), Body("bo_c", b"three")]
+
+
+def _packed(tmp_path: Path) -> MemoryBundle:
+    """The parts of a written bundle with three bodies, in pieces of 1,000 bytes."""
+    entries = make_entries(30, bodies=PACKED)
+    bodies = [ExportedBody(b.body_id, "held", b.salt, [b.data]) for b in PACKED]
+    write_bundle(tmp_path / "a", replace(content(entries), bodies=bodies))
+    with zipfile.ZipFile(tmp_path / "a") as archive:
+        return MemoryBundle({name: archive.read(name) for name in archive.namelist()})
+
+
+def _found(bundle: MemoryBundle) -> tuple[int, list[str]]:
+    report = verify_bundle(bundle, [SIGNER.key], [], ed25519_verify)
+    return report.bodies, [f.message for f in report.findings]
+
+
+def test_contents_lie_one_after_the_other(tmp_path: Path) -> None:
+    bundle = _packed(tmp_path)
+    assert set(bundle.content) == set(parts.PARTS)
+    assert bundle.content[parts.BODY_CONTENT] == b"".join(b.data for b in PACKED)
+    assert _found(bundle) == (3, [])
+
+
+def test_what_was_done_to_contents_is_found(tmp_path: Path) -> None:
+    data = _packed(tmp_path).content[parts.BODY_CONTENT]
+    index = _packed(tmp_path).content[parts.BODY_INDEX]
+    damages: list[tuple[str, bytes, int, str]] = [
+        (parts.BODY_CONTENT, b"x" + data[1:], 2, "Body `bo_a` of the entry at position 1 is not"),
+        (parts.BODY_CONTENT, data[:-1], 2, "cannot be read: `bodies.bin` is cut off"),
+        (parts.BODY_CONTENT, data[:9], 0, "`bo_a` of the entry at position 1 cannot be read"),
+        (parts.BODY_CONTENT, data + b"more", 3, "holds more than the list of bodies says"),
+        (parts.BODY_CONTENT, data[1:] + data[:1], 1, "`bo_c` of the entry at position 3 is not"),
+        (parts.BODY_INDEX, index.replace(b'"size":5', b'"size":4'), 2, "`bo_c`"),
+        (parts.BODY_INDEX, index.replace(b'"size":1200', b'"size":-1'), 0, "holds no size"),
+        (parts.BODY_INDEX, index.replace(b'"size":', b'"else":'), 0, "holds no size"),
+        (parts.BODY_INDEX, index.splitlines(keepends=True)[0], 1, "`bo_b`"),
+    ]
+    for name, damaged, verified, said in damages:
+        bundle = _packed(tmp_path)
+        bundle.content[name] = damaged
+        bodies, messages = _found(bundle)
+        assert bodies == verified, (name, messages)
+        assert any(said in m for m in messages), messages
+
+
+def test_a_bundle_of_the_first_format_still_verifies(tmp_path: Path) -> None:
+    """With a part for each body, as Handfast 0.2 wrote it."""
+    old = make_bundle(make_entries(30, bodies=PACKED), [10], PACKED)
+    meta = json.loads(old.content[parts.META]) | {"format": "handfast-bundle/1"}
+    old.content[parts.META] = json.dumps(meta).encode()
+    with zipfile.ZipFile(tmp_path / "old", "w") as archive:
+        for name, data in old.content.items():
+            archive.writestr(name, data)
+    with ZipBundle(tmp_path / "old") as bundle:
+        report = verify_bundle(bundle, [SIGNER.key], [], ed25519_verify)
+    assert report.ok, report.lines()
+    assert report.bodies == 3
+
+
+@given(
+    puts=st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=4)), max_size=60),
+    front=st.integers(1, 8),
+)
+def test_a_notebook_on_disk_is_as_one_in_memory(puts: list[tuple[str, bytes]], front: int) -> None:
+    disk, memory = DiskNotebook(front), MemoryNotebook()
+    with closing(disk):
+        for name, value in puts:
+            assert disk.get(name) == memory.get(name)
+            disk.put(name, value)
+            memory.put(name, value)
+        for name, _ in puts:
+            assert disk.get(name) == memory.get(name)
+        assert dict(disk.items()) == dict(memory.items())

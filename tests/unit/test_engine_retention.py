@@ -19,6 +19,9 @@ from handfast.engine.bundle_file import ZipBundle
 from handfast.engine.keys import ed25519_verify
 from handfast.engine.retention import Retain, Retention
 from handfast.engine.runs import Pause
+from handfast.server.pages.cases import show_case
+from handfast.server.pages.reader import Reader
+from handfast.server.pages.runs import show_run
 from tests.engine_room import OPERATOR, RUNNER, Room
 
 DAY_S = 86_400
@@ -109,6 +112,10 @@ def test_what_was_erased_is_shown_as_erased(room: Room) -> None:
     assert {s["summary"] for s in steps} == {"(erased)"}
     assert views.run(run_id)["command"] is None
     assert views.timeline(f"handoff/{handoff_id}")
+    reader = Reader(room.engine, room.me.id, "secret")
+    for shown in (show_case(reader, handoff_id), show_run(reader, run_id)):
+        assert shown.status_code == 200
+        assert b"(erased)" in shown.body
 
 
 @pytest.mark.parametrize("left", ["handoff", "run"])

@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from handfast.core.domain import agent as agents
 from handfast.core.domain.agent import AGENT_SCOPES, Agent
 from handfast.core.domain.codec import format_time
-from handfast.core.domain.errors import InvalidTransition, UsageError
+from handfast.core.domain.errors import InvalidTransition, LimitExceeded, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_org import AgentRegistered, AgentTokenIssued, AgentTokenRevoked
 from handfast.core.domain.ids import AgentId, TokenId
 from handfast.engine.ids import hash_secret, new_id, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.storage.api import Credential, Query
+
+MAX_TOKENS = 100
+MAX_STRUCK = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class Agents:
     def issue(
         self, actor: Actor, agent_id: str, scopes: tuple[str, ...] = (), ttl_s: int = 0
     ) -> IssuedToken:
-        """A new token. Only its hash is stored. Raises NotFound, InvalidTransition."""
+        """A new token. Only its hash is stored. Tokens that have expired are struck off where many are kept.
+
+        Raises NotFound, InvalidTransition, LimitExceeded with `MAX_TOKENS` that are still good.
+        """
         scopes = scopes or tuple(sorted(AGENT_SCOPES))
         agents.check_scopes(scopes)
         token_id, secret = TokenId(new_id("tok")), new_secret()
@@ -73,6 +79,8 @@ class Agents:
             agent = unit.get(Agent, agent_id)
             if agent.suspended:
                 raise InvalidTransition(f"agent `{agent_id}` is suspended")
+            if len(agent.tokens) >= MAX_TOKENS:
+                self._strike_off(unit, agent)
             event = AgentTokenIssued(agent.agent_id, token_id, scopes, expires)
             unit.record(Agent, agent_id, [event])
             unit.put_credential(
@@ -82,6 +90,18 @@ class Agents:
 
         self._kernel.run(actor, work)
         return IssuedToken(f"hfa_{token_id[4:]}_{secret}", token_id, expires)
+
+    def _strike_off(self, unit: Unit, agent: Agent) -> None:
+        """Raises LimitExceeded when none of the tokens has expired."""
+        found = ((t, self._kernel.store.credential(t)) for t in agent.tokens)
+        over = [t for t, c in found if c is None or (c.expires_at and c.expires_at <= unit.now)]
+        if not over:
+            raise LimitExceeded(
+                f"agent `{agent.agent_id}` has {len(agent.tokens)} tokens that are still good",
+                hint="`handfast agent revoke` makes one invalid.",
+            )
+        events = [AgentTokenRevoked(agent.agent_id, t) for t in over[:MAX_STRUCK]]
+        unit.record(Agent, agent.agent_id, events)
 
     def revoke(self, actor: Actor, token_id: str) -> Result:
         """Idempotent. Raises UsageError for a token that is not an agent's."""
