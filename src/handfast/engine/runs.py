@@ -32,6 +32,8 @@ from handfast.storage.api import Lease, Query
 LEASABLE = (RunStatus.READY.value, RunStatus.QUEUED.value)
 HELD = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED.value)
 
+CLOCKS_APART = timedelta(minutes=1)  # how much the clocks of two servers may differ
+
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
@@ -171,8 +173,11 @@ class Runs:
         return None
 
     def _expired(self, stream: str, now: datetime) -> bool:
+        """Also one that ends later than any lease given now would: it was given by a clock that was ahead,
+        and without this nobody would take the run before that time comes."""
         lease = self._kernel.store.lease(stream)
-        return lease is not None and lease.expires_at <= now
+        longest = timedelta(seconds=self._kernel.settings.lease_s) + CLOCKS_APART
+        return lease is not None and not now < lease.expires_at <= now + longest
 
     def _try_lease(self, actor: Actor, stream: str, runner_id: str, host: str) -> Run | None:
         run_id = stream.partition("/")[2]
