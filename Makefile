@@ -16,7 +16,7 @@ endif
 # waits for it. Status 5: ARGS chose none of them.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-agents check static web-check bench lock clean
+.PHONY: help demo test test-agents check static web-check bench soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ web-check: $(wildcard web/src/* web/*.json)
 
 bench: .venv/.run ## measured figures beside their floors, in one run
 	@$(PY) -m bench $(ARGS)
+
+soak: .venv/.dev ## random load and faults, each round proved: ARGS="--minutes 30 --seed 1 --database postgres"
+	@$(PY) -m tests.faults.soak $(ARGS)
 
 lock: .venv/.uv ## resolve the lock files again; ARGS=--upgrade takes newer versions
 	@$(LOCK) pyproject.toml --extra postgres -o requirements.lock

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -201,10 +202,11 @@ class _Hooked(_Speaker):
         self._post("SessionEnd", reason="other")
 
     def _call(self, work: Work) -> None:
-        for attempt in range(ATTEMPTS):
-            if self.load.stopping:
+        attempts = 0
+        for asked in count():
+            if self.load.stopping or attempts == ATTEMPTS:
                 return
-            key = f"toolu_{work.path.name}_{attempt}"
+            key = f"toolu_{work.path.name}_{asked}"
             tool_input = {"command": gated(work.path)}
             about: Json = {"tool_name": "Bash", "tool_use_id": key, "tool_input": tool_input}
             said = self._post("PreToolUse", **about)
@@ -216,6 +218,7 @@ class _Hooked(_Speaker):
             reason = said.get("permissionDecisionReason", "")
             if word != "failed" and not any(text in reason for text in AGAIN):
                 return
+            attempts += word != "failed"
             self.load.pause(PAUSE_S)
 
     def _effect(self, work: Work, about: Json) -> None:

@@ -158,6 +158,11 @@ class Sent:
     body: bytes
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is no news here."""
+
+
 class Repeater:
     """Between clients and a server: each command may be held back, delivered twice, and again later."""
 
@@ -166,7 +171,7 @@ class Repeater:
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._lock = threading.Lock()
         self._doubled = doubled
-        self.seen: list[Sent] = []
+        self.seen: list[Sent] = []  # what was answered; else a repeat may be the first to arrive
         self.repeated = 0
         repeater = self
 
@@ -181,7 +186,7 @@ class Repeater:
             def log_message(self, *_: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Quiet(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -208,7 +213,6 @@ class Repeater:
     def _command(self, asked: BaseHTTPRequestHandler, sent: Sent) -> None:
         """Perhaps later than others, perhaps twice at once; the client hears one of the answers."""
         with self._lock:
-            self.seen.append(sent)
             held, twice = self._random.uniform(0, HELD_S), self._random.random() < self._doubled
             self.repeated += twice
         time.sleep(held)
@@ -218,6 +222,9 @@ class Repeater:
         status, headers, body = self.deliver(sent)
         if again:
             again.join()
+        if status < 300:
+            with self._lock:
+                self.seen.append(sent)
         asked.send_response(status)
         for name, value in headers:
             asked.send_header(name, value)
@@ -237,7 +244,7 @@ class Repeater:
             return answer.status, headers, answer.read()
 
     def replay(self) -> list[int]:
-        """Everything that was ever sent, once more and in another order. Gives the answers' statuses."""
+        """Everything that was carried out, once more and in another order. Gives the answers' statuses."""
         with self._lock:
             again = list(self.seen)
             self._random.shuffle(again)

@@ -38,7 +38,8 @@ from tests.postgres import Postgres
 HOUR, DAY = 3600, 86_400
 REST_S = 240.0
 NTH = 25  # a server comes by a point of its commits this often in a round
-SETTINGS = {"SETTLE_WITHIN_S": "8", "LEASE_S": "3"}
+# A grant that its agent gave up is over before the round is.
+SETTINGS = {"SETTLE_WITHIN_S": "8", "LEASE_S": "3", "GRANT_TTL_S": "45"}
 
 
 class Sturdy(Installation):
@@ -385,6 +386,10 @@ def main() -> int:
     parser.add_argument("--round", type=int, dest="only", help="play only this round of the seed")
     parser.add_argument("--keep", type=Path, help="where the folders of failed rounds are left")
     asked = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, signal.default_int_handler
+        )  # leave nothing running and nothing mounted
     keep = asked.keep or Path(tempfile.mkdtemp(prefix="handfast-soak-"))
     keep.mkdir(parents=True, exist_ok=True)
     config = keep / "gitconfig"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.installation import Installation
-from tests.faults.stories import Mediated, Run, go_on
+from tests.faults.stories import Mediated, Run, go_on, there
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
 HOUR, DAY = 3600, 86_400
@@ -114,3 +114,19 @@ def test_forward_a_lease_is_over_and_the_run_goes_on_once(place: Installation) -
     run.merged()
     place.prove()
     assert run.lines("starts") == ["start"]
+
+
+def test_a_lease_from_a_clock_that_was_ahead_holds_nobody_up(place: Installation) -> None:
+    place.set_clock(2 * DAY)
+    place.start()
+    go = place.root / "go"
+    run = Run(place, f"while [ ! -e {go} ]; do sleep 0.05; done; echo work > work.txt\n")
+    place.until(lambda: run.lines("starts"), "its start")
+    place.kill("runner")
+    place.kill("server")
+    place.set_clock(0)
+    go.touch()
+    place.start()
+    run.ended()
+    place.prove()
+    assert [pid for pid in run.pids if there(pid)] == []

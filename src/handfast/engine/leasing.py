@@ -22,6 +22,7 @@ from handfast.storage.api import Lease, Query, StateRow
 LEASABLE: Final = (RunStatus.READY.value, RunStatus.QUEUED.value)
 HELD: Final = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED.value)
 _PAGE: Final = 50
+CLOCKS_APART: Final = timedelta(minutes=1)  # how much the clocks of two servers may differ
 _MAX_LOOKED_AT: Final = 1_000
 
 
@@ -101,11 +102,18 @@ class Leasing:
         return not runners.unfit(runner, run.repository, run.agent_id, run.labels)
 
     def _over(self, stream: str, seat: Seat) -> bool:
-        """Whether nobody keeps the lease any more."""
+        """Whether nobody keeps the lease any more.
+
+        Also one that ends later than any lease given now would: it was given by a clock that was ahead,
+        and without this nobody would take the run before that time comes.
+        """
         lease = self._kernel.store.lease(stream)
         if lease is None:
             return False
-        return lease.expires_at <= self._kernel.clock.now() or seat.followed(lease.holder)
+        now = self._kernel.clock.now()
+        longest = timedelta(seconds=self._kernel.settings.lease_s) + CLOCKS_APART
+        kept = now < lease.expires_at <= now + longest
+        return not kept or seat.followed(lease.holder)
 
     def _take(self, actor: Actor, stream: str, seat: Seat) -> Run | None:
         run_id = stream.partition("/")[2]
