@@ -91,7 +91,7 @@ def test_pages_and_long_polls_of_a_server(tmp_path: Path) -> None:
     bench.engine.close()
     with serving(tmp_path) as server:
         pages = list(scale.pages(server, ids, size, "here", 2))
-        assert sum(f.met is not None for f in pages) == 3
+        assert sum(f.met is not None for f in pages) == 6
         found = asyncio.run(waiting.idle(server, ids, 40, 0.5))
         assert (found.polls.answered, found.polls.failed) == (0, [])
         again = asyncio.run(waiting.idle(server, ids, 5, 0.5))

@@ -31,3 +31,5 @@ async def until_settled(hub: Hub, engine: Engine, handoff_id: str, deadline: flo
                 return not handoff.waiting
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
+            if hub.closing:
+                return False
