@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as runner
-from bench import figures, load, record, scale, waiting
+from bench import figures, load, record, scale, table, waiting
 from bench.cycles import at_once, versions
 from bench.engine import open_bench
 from bench.figures import Figure, Room, at_least, at_most, times
@@ -59,6 +59,12 @@ def test_every_part_is_explained() -> None:
     for name, part in PARTS.items():
         assert part.__doc__, name
         assert f"`{name}`" in page, name
+
+
+def test_the_page_shows_the_committed_results() -> None:
+    assert table.START + table.rendered() + table.END in table.PAGE.read_text(), (
+        "run `python -m bench.table`"
+    )
 
 
 def test_peers_are_pinned_by_hash() -> None:

@@ -12,7 +12,7 @@ from bench.filler import Mix, fill
 from handfast.core.audit.tree import Frontier, leaf_hash
 from handfast.server.pages import inbox
 from handfast.server.pages.reader import Reader, page
-from handfast.storage.api import Query, StateRow, Store
+from handfast.storage.api import Query, SealedBody, StateRow, Store
 from tests.faults.checker import check, read_log
 
 MIX = Mix(waiting=120, approved=30, refused=40, step_events=60)
@@ -90,6 +90,7 @@ class _Counted:
         self._store = store
         self.loads: list[str] = []
         self.found = 0
+        self.opened = 0
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -97,6 +98,10 @@ class _Counted:
     def load(self, stream: str) -> StateRow | None:
         self.loads.append(stream)
         return self._store.load(stream)
+
+    def body(self, body_id: str) -> SealedBody | None:
+        self.opened += 1
+        return self._store.body(body_id)
 
     def find(self, query: Query) -> list[StateRow]:
         rows = self._store.find(query)
@@ -109,6 +114,7 @@ def counted(filled: tuple[Bench, list[str]], monkeypatch: pytest.MonkeyPatch) ->
     kernel = filled[0].engine.kernel
     counting = _Counted(kernel.store)
     monkeypatch.setattr(kernel, "store", counting)
+    monkeypatch.setattr(kernel.vault, "_store", counting)
     return counting
 
 
@@ -120,6 +126,15 @@ def test_a_page_reads_each_agent_and_run_once(
     runs = {item["run_id"] for item in items}
     assert counted.found == 50
     assert len(counted.loads) == len(runs) + 1, counted.loads
+
+
+def test_a_list_opens_its_texts_together(
+    filled: tuple[Bench, list[str]], counted: _Counted
+) -> None:
+    """None of the asks, reasons and outputs of thirty rows is read by itself; a name of a person is."""
+    items = filled[0].engine.views.handoffs("closed", limit=30).items
+    assert {item["decision"]["reason"] for item in items} == {"as planned"}  # type: ignore[index]
+    assert counted.opened == 1
 
 
 def test_looking_for_the_next_case_opens_nothing(
