@@ -77,6 +77,7 @@ class Servers:
 
 
 def figures(room: Room) -> Iterator[Figure]:
+    """Latencies by kind of request, errors, memory, and what the checker finds."""
     minutes = 0.1 if room.quick else room.minutes
     with ExitStack() as stack:
         database = stack.enter_context(durable())
