@@ -19,7 +19,6 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> int:
     args = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended as well
     missed: list[Figure] = []
     for name in args.parts or [name for name in PARTS if name not in LONG]:
         with tempfile.TemporaryDirectory(prefix=f"handfast-bench-{name}-", dir=args.folder) as at:
@@ -65,4 +64,5 @@ def _run(name: str, room: Room, results: Path) -> list[Figure]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended as well
     sys.exit(main())
