@@ -47,7 +47,7 @@ web-check: $(wildcard web/src/* web/*.json)
 	  cd web && { test -x node_modules/.bin/tsc || npm ci --silent; } && node_modules/.bin/tsc --noEmit; \
 	else echo "Not run here: types of web/src (no node on this machine)."; fi
 
-bench: .venv/.run ## measured figures beside their floors, in one run
+bench: .venv/.run ## measured figures beside floors and peers; ARGS names parts: docs/benchmarks.md
 	@$(PY) -m bench $(ARGS)
 
 soak: .venv/.dev ## random load and faults, each round proved: ARGS="--minutes 30 --seed 1 --database postgres"
@@ -57,10 +57,11 @@ lock: .venv/.uv ## resolve the lock files again; ARGS=--upgrade takes newer vers
 	@$(LOCK) pyproject.toml --extra postgres -o requirements.lock
 	@$(LOCK) pyproject.toml --extra postgres --extra otel --group dev -c requirements.lock -o requirements-dev.lock
 	@$(LOCK) --group pyproject.toml:agents -c requirements-dev.lock -o requirements-agents.lock
+	@$(LOCK) bench/peers/requirements.in -o bench/peers/requirements.lock
 	@if command -v npm >/dev/null; then cd web && npm install --silent --package-lock-only; fi
 
 clean: ## remove what the other targets made
-	rm -rf .venv src/handfast/server/web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers src/handfast/server/web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # pip installs uv into the new environment from outside: an environment without a pip of its own is made in a blink.
 .venv/.uv:

@@ -4,6 +4,7 @@ Without names all parts that take minutes run; `scale` and `load` take longer an
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ def main() -> int:
     missed: list[Figure] = []
     for name in args.parts or [name for name in PARTS if name not in LONG]:
         with tempfile.TemporaryDirectory(prefix=f"handfast-bench-{name}-", dir=args.folder) as at:
-            found = _run(name, Room(Path(at), quick=args.quick, minutes=args.minutes), args.json)
+            found = _run(name, _room(Path(at), args), args.json)
         missed += [f for f in found if f.met is False]
     for figure in missed:
         print(f"missed: {figure.name}: {figure.value:.4g} {figure.unit}, {figure.target}")
@@ -37,10 +38,15 @@ def _arguments() -> argparse.Namespace:
         "--folder", type=Path, help="the disk to measure; the system's own otherwise"
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long `load` runs")
+    parser.add_argument("--handoffs", type=int, default=100_000, help="how many `scale` fills in")
     args = parser.parse_args()
     if unknown := [name for name in args.parts if name not in PARTS]:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     return args
+
+
+def _room(folder: Path, args: argparse.Namespace) -> Room:
+    return Room(folder, quick=args.quick, minutes=args.minutes, handoffs=args.handoffs)
 
 
 def _run(name: str, room: Room, results: Path) -> list[Figure]:
@@ -58,4 +64,5 @@ def _run(name: str, room: Room, results: Path) -> list[Figure]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended as well
     sys.exit(main())

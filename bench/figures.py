@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TypeAlias
@@ -69,7 +69,7 @@ class Room:
     folder: Path
     quick: bool = False
     minutes: float = 10.0
-    options: dict[str, str] = field(default_factory=dict)
+    handoffs: int = 100_000
 
     @property
     def seconds(self) -> float:

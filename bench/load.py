@@ -77,6 +77,7 @@ class Servers:
 
 
 def figures(room: Room) -> Iterator[Figure]:
+    """Latencies by kind of request, errors, memory, and what the checker finds."""
     minutes = 0.1 if room.quick else room.minutes
     with ExitStack() as stack:
         database = stack.enter_context(durable())
@@ -273,9 +274,8 @@ def _said(seen: Seen, minutes: float) -> Iterator[Figure]:
                 name, percentile(seen.woken, share), "ms", f"{means}, {len(seen.woken):,} times"
             )
     said = "; ".join(f"{kind} ({n})" for kind, n in seen.errors.most_common(8)) or "none"
-    errors = Figure(
-        f"errors: {where}", sum(seen.errors.values()), "", f"answers that are no right ones: {said}"
-    )
+    means = "answers that are no right ones, by kind"
+    errors = Figure(f"errors: {where}", sum(seen.errors.values()), "", means, said)
     yield at_most(errors, 0)
     means = "409: another was faster, or an equal request had been taken; the right answer to a lost race"
     yield Figure(f"lost races: {where}", seen.lost_races, "", means)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.engine import PASSWORD, PIN
+from bench.engine import PASSWORD
 from handfast.server.sessions import COOKIE
 
 LOGIN = "bench"
@@ -66,29 +66,23 @@ def serving(home: Path, url: str = "") -> Iterator[Process]:
     if url:
         environment["HANDFAST_DATABASE_URL"] = url
     words = [sys.executable, "-m", "handfast", "serve", "--port", "0", "--no-runner", "--json"]
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, "the server did not start"
-        yield Process(json.loads(line)["url"], home, process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, "the server did not start"
+            yield Process(json.loads(line)["url"], home, process.pid)
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
-def decision(presented_digest: str, kind: str = "approve") -> dict[str, object]:
-    """The body of a decision by the bench's person, beside the operator's token."""
-    proof = {"person": LOGIN, "pin": PIN, "reason": "as planned"}
-    return {"kind": kind, "presented_digest": presented_digest, **proof}
-
-
-def timed(client: httpx.Client, path: str, rounds: int) -> list[float]:
-    """Milliseconds of each of so many requests, one after the other, after one that warms up."""
+def timed(client: httpx.Client, paths: list[str]) -> list[float]:
+    """Milliseconds of each request, one after the other."""
     took = []
-    for _ in range(rounds + 1):
+    for path in paths:
         start = time.perf_counter()
         answer = client.get(path)
         took.append((time.perf_counter() - start) * 1000)
         assert answer.status_code == 200, (path, answer.status_code, answer.text[:300])
-    return took[1:]
+    return took

@@ -55,7 +55,9 @@ class Wire:
             self._streams = None
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None or self._streams[1].is_closing():
+        # The server closes a connection that was idle for some seconds: that is seen before it is used again.
+        if self._streams is None or self._streams[1].is_closing() or self._streams[0].at_eof():
+            self.close()
             self._streams = await asyncio.open_connection(self._host, self._port, limit=2**22)
         return self._streams
 

@@ -1,12 +1,15 @@
-"""What stands beside handoffs on one page: agents, repositories, people. Each is read once, however many rows name it."""
+"""What stands beside handoffs on one page: agents, repositories, people, texts. Each is read once, texts together."""
 
+from collections.abc import Iterable
 from typing import cast
 
 from handfast.core.domain.agent import Agent
+from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.run import Run
 from handfast.engine.kernel import Kernel
 from handfast.engine.people import People
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.vault import Content
 
 
 class Surroundings:
@@ -16,6 +19,7 @@ class Surroundings:
         self._kernel = kernel
         self._people = people
         self._known: dict[str, str] = {}
+        self._opened: dict[str, Content] = {}
 
     def agent_name(self, agent_id: str) -> str:
         """The id of one that is not registered."""
@@ -39,3 +43,13 @@ class Surroundings:
         if key not in self._known:
             self._known[key] = self._people.name(person_id) if person_id else ""
         return self._known[key]
+
+    def open(self, refs: Iterable[BodyRef | None]) -> None:
+        """Read these bodies together."""
+        self._opened |= self._kernel.vault.open_many([ref.body_id for ref in refs if ref])
+
+    def text(self, ref: BodyRef | None) -> str:
+        """'' for none. Raises NotFound, IntegrityError."""
+        if ref is None:
+            return ""
+        return (self._opened.get(ref.body_id) or self._kernel.vault.open(ref.body_id)).text

@@ -1,6 +1,7 @@
 """States and bodies put together for people and programs: the JSON of the API and the pages."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import cast
@@ -84,9 +85,9 @@ class Views:
         )
         rows = self._kernel.store.find(query)
         states = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
-        asks = self._kernel.vault.open_many([h.ask.body_id for h in states])
         around = self._around()
-        items = [self._summary(h, asks[h.ask.body_id].text, around) for h in states]
+        around.open(ref for h in states for ref in _texts(h))
+        items = [self._summary(h, around.text(h.ask), around) for h in states]
         return Page(items, _next(rows, limit))
 
     def queue(self, limit: int = 200, *, after: str = "", person_id: str = "") -> Page:
@@ -143,8 +144,8 @@ class Views:
             "snoozed_until": _time(h.snoozed_until),
             "frozen": h.frozen_at is not None,
             "outcome": h.outcome,
-            "decision": self._decision(h),
-            "effect": self._effect(h),
+            "decision": self._decision(h, around),
+            "effect": effect_view(h.effect, around.text) if h.effect else None,
         }
 
     def agent_name(self, agent_id: str) -> str:
@@ -192,29 +193,26 @@ class Views:
             }
         return out
 
-    def _decision(self, h: Handoff) -> Result | None:
+    def _decision(self, h: Handoff, around: Surroundings) -> Result | None:
         d = h.decision
         if d is None:
             return None
         return {
             "kind": d.kind.value,
             "by": d.person_id or "policy",
-            "by_name": MACHINE if d.by_machine else self._people.name(d.person_id),
+            "by_name": MACHINE if d.by_machine else around.person_name(d.person_id),
             "by_machine": d.by_machine,
             "overridden": d.overridden,
             "by_requester": d.person_id in h.requested_by,
             "at": format_time(d.at),
             "auth": d.auth,
-            "reason": self.text(d.reason),
+            "reason": around.text(d.reason),
             "answer": d.answer,
             "presented_digest": d.presented_digest,
             "edited_digest": d.edited_digest,
             "edited_call": self._json(d.edited_action),
-            "edited_text": self.text(d.edited_text),
+            "edited_text": around.text(d.edited_text),
         }
-
-    def _effect(self, h: Handoff) -> Result | None:
-        return effect_view(h.effect, self.text) if h.effect else None
 
     def text(self, ref: BodyRef | None) -> str:
         return self._kernel.vault.open(ref.body_id).text if ref else ""
@@ -373,6 +371,15 @@ def _full_item(item: object, encoded: object) -> object:
     if isinstance(item, tuple):
         return [_full_item(x, x) for x in item]
     return encoded
+
+
+def _texts(h: Handoff) -> Iterator[BodyRef | None]:
+    """The bodies that a row of a list shows."""
+    yield h.ask
+    if h.decision:
+        yield from (h.decision.reason, h.decision.edited_text)
+    if h.effect:
+        yield h.effect.output
 
 
 def _counts(r: Run) -> Result:

@@ -25,9 +25,11 @@ async def until_settled(hub: Hub, engine: Engine, handoff_id: str, deadline: flo
     with hub.watch(f"handoff/{handoff_id}") as changed:
         while True:
             changed.clear()
+            if hub.closing:
+                return False
             handoff = await to_thread.run_sync(engine.kernel.state, Handoff, handoff_id)
             left = deadline - time.monotonic()
-            if not handoff.waiting or left <= 0 or hub.closing:
+            if not handoff.waiting or left <= 0:
                 return not handoff.waiting
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
