@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
+from unittest.mock import patch
 
 from bench.engine import open_bench
 from bench.floor import PAYLOAD
@@ -29,6 +31,7 @@ from handfast.engine.database.copying import Making, back_up, move, restore
 from handfast.engine.database.secrets import Secrets
 from handfast.engine.kernel import Result, Unit
 from handfast.server.hub import POLL_S
+from handfast.storage.sql import prepared
 from handfast.storage.sql.store import SqlStore
 from handfast.testing.store_writes import write
 
@@ -101,9 +104,15 @@ def _look(store: SqlStore) -> Callable[[], None]:
 def _cost(url: str, rounds: int = 400) -> Iterator[Figure]:
     """A commit with the word to others, and one without it right after, again and again."""
     took: dict[str, list[float]] = {"with": [], "without": []}
+    silent = replace(
+        prepared.SET_FRONTIER, sql=prepared.SET_FRONTIER.sql.partition(" RETURNING ")[0]
+    )
     with closing(SqlStore(url)) as one, closing(SqlStore(url)) as other:
-        sql = other._writer._sql  # noqa: SLF001 - what a commit is without it
-        object.__setattr__(sql, "set_frontier", sql.set_frontier.partition(" RETURNING ")[0])
+        one.commit(write("cost/connected"))
+        with patch.object(
+            prepared, "ALL", [silent if p is prepared.SET_FRONTIER else p for p in prepared.ALL]
+        ):  # statements are prepared once, by the first commit of a connection
+            other.commit(write("cost/silent"))
         for n in range(rounds):
             for name, store in (("with", one), ("without", other)):
                 start = time.perf_counter()

@@ -79,7 +79,7 @@ def test_a_wrong_command_is_a_usage_error(handfast: Command) -> None:
     assert done.code == 2
     assert done.problem["code"] == "usage"
     assert 'Did you mean "approve"' in done.problem["detail"]
-    assert handfast("--version").out.strip() == "0.2.0"
+    assert handfast("--version").out.strip() == "0.3.0"
     assert handfast("nonsense").code == 2
 
 

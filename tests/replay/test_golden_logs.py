@@ -168,14 +168,16 @@ def test_a_state_that_was_changed_in_the_database_is_found(tmp_path: Path) -> No
 
 
 FOLDS = {
-    "agent": (1, "3370ec26819df343"),
-    "handoff": (1, "b9d15c2ae86b481f"),
-    "installation": (1, "f10d3054718d63e6"),
-    "person": (1, "91aa15eec16a1896"),
-    "policy": (1, "2fd453168f5f7bb9"),
-    "run": (2, "f953e7ba3497c799"),
-    "task": (1, "b2554997ec8a81da"),
-    "track": (1, "ce876be298367330"),
+    "agent": (1, "b144212fb2282169"),
+    "handoff": (1, "c3a2a7b2e2963963"),
+    "installation": (1, "642a10e984d570a6"),
+    "person": (1, "3947b07fbf877863"),
+    "policy": (1, "84f5eadccb96d930"),
+    "run": (2, "62a0f8166dcc142a"),
+    "runner": (1, "48c54927a0a802fc"),
+    "task": (1, "d77f3746d75739e8"),
+    "topic": (1, "1e1b4666ee03b447"),
+    "track": (1, "29225e2932c19bbf"),
 }
 
 
