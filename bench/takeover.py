@@ -217,15 +217,16 @@ def _runner_killed_at_a_pause(folder: Path) -> float:
         return place.started(2) - decided_at
 
 
-def _server_killed(folder: Path) -> float:
+def _server_killed(folder: Path) -> tuple[float, float]:
     with _Place(folder) as place:
         server = place.server()
         place.runner("ada")
         port = int(place.urls[0].rpartition(":")[2])
         killed_at = _kill(server)
         place.server(port=port)
+        answers_at = time.time()
         place.order()
-        return place.started(1) - killed_at
+        return place.started(1) - killed_at, answers_at - killed_at
 
 
 def _one_of_two_killed(folder: Path, database: str) -> float:
