@@ -44,10 +44,9 @@ def takeover(folder: Path, times: int = 3) -> Iterator[tuple[str, float]]:
         name = "kill -9 of a runner at a pause: from the decision"
         yield name, _runner_killed_at_a_pause(folder / f"pause{n}")
     for n in range(times):
-        yield (
-            "kill -9 of the only server, started again at once",
-            _server_killed(folder / f"one{n}"),
-        )
+        whole, start = _server_killed(folder / f"one{n}")
+        yield "kill -9 of the only server, started again at once", whole
+        yield "  of that, until the server answers", start
     binaries = postgres.binaries()
     if binaries is None:
         return
