@@ -44,10 +44,9 @@ def takeover(folder: Path, times: int = 3) -> Iterator[tuple[str, float]]:
         name = "kill -9 of a runner at a pause: from the decision"
         yield name, _runner_killed_at_a_pause(folder / f"pause{n}")
     for n in range(times):
-        yield (
-            "kill -9 of the only server, started again at once",
-            _server_killed(folder / f"one{n}"),
-        )
+        whole, start = _server_killed(folder / f"one{n}")
+        yield "kill -9 of the only server, started again at once", whole
+        yield "  of that, until the server answers", start
     binaries = postgres.binaries()
     if binaries is None:
         return
@@ -217,15 +216,16 @@ def _runner_killed_at_a_pause(folder: Path) -> float:
         return place.started(2) - decided_at
 
 
-def _server_killed(folder: Path) -> float:
+def _server_killed(folder: Path) -> tuple[float, float]:
     with _Place(folder) as place:
         server = place.server()
         place.runner("ada")
         port = int(place.urls[0].rpartition(":")[2])
         killed_at = _kill(server)
         place.server(port=port)
+        answers_at = time.time()
         place.order()
-        return place.started(1) - killed_at
+        return place.started(1) - killed_at, answers_at - killed_at
 
 
 def _one_of_two_killed(folder: Path, database: str) -> float:
