@@ -18,7 +18,7 @@ from handfast.app import open_engine
 from handfast.core.audit.note import parse_checkpoint, parse_note
 from handfast.core.domain.errors import IntegrityError, NotPermitted
 from handfast.core.domain.events import Actor
-from handfast.engine.access import PrincipalKind
+from handfast.engine.access import PrincipalKind, server_id
 from handfast.engine.facade import Engine
 from handfast.engine.people import NewPerson
 from handfast.server.serving import ServerThread
@@ -229,7 +229,7 @@ def test_every_server_s_set_up_link_works_and_one_person_is_first(
     first = open_engine(pg_database, tmp_path / "a")
     shutil.copytree(tmp_path / "a" / "keys", tmp_path / "b" / "keys")
     second = open_engine(pg_database, tmp_path / "b")
-    links = [e.people.invite() for e in (first, second)]
+    links = [e.people.invite(server_id(e.home)) for e in (first, second)]
     for link in links:
         assert first.people.check_invitation(link).kind == "setup"
     done: list[str] = []

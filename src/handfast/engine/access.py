@@ -73,7 +73,7 @@ class Access:
             raise StorageError(
                 f"`{path}` holds no token", hint="Remove the file: the next start makes a new one."
             )
-        self._keep(kind, _server_id(home), hash_secret(secret))
+        self._keep(kind, server_id(home), hash_secret(secret))
         return token
 
     def _keep(self, kind: PrincipalKind, server: str, hashed: str) -> None:
@@ -144,7 +144,7 @@ class Access:
         self._kernel.run(actor, work)
 
 
-def _server_id(home: Path) -> str:
+def server_id(home: Path) -> str:
     """Which data folder this is, drawn on first use. Not a secret."""
     path = home / SERVER_ID
     if not path.exists():

@@ -62,10 +62,10 @@ class People:
     def any(self) -> bool:
         return bool(self._kernel.store.find(Query("person", limit=1)))
 
-    def invite(self) -> str:
+    def invite(self, server: str = "") -> str:
         """The secret of a one-time set-up link, valid for 24 hours. Only while nobody is set up.
 
-        Every server may make one: the first person to use any of them is the first person.
+        Each server has one, which its next one replaces: the first to use any of them is the first person.
         """
         if self.any():
             raise InvalidTransition("somebody is set up already", hint="Sign in.")
@@ -74,7 +74,7 @@ class People:
         def work(unit: Unit) -> Result:
             unit.put_credential(
                 Credential(
-                    _setup_id(secret),
+                    f"{SETUP}:{server}",
                     SETUP,
                     "",
                     hash_secret(secret),
@@ -120,15 +120,18 @@ class People:
 
     def check_invitation(self, secret: str) -> Credential:
         """What the link permits. Raises NotPermitted for a link that is wrong, used or too old."""
-        found = self._kernel.store.credential(
-            _invitation_id(secret) if self.any() else _setup_id(secret)
-        )
+        hashed = hash_secret(secret)
+        if self.any():
+            found = self._kernel.store.credential(_invitation_id(secret))
+        else:
+            links = self._kernel.store.credentials_of("", SETUP)
+            found = next((c for c in links if hmac.compare_digest(c.secret, hashed)), None)
         if (
             found is None
             or found.revoked
             or found.expires_at is None
             or found.expires_at <= self._kernel.clock.now()
-            or not hmac.compare_digest(found.secret, hash_secret(secret))
+            or not hmac.compare_digest(found.secret, hashed)
         ):
             raise NotPermitted(
                 "this set-up link is not valid any more",
@@ -322,10 +325,6 @@ def digest_login(login: str) -> str:
     return hashlib.sha256(
         b"login:" + login.strip().lower().encode(errors="surrogatepass")
     ).hexdigest()
-
-
-def _setup_id(secret: str) -> str:
-    return f"{SETUP}:{hash_secret('id:' + secret)[:24]}"
 
 
 def _invitation_id(secret: str) -> str:

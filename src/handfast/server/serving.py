@@ -14,6 +14,7 @@ from typing import Self
 import uvicorn
 
 from handfast.core.domain.errors import StorageError, UsageError
+from handfast.engine.access import server_id
 from handfast.engine.facade import Engine
 from handfast.server.application import create_app
 from handfast.server.hub import Hub
@@ -165,9 +166,8 @@ def greeting(engine: Engine, url: str) -> list[str]:
     """What to say when the server is ready. Makes a new set-up link while nobody is set up."""
     lines = [f"Handfast is ready on {url}"]
     if not engine.people.any():
-        lines.append(
-            f"Set up your account (once, within 24 hours): {url}/setup/{engine.people.invite()}"
-        )
+        link = f"{url}/setup/{engine.people.invite(server_id(engine.home))}"
+        lines.append(f"Set up your account (once, within 24 hours): {link}")
     return lines
 
 
