@@ -223,7 +223,7 @@ def test_a_reading_that_held_the_log_would_show(long: Long) -> None:
 
 
 def test_the_run_is_rebuilt_from_its_snapshot(long: Long, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it is, a look back folds at most a thousand events (time: `bench/resume.py`)."""
+    """However long it is, a look back folds no more than came after a snapshot (time: `bench/resume.py`)."""
     from handfast.engine.projections import Folding
 
     taken = 0
