@@ -122,11 +122,6 @@ def _lookups(c: Compile) -> dict[str, str]:
             sa.update(s.credential).where(credential_is).values(revoked=sa.literal_column("1"))
         ),
         "get_body": c(sa.select(s.body).where(body_is)),
-        "get_bodies": c(
-            sa.select(s.body).where(
-                s.body.c.body_id.in_([_p(f"id_{i}", s.body.c.body_id) for i in range(TOGETHER)])
-            )
-        ),
         "erase_body": c(
             sa.update(s.body)
             .where(body_is)
@@ -147,6 +142,11 @@ def _reads(c: Compile) -> dict[str, str]:
     page = sa.select(s.event)
     span = [sa.bindparam("start", type_=sa.BigInteger), sa.bindparam("stop", type_=sa.BigInteger)]
     return {
+        "get_bodies": c(
+            sa.select(s.body).where(
+                s.body.c.body_id.in_([_p(f"id_{i}", s.body.c.body_id) for i in range(TOGETHER)])
+            )
+        ),
         "events_of_stream": c(
             page.where(
                 s.event.c.stream == _p("stream", s.event.c.stream), s.event.c.version > after
