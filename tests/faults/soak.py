@@ -269,6 +269,7 @@ def _strike(playing: Round, other: Installation | None) -> None:
 def _again(playing: Round) -> list[str]:
     """All that the runner sent, once more in another order, after everything is over."""
     assert playing.repeater is not None
+    playing.load.stop()  # what happens from here on is the repeats' doing
     before = len(playing.place.events("grant.redeemed", "handoff.decided", "effect.recorded"))
     try:
         statuses = playing.repeater.replay()
