@@ -387,8 +387,8 @@ def main() -> int:
     parser.add_argument("--round", type=int, dest="only", help="play only this round of the seed")
     parser.add_argument("--keep", type=Path, help="where the folders of failed rounds are left")
     asked = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)  # leave nothing running and nothing mounted
+    for number in (signal.SIGINT, signal.SIGTERM):  # leave nothing running and nothing mounted
+        signal.signal(number, signal.default_int_handler)
     keep = asked.keep or Path(tempfile.mkdtemp(prefix="handfast-soak-"))
     keep.mkdir(parents=True, exist_ok=True)
     config = keep / "gitconfig"
