@@ -418,9 +418,13 @@ def _unsettled(reading: _Reading) -> Iterable[str]:
 
 
 def _lines(reading: _Reading, effects: Mapping[str, Path]) -> Iterable[str]:
-    """Counted outside the product: the lines that the actions appended."""
+    """Counted outside the product: the lines that the actions appended. An action whose operands changed
+    has another digest and the same file."""
+    digests: defaultdict[Path, set[str]] = defaultdict(set)
     for digest, path in effects.items():
-        outcomes = Counter(s.outcome for s in reading.starts.values() if s.digest == digest)
+        digests[path].add(digest)
+    for path, same in digests.items():
+        outcomes = Counter(s.outcome for s in reading.starts.values() if s.digest in same)
         least = sum(outcomes[o] for o in HAPPENED)
         most = least + outcomes["unknown"] + outcomes[""]
         lines = len(path.read_text().splitlines()) if path.exists() else 0

@@ -269,6 +269,7 @@ def _strike(playing: Round, other: Installation | None) -> None:
 def _again(playing: Round) -> list[str]:
     """All that the runner sent, once more in another order, after everything is over."""
     assert playing.repeater is not None
+    playing.load.stop()  # what happens from here on is the repeats' doing
     before = len(playing.place.events("grant.redeemed", "handoff.decided", "effect.recorded"))
     try:
         statuses = playing.repeater.replay()
@@ -386,10 +387,8 @@ def main() -> int:
     parser.add_argument("--round", type=int, dest="only", help="play only this round of the seed")
     parser.add_argument("--keep", type=Path, help="where the folders of failed rounds are left")
     asked = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.default_int_handler
-        )  # leave nothing running and nothing mounted
+    for number in (signal.SIGINT, signal.SIGTERM):  # leave nothing running and nothing mounted
+        signal.signal(number, signal.default_int_handler)
     keep = asked.keep or Path(tempfile.mkdtemp(prefix="handfast-soak-"))
     keep.mkdir(parents=True, exist_ok=True)
     config = keep / "gitconfig"

@@ -306,6 +306,14 @@ def test_lines_that_the_log_does_not_explain(story: Story, ran: dict[str, Path],
     assert len(check(story.log(), ran)) == 1
 
 
+def test_an_action_that_was_asked_in_two_forms(story: Story, ran: dict[str, Path]) -> None:
+    """Its script changed between the approval and the start: the first form never ran."""
+    ran["sha256:of-an-earlier-form"] = ran[DIGEST]
+    assert check(story.log(), ran) == []
+    ran[DIGEST].write_text("ran\nran\n")
+    assert check(story.log(), ran) == ["effects has 2 lines; the log says 1 to 1"]
+
+
 def test_a_changed_entry(story: Story, ran: dict[str, Path]) -> None:
     log = story.log()
     first = replace(log.rows[0], data=log.rows[0].data.replace(b"ho_1", b"ho_9"))
