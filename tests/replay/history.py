@@ -61,12 +61,11 @@ def _fixed() -> Iterator[None]:
     def some(size: int) -> bytes:
         return next(number).to_bytes(size, "big")
 
-    system = SimpleNamespace(urandom=some)
     clock = SimpleNamespace(time_ns=lambda: 1_767_268_800_000_000_000)
     drawn = SimpleNamespace(token_urlsafe=lambda _: some(32).hex(), token_bytes=some)
     with ExitStack() as stack:
         for target, name, fake in (
-            (ids, "os", system),
+            (ids, "_drawn", lambda: some(10)),
             (ids, "time", clock),
             (ids, "secrets", drawn),
             (vault, "secrets", drawn),
