@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from handfast.storage.api import Due, OutboxItem, Snapshot, TreeHead
+from handfast.storage.api import Due, Snapshot, TreeHead
+from handfast.storage.outbox import OutboxItem
 from handfast.storage.sql.store import SqlStore
 from handfast.testing.store_writes import NOON, body, check_log, write
 from tests.conformance.test_sql_store import _raw

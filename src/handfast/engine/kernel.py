@@ -32,12 +32,12 @@ from handfast.storage.api import (
     Credential,
     Lease,
     NewEvent,
-    OutboxItem,
     SealedBody,
     Seen,
     Store,
     WriteSet,
 )
+from handfast.storage.outbox import OutboxItem
 
 S = TypeVar("S")
 Result = dict[str, object]

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from handfast.storage.api import OutboxCount, OutboxItem, OutboxRow, Store, WriteSet
+from handfast.storage.api import Store, WriteSet
+from handfast.storage.outbox import OutboxCount, OutboxItem, OutboxRow
 from handfast.testing.store import STRANGE, StoreSuite
 from handfast.testing.store_writes import NOON
 

@@ -11,12 +11,12 @@ from handfast.storage.api import (
     Credential,
     Lease,
     NewEvent,
-    OutboxItem,
     SealedBody,
     StateRow,
     Store,
     WriteSet,
 )
+from handfast.storage.outbox import OutboxItem
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 

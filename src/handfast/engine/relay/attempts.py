@@ -16,7 +16,7 @@ from handfast.engine.kernel import Kernel
 from handfast.engine.relay.deliveries import DEAD, Deliveries, shorten
 from handfast.engine.relay.routing import Delivery, Routes, Segment, Sink, Steps, backoff_s
 from handfast.engine.telemetry import Attributes
-from handfast.storage.api import OutboxRow
+from handfast.storage.outbox import OutboxRow
 
 T = TypeVar("T")
 MARK_WITHIN_S: Final = 60.0

@@ -21,7 +21,7 @@ from handfast.core.domain.topic import Topic
 from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.opening import Opening, open_handoff
-from handfast.storage.api import OutboxRow
+from handfast.storage.outbox import OutboxRow
 
 MAX_ERROR: Final = 500
 PAGE: Final = 200

@@ -26,7 +26,7 @@ from handfast.engine.relay.attempts import Attempts
 from handfast.engine.relay.place import SCHEMA, relay_file
 from handfast.engine.relay.routing import Flow, Routes, Schedule
 from handfast.engine.relay.takeover import Pending
-from handfast.storage.api import OutboxRow
+from handfast.storage.outbox import OutboxRow
 
 T = TypeVar("T")
 APPLICATION, VERSION = "handfast-relay", "1"

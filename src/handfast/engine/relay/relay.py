@@ -20,7 +20,7 @@ from handfast.engine.relay.attempts import Attempts
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.relay.routing import Delivery, Routes, Sink
 from handfast.engine.relay.takeover import Watch
-from handfast.storage.api import OutboxRow
+from handfast.storage.outbox import OutboxRow
 
 if TYPE_CHECKING:
     from handfast.engine.relay.durable import Durable

@@ -10,7 +10,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from handfast.storage.api import OutboxCount, OutboxRow
+from handfast.storage.outbox import OutboxCount, OutboxRow
 from handfast.storage.sql.readers import Readers
 from handfast.storage.sql.statements import Compile
 from handfast.storage.sql.texts import check_texts
