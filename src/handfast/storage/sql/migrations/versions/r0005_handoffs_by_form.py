@@ -6,7 +6,7 @@ Only a look-up column changes. A handoff without a form keeps what it has.
 
 from alembic import op
 
-revision = "0006"
+revision = "0005"
 down_revision = "0004"
 
 _FORM = {
