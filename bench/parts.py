@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from bench import cycles, facts, http, load, policy, race, record, scale
+from bench import cycles, facts, http, load, policy, race, record, resume, scale, store, takeover
 from bench import engine as in_process
-from bench.figures import Figure, Part, Room, percentile, times
-from bench.floor import Floor, fsync_ms
+from bench.figures import Figure, Part, Room, percentile
+from bench.floor import fsync_ms
 
 LONG = frozenset({"scale", "huge", "load"})
 
@@ -16,17 +16,9 @@ def disk(room: Room) -> Iterator[Figure]:
     yield Figure("fsync", fsync_ms(room.folder), "ms", means)
 
 
-def store(room: Room) -> Iterator[Figure]:
-    """Commands beside a bare event table on SQLite."""
-    floor, bench = Floor(room.folder), in_process.open_bench(room.new("home"))
-    bare = "a bare event table (WAL, `synchronous=FULL`): one INSERT and commit per event"
-    command = "a 1 KB event, its state, its leaf and an outbox row, decided and committed through the kernel"
-    for flight, least in ((1, 0.4), (16, 1.2)):
-        name = f"sqlite, {flight} in flight"
-        beside = Figure(f"floor, {name}", floor.rate(flight, room.seconds), "/s", bare)
-        yield beside
-        rate = in_process.commands(bench, flight, room.seconds)
-        yield times(Figure(f"commands, {name}", rate, "/s", command), beside, least)
+def checks(room: Room) -> Iterator[Figure]:
+    """An allowed call, in process."""
+    bench = in_process.open_bench(room.new("home"))
     took = in_process.gate_checks(bench, int(150 * room.seconds))
     means = (
         "an allowed call: judged, recorded as a step with its sealed bodies, committed; in process"
@@ -60,13 +52,16 @@ def policies(room: Room) -> Iterator[Figure]:
 PARTS: dict[str, Part] = {
     "disk": disk,
     "facts": shell_facts,
-    "store": store,
+    "store": store.figures,
+    "checks": checks,
     "cycles": cycles.figures,
     "sizes": record.sizes,
     "verify": record.verifying,
     "race": race.figures,
     "http": http.figures,
     "policy": policies,
+    "resume": resume.figures,
+    "takeover": takeover.figures,
     "scale": scale.figures,
     "huge": scale.huge,
     "load": load.figures,

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.engine import OPERATOR, RUNNER, open_bench
+from bench.figures import Figure, Room, at_most
 from handfast.app import open_engine
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.brief import Brief
@@ -26,13 +27,35 @@ PUSH = Call("Bash", {"command": "git push origin main"})
 PUSHES = Facts(Effect.NETWORK, "pushes main to origin", hazards=("git.push",))
 
 
+LIMITS_MS = {1_000: 50.0, 100_000: 300.0}
+MEANS = {
+    "engine opened": "a process that has imported everything opens the engine: schema, keys, first reads",
+    "loaded": "run, brief, decided handoff with its grant and the policies in force, read in a fresh engine",
+    "loaded and taken": "the same, and the lease: one commit",
+    "state rebuilt from its newest snapshot": "the state made again from the newest snapshot that fits the log and the events after it",
+    "state rebuilt from the whole log": "every event of the run folded again, and compared with the stored state",
+    "events folded": "the rate of that",
+}
+
+
+def figures(room: Room) -> Iterator[Figure]:
+    """A run taken up again, and its state rebuilt, with many recorded steps behind it."""
+    for steps, limit in LIMITS_MS.items():
+        number = steps // 50 if room.quick else steps
+        for name, value, unit in resume(room.new("resume"), number):
+            what = name.partition(": ")[2]
+            figure = Figure(name, value, unit, MEANS[what])
+            aimed = what in ("loaded and taken", "state rebuilt from its newest snapshot")
+            yield at_most(figure, limit) if aimed else figure
+
+
 def resume(folder: Path, steps: int, url: str = "") -> Iterator[tuple[str, float, str]]:
     """Milliseconds from a decided pause to a run that is taken up again, `steps` recorded steps behind it.
 
     A step is two events, judged and finished, without contents: resuming reads none of them. *loaded* is
     every state and text that the next runner needs: run, brief, decided handoff with its grant, policies.
-    *taken* adds the lease, one commit. *rebuilt* folds all events of the run again, as after the loss of
-    its state row. Opening the engine (schema check, keys, first reads) is a figure of its own.
+    *taken* adds the lease, one commit. *rebuilt* makes the state again as after the loss of its row: from the
+    newest snapshot, and from all events. Opening the engine (schema check, keys, first reads) is a figure of its own.
     """
     run_id = _paused_run(folder, steps, url)
     start = time.perf_counter()
@@ -45,6 +68,12 @@ def resume(folder: Path, steps: int, url: str = "") -> Iterator[tuple[str, float
     assert taken is not None
     assert (taken.run_id, taken.counts.steps) == (run_id, steps + 1), taken
     assert engine.kernel.state(Handoff, handoff_id).grant is not None
+    again = time.perf_counter()
+    doc = engine.kernel.snapshots.state_at(f"run/{run_id}").doc
+    made = time.perf_counter()
+    stored = engine.kernel.store.load(f"run/{run_id}")
+    assert stored is not None
+    assert stored.doc == doc
     folding = time.perf_counter()
     rebuilt = engine.audit.replay(f"run/{run_id}")
     folded = time.perf_counter()
@@ -54,7 +83,8 @@ def resume(folder: Path, steps: int, url: str = "") -> Iterator[tuple[str, float
     yield f"resume {of}: engine opened", (opened - start) * 1000, "ms"
     yield f"resume {of}: loaded", (loaded - opened) * 1000, "ms"
     yield f"resume {of}: loaded and taken", (leased - opened) * 1000, "ms"
-    yield f"resume {of}: state rebuilt from the log", (folded - folding) * 1000, "ms"
+    yield f"resume {of}: state rebuilt from its newest snapshot", (made - again) * 1000, "ms"
+    yield f"resume {of}: state rebuilt from the whole log", (folded - folding) * 1000, "ms"
     yield f"resume {of}: events folded", rebuilt.events / (folded - folding), "/s"
 
 

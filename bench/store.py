@@ -1,40 +1,40 @@
-"""The write path against its floors: `python -m bench.store [--seconds S] [--json FILE]`.
+"""Commands beside bare event tables: on SQLite, on a disk made slower, and on PostgreSQL with one server and two.
 
-SQLite with `synchronous=FULL`, alone and on a disk made slower; PostgreSQL with `fsync` and
-`synchronous_commit` on, by one server and by two. Every rate stands between two measurements of its
-floor, because the machine changes under it.
+Every rate stands between two measurements of its floor, because the machine changes under it.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 
 from bench.engine import Bench, commands, open_bench
+from bench.figures import Figure, Room, at_most, times
 from bench.floor import PAYLOAD, Floor, fsync_ms, parallel
+from bench.postgres import durable
 from bench.slow_disk import environment
-from bench.stored import bytes_figures
-from tests import postgres
+from handfast.app import open_engine
+from handfast.core.audit.tree import Frontier, leaf_hash
+from handfast.core.domain.events import SYSTEM, Recorded, to_bytes
+from handfast.core.domain.events_work import CoverageGap
+from handfast.core.domain.ids import RunId
+from handfast.engine.encoding import canonical
+from handfast.engine.ids import new_id
 
 SLOWER_US = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the table: a value, its unit, and what it stands beside."""
-
-    name: str
-    value: float
-    unit: str
-    beside: str = ""
+BARE = "a bare event table: one INSERT and commit per event; the mean of before and after"
+COMMAND = (
+    "a 1 KB event, its state, its leaf and an outbox row, decided and committed through the kernel"
+)
 
 
 class PostgresFloor:
@@ -70,80 +70,83 @@ class PostgresFloor:
         return rate
 
 
-@contextmanager
-def durable_postgres() -> Iterator[postgres.Postgres | None]:
-    """A server of our own whose commits are on the disk; None where PostgreSQL is not installed."""
-    binaries = postgres.binaries()
-    if binaries is None:
-        yield None
-        return
-    with postgres.running(binaries, postgres.DURABLE) as server:
-        yield server
+def figures(room: Room) -> Iterator[Figure]:
+    """Commands beside a bare event table, on both databases."""
+    yield from _sqlite(room.new("sqlite"), room.seconds)
+    yield from _slow_sqlite(room.new("slow"), room.seconds)
+    yield from _postgres(room, room.seconds)
+    means = "processor time of encoding a 1 KB event, hashing it and growing the tree by it; median of 3,000"
+    yield at_most(Figure("tree and encoding, a command", cpu_of_a_command(), "ms", means), 0.1)
 
 
-def beside_floor(
-    bench: Bench, floor: Floor | PostgresFloor, threads: int, seconds: float
-) -> tuple[float, float]:
-    """Commands a second, and the mean of the floor before and after."""
+def _beside(
+    bench: Bench, floor: Floor | PostgresFloor, name: str, threads: int, seconds: float
+) -> tuple[Figure, Figure]:
+    """The floor and the commands."""
     before = floor.rate(threads, seconds / 2)
     rate = commands(bench, threads, seconds)
-    return rate, (before + floor.rate(threads, seconds / 2)) / 2
+    base = (before + floor.rate(threads, seconds / 2)) / 2
+    where = f"{name}, {threads} in flight"
+    return Figure(f"floor, {where}", base, "/s", BARE), Figure(
+        f"commands, {where}", rate, "/s", COMMAND
+    )
 
 
-def sqlite_figures(folder: Path, seconds: float) -> Iterator[Figure]:
-    yield Figure("median fsync of 4 KB", fsync_ms(folder), "ms")
-    bench = open_bench(folder / "home")
-    floor = Floor(folder)
-    for threads in (1, 16):
-        rate, base = beside_floor(bench, floor, threads, seconds)
-        yield Figure(f"SQLite FULL, floor, {threads} in flight", base, "/s")
-        yield Figure(
-            f"SQLite FULL, commands, {threads} in flight", rate, "/s", f"{rate / base:.2f}x"
-        )
+def _sqlite(
+    folder: Path, seconds: float, name: str = "sqlite", least: tuple[float, float] = (0.4, 1.2)
+) -> Iterator[Figure]:
+    means = "median of 200 writes of 4 KB, each followed by fsync, in this process"
+    yield Figure(f"fsync, {name}", fsync_ms(folder), "ms", means)
+    bench, floor = open_bench(folder / "home"), Floor(folder)
+    for threads, target in zip((1, 16), least, strict=True):
+        base, rate = _beside(bench, floor, name, threads, seconds)
+        yield base
+        yield times(rate, base, target)
     bench.engine.close()
 
 
-def slow_sqlite_figures(folder: Path, seconds: float) -> Iterator[Figure]:
+def _slow_sqlite(folder: Path, seconds: float) -> Iterator[Figure]:
     """The same in a process whose fsyncs take 1 ms longer; nothing without a C compiler."""
     env = environment(folder, SLOWER_US)
     if env is None:
         print("no C compiler: the slower disk is left out", file=sys.stderr)
         return
-    command = [sys.executable, "-m", "bench.store", "--sqlite-only", str(seconds)]
+    command = [sys.executable, "-m", "bench.store", "--slow", str(seconds)]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
-    for line in done.stdout.splitlines():
-        figure = Figure(**json.loads(line))
-        yield Figure(f"fsync slower by 1 ms: {figure.name}", *list(asdict(figure).values())[1:])
+    yield from (Figure(**json.loads(line)) for line in done.stdout.splitlines())
 
 
-def postgres_figures(folder: Path, seconds: float) -> Iterator[Figure]:
-    with durable_postgres() as server:
+def _postgres(room: Room, seconds: float) -> Iterator[Figure]:
+    with durable() as server:
         if server is None:
             print("no PostgreSQL here: it is left out", file=sys.stderr)
             return
-        url = server.create()
-        floor = PostgresFloor(server.create())
-        bench = open_bench(folder / "pg", url)
-        rate, at_one = beside_floor(bench, floor, 1, seconds)
-        yield Figure("PostgreSQL, floor, 1 in flight", at_one, "/s")
-        yield Figure("PostgreSQL, commands, 1 in flight", rate, "/s", f"{rate / at_one:.2f}x")
-        one, base = beside_floor(bench, floor, 16, seconds)
-        yield Figure("PostgreSQL, floor, 16 in flight", base, "/s")
-        beside = f"{one / base:.2f}x its floor, {one / at_one:.2f}x the floor at 1"
-        yield Figure("PostgreSQL, commands, 16 in flight", one, "/s", beside)
+        url, home = server.create(), room.new("postgres")
+        floor, bench = PostgresFloor(server.create()), open_bench(home, url)
+        at_one, rate = _beside(bench, floor, "postgresql", 1, seconds)
+        yield at_one
+        yield times(rate, at_one, 0.35)
+        base, rate = _beside(bench, floor, "postgresql", 16, seconds)
+        yield base
+        yield times(rate, at_one, 1.5)
         bench.engine.close()
-        single = servers(url, folder / "pg", bench.agent_id, 1, seconds)
-        yield Figure("PostgreSQL, one server process, 16 in flight", single, "/s")
-        double = servers(url, folder / "pg", bench.agent_id, 2, seconds)
-        yield Figure(
-            "PostgreSQL, two server processes, 16 in flight each",
-            double,
+        single = Figure(
+            "commands, postgresql, one server process",
+            _servers(url, home, bench.agent_id, 1, seconds),
             "/s",
-            f"{double / single:.2f}x one",
+            f"16 in flight; {COMMAND}",
         )
+        yield single
+        double = replace(
+            single,
+            name="commands, postgresql, two server processes",
+            value=_servers(url, home, bench.agent_id, 2, seconds),
+            means=f"16 in flight each; {COMMAND}",
+        )
+        yield times(double, single, 1.2)
 
 
-def servers(url: str, home: Path, agent_id: str, number: int, seconds: float) -> float:
+def _servers(url: str, home: Path, agent_id: str, number: int, seconds: float) -> float:
     """Commands a second of this many processes on one database, 16 in flight each."""
     given = [url, str(home), agent_id, str(seconds)]
     command = [sys.executable, "-m", "bench.store", "--one-of-many", *given]
@@ -162,9 +165,6 @@ def servers(url: str, home: Path, agent_id: str, number: int, seconds: float) ->
 
 
 def _one_of_many(url: str, home: Path, agent_id: str, seconds: float) -> None:
-    from handfast.app import open_engine
-    from handfast.core.domain.events import SYSTEM
-
     engine = open_engine(url=url, home=home)
     bench = Bench(engine, agent_id, SYSTEM)
     print("ready", flush=True)
@@ -173,39 +173,34 @@ def _one_of_many(url: str, home: Path, agent_id: str, seconds: float) -> None:
     engine.close()
 
 
-def figures(folder: Path, seconds: float) -> Iterator[Figure]:
-    """Everything this module measures, in `folder`."""
-    (folder / "slow").mkdir()
-    yield from sqlite_figures(folder, seconds)
-    yield from slow_sqlite_figures(folder / "slow", seconds)
-    yield from postgres_figures(folder, seconds)
-    yield from (Figure(*f) for f in bytes_figures(folder / "bytes"))
+def cpu_of_a_command(number: int = 3000) -> float:
+    """Median processor milliseconds of encoding a 1 KB event, hashing it and growing the tree by it."""
+    frontier = Frontier().extend([leaf_hash(bytes([i])) for i in range(255)])[0]
+    gap, at = CoverageGap(RunId("run_1"), "bench", PAYLOAD[:700]), datetime.now(UTC)
+    took = []
+    for version in range(1, number + 1):
+        start = time.thread_time()
+        record = Recorded(new_id("ev"), "run/run_1", version, at, SYSTEM, gap)
+        grown, _ = frontier.extend([leaf_hash(to_bytes(record, canonical))])
+        grown.to_bytes()
+        took.append(time.thread_time() - start)
+    return statistics.median(took) * 1000
 
 
 def main() -> None:
+    """What `figures` starts in processes of their own."""
     parser = argparse.ArgumentParser(prog="python -m bench.store", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="how long each rate is measured")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
-    parser.add_argument("--sqlite-only", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--slow", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--one-of-many", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one_of_many:
         url, home, agent_id, seconds = args.one_of_many
         _one_of_many(url, Path(home), agent_id, float(seconds))
-        return
-    with tempfile.TemporaryDirectory(prefix="handfast-bench-") as name:
-        if args.sqlite_only:
-            for figure in sqlite_figures(Path(name), args.sqlite_only):
+    elif args.slow:
+        name = "sqlite with fsync 1 ms slower"
+        with tempfile.TemporaryDirectory(prefix="handfast-bench-") as folder:
+            for figure in _sqlite(Path(folder), args.slow, name, (0.4, 3.0)):
                 print(json.dumps(asdict(figure)))
-            return
-        taken = []
-        for figure in figures(Path(name), args.seconds):
-            print(f"{figure.name:<60} {figure.value:>10,.2f} {figure.unit:<6} {figure.beside}")
-            sys.stdout.flush()
-            taken.append(asdict(figure))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(taken, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import httpx
 
+from bench.figures import Figure, Room, at_most
 from handfast.app import open_engine
 from handfast.engine.people import NewPerson
 from tests import postgres
@@ -34,6 +35,17 @@ AGENT = """#!/bin/sh
 date +%s.%N >> "$PLACE/starts"
 exec sleep 300
 """
+
+
+WITHIN = 10.0
+MEANS = "seconds until the agent works again elsewhere; default settings, real processes"
+
+
+def figures(room: Room) -> Iterator[Figure]:
+    """What a kill -9 of a runner or of a server costs."""
+    for name, seconds in takeover(room.folder, 1 if room.quick else 3):
+        figure = Figure(name.strip(), seconds, "s", MEANS)
+        yield figure if name.startswith(" ") else at_most(figure, WITHIN)
 
 
 def takeover(folder: Path, times: int = 3) -> Iterator[tuple[str, float]]:
