@@ -1,6 +1,7 @@
 """Which fault points there are, where each is reached, and what may strike there.
 
-A new point gets a line in `CASES`; `test_matrix` fails while it has none.
+A new point gets a line in `CASES` or in `ELSEWHERE`; `test_matrix` fails while it has none, and while no
+test of the suite kills a process there.
 """
 
 import os
@@ -34,7 +35,7 @@ class Case:
         for them only where the effect is somebody else's. A frozen executor is frozen for who waits for it."""
         if self.part == "exec":
             return ("kill", "raise")
-        if self.story == "run":
+        if (self.part, self.story) == ("runner", "run"):
             return ("kill", "raise", "stop")
         return KINDS
 
@@ -61,10 +62,36 @@ CASES = (
     Case("run.after_start", "runner", "run"),
     Case("merge.before_update", "runner", "run"),
     Case("merge.after_update", "runner", "run"),
+    Case("lease.before_take", "server", "run"),
+    Case("lease.after_take", "server", "run"),
+    Case("runner.after_lease", "runner", "run"),
+    Case("runner.before_heartbeat", "runner", "run"),
 )  # fmt: skip
 
-# Reached by nothing that these stories do; each names the test that plays it.
-ELSEWHERE: dict[str, str] = {}
+# Reached by nothing that these stories do; each names the test that kills a process there.
+_TWO_RUNNERS = "tests/faults/test_killed_beside.py"
+_RELAY = (
+    "tests/faults/test_relay_killed.py::test_killed_at_every_point_each_delivery_has_its_effect"
+)
+_RESTORE = "tests/integration/test_db_commands.py::test_a_kill_leaves_the_target_empty_and_it_is_done_again"
+ELSEWHERE = {
+    "run.before_release": f"{_TWO_RUNNERS}::test_while_a_stopped_runner_gives_the_run_back",
+    "runner.before_restore": f"{_TWO_RUNNERS}::test_before_the_snapshot_of_another_runner_is_restored",
+    "snapshot.before_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_snapshot",
+    "snapshot.after_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_snapshot",
+    "merge.before_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_merge",
+    "merge.after_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_merge",
+    "relay.before_handover": _RELAY,
+    "relay.after_handover": _RELAY,
+    "relay.before_deliver": _RELAY,
+    "relay.after_deliver": _RELAY,
+    "relay.before_mark": _RELAY,
+    "backup.page": "tests/integration/test_db_commands.py::test_a_killed_backup_leaves_no_file",
+    "restore.page": _RESTORE,
+    "restore.before_commit": _RESTORE,
+    "upgrade.before_commit": "tests/conformance/test_sql_migrate.py"
+    "::test_a_kill_in_the_middle_leaves_the_old_schema",
+}
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,14 @@ from pathlib import Path
 
 import httpx
 
+from handfast.core.domain.faults import POINTS
 from tests import postgres
 from tests.conftest import GIT_CONFIG
 from tests.faults.checker import Json, read_log
 from tests.faults.databases import Durable, copied, durable, full
 from tests.faults.installation import Installation, free_port, installed, prepare
 from tests.faults.load import Load, rest
-from tests.faults.matrix import CASES
+from tests.faults.matrix import CASES, Case
 from tests.faults.proxies import CommitCutter, Repeater
 from tests.faults.stories import Run
 from tests.postgres import Postgres
@@ -39,7 +40,12 @@ HOUR, DAY = 3600, 86_400
 REST_S = 240.0
 NTH = 25  # a server comes by a point of its commits this often in a round
 # A grant that its agent gave up is over before the round is.
-SETTINGS = {"SETTLE_WITHIN_S": "8", "LEASE_S": "3", "GRANT_TTL_S": "45"}
+SETTINGS = {"SETTLE_WITHIN_S": "8", "LEASE_S": "3", "GRANT_TTL_S": "45", "RELAY": "on"}
+NTH_OF_A_RUN = 3  # a point on a run's way: there is one run
+# The relay is a part of the server. What it does with its points is shown by `test_relay_killed`.
+RELAYED = tuple(
+    Case(point, "server", "hooked") for point in sorted(POINTS) if point.startswith("relay.")
+)
 
 
 class Sturdy(Installation):
@@ -71,11 +77,10 @@ class Round:
 
     def point(self, part: str) -> str:
         """A fault point that this part comes by, armed for one of the next times."""
-        case = self.random.choice([c for c in CASES if c.part == part and c.story != "executed"])
-        if part == "server":
-            case = self.random.choice([c for c in CASES if c.part == part])
+        case = self.random.choice([c for c in (*CASES, *RELAYED) if c.part == part])
         kind = self.random.choice(case.kinds)
-        return replace(case, nth=self.random.randint(1, NTH)).fault(kind)
+        often = NTH_OF_A_RUN if case.story == "run" else NTH
+        return replace(case, nth=self.random.randint(1, often)).fault(kind)
 
     def kill(self, name: str) -> None:
         self.place.kill(name)

@@ -12,6 +12,9 @@ from tests.faults.installation import AGENT, Agent, Installation, gated
 from tests.faults.matrix import Case, Kind
 from tests.repositories import git
 
+# An agent of a run works for longer than its runner goes without a heartbeat: a third of the lease.
+WORKS_S = 1
+
 # Each start notes whether the processes of the one before are still there, and leaves one behind in a
 # session of its own, as agents' shells do.
 WITNESS = """
@@ -209,7 +212,7 @@ def play(place: Installation, case: Case, kind: Kind) -> None:
         lines = asking.lines
     else:
         place.start(**armed)
-        run = Run(place, "echo work > work.txt\n")
+        run = Run(place, f"echo work > work.txt\nsleep {WORKS_S}\n")
         outcome = run.ended()
         merged = git(place.repo, "log", "--format=%s", "main").count("make it better")
         assert (outcome, merged) in (("merged", 1), ("failed", 0))

@@ -18,6 +18,40 @@ def installed(install: Callable[..., Installation]) -> Installation:
     return install(LEASE_S="2")
 
 
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    spread(["lease.before_take:kill", "lease.after_take:kill", "runner.after_lease:kill"]),
+    indirect=["kind"],
+)
+def test_around_the_lease(install: Callable[..., Installation], fault: str) -> None:
+    """Whether the lease of a runner that never heard of it counts or not: nothing is started twice."""
+    place = installed(install)
+    on_server = fault.startswith("lease.")
+    place.start(server=fault if on_server else "", runner="" if on_server else fault)
+    run = Run(place, "echo work > work.txt\n")
+    run.merged()
+    place.prove()
+    assert place.restarts == [fault]
+    assert run.lines("starts") == ["start"]
+    # One to work and one to merge; one more where it was on record, and nobody worked under it.
+    epochs = [event["epoch"] for event in place.events("run.leased")]
+    assert epochs == ([1, 2] if fault == "lease.before_take:kill" else [1, 2, 3])
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_before_a_heartbeat(install: Callable[..., Installation]) -> None:
+    """The agent ends with its runner, as at any other time, and what it had done is reviewed."""
+    place = installed(install)
+    place.start(runner="runner.before_heartbeat:kill:2")
+    run = Run(place, "echo work > work.txt\nsleep 300\n")
+    run.merged()
+    place.prove()
+    assert place.restarts == ["runner.before_heartbeat:kill:2"]
+    assert run.lines("starts") == ["start"]
+    assert [pid for pid in run.pids if there(pid)] == []
+    assert [event["epoch"] for event in place.events("run.leased")] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_before_the_start(install: Callable[..., Installation]) -> None:
     place = installed(install)

@@ -80,6 +80,14 @@ class Held:
         self._thread.join(_HEARTBEAT_TIMEOUT_S * 2)
 
     def _keep(self) -> None:
+        """The edge of its thread: a lease that nobody keeps is given up, whatever went wrong."""
+        try:
+            self._renew()
+        except Exception:
+            log.exception("the lease of run `%s` is not kept", self.run_id)
+            self._give_up()
+
+    def _renew(self) -> None:
         every_s = self._lease_s / 3
         while not self._done.wait(every_s):
             held = self._heard()

@@ -31,6 +31,9 @@ _LOST: Final = (
 _DECIDED: Final = (
     "You were paused for a decision, and there is one. This is what became of your calls:"
 )
+_NOT_KEPT: Final = (
+    "the agent had ended, and its runner was lost before a snapshot of its work left that machine"
+)
 _LOST_S: Final = 1.0  # for an agent whose lease is over: nothing it does counts any more
 log = logging.getLogger("handfast.runner")
 
@@ -105,9 +108,15 @@ class Life:
         recorded = not run.get("process") and run.get("worktree")
         doubts = self._held.settle()
         if recorded and run.get("exit_reason") not in (ending.LOST, ending.STOPPED):
+            try:
+                workspace = self._workspace()
+            except NotFound:
+                self._held.gap("work-lost", _NOT_KEPT)
+                self._lost(doubts)
+                return
             folder = self._held.settings.folder(self._held.run_id)
             found = ending.seen_before(run, folder, is_claude=self._agent.is_claude)
-            self._after.go_on(self._workspace(), found, doubts)
+            self._after.go_on(workspace, found, doubts)
             return
         if not recorded:
             self._after.record(ending.lost(run))
