@@ -381,7 +381,7 @@ def test_ending_spares_who_asks(place: Place) -> None:
         "from handfast.runner import proctable\n"
         "identity = read_identity(Path(sys.argv[1]))\n"
         "from handfast.runner import processes\n"
-        "rows = processes._members(identity)\n"
+        "rows = processes.members(identity)\n"
         "print(os.getpid() in [row.pid for row in rows])\n"
     )
     found = place.start(command=[sys.executable, "-c", text, str(place.folder)]).wait(20)

@@ -144,7 +144,7 @@ def test_a_collector_gets_spans_and_metrics_and_no_content(
     collector, telemetry = asked_for
     home = tmp_path / "home"
     engine = open_engine(home=home, telemetry=telemetry)
-    with closing(telemetry), closing(engine), ServerThread(engine) as server:
+    with closing(telemetry), closing(engine), ServerThread(engine, relay=True) as server:
         _work(server.url, engine, home)
         delivered = threading.Event()
         while engine.kernel.store.outbox(10):

@@ -31,6 +31,8 @@ _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "wrong_executor": errors.GateClosed,
     "kill_switch": errors.GateClosed,
     "frozen": errors.InvalidTransition,
+    "legal_hold": errors.InvalidTransition,
+    "still_open": errors.InvalidTransition,
     "runner_followed": errors.StaleEpoch,
 }
 _BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)

@@ -16,10 +16,6 @@ Params = Mapping[str, object] | Sequence[object]
 T = TypeVar("T")
 
 
-class _AllInUse(Unavailable):
-    """Nothing is wrong with the connections: there are only so many."""
-
-
 class Readers:
     """At most 32 connections, opened when needed and kept; the one used last is used next.
 
@@ -49,15 +45,14 @@ class Readers:
 
         Not when all are in use: each reader who gave them up would open as many again.
         """
-        try:
+        with self._permit():
+            try:
+                return self._read(ask)
+            except Unavailable:
+                if not self._db.server:
+                    raise
+            self._close_idle()
             return self._read(ask)
-        except _AllInUse:
-            raise
-        except Unavailable:
-            if not self._db.server:
-                raise
-        self._close_idle()
-        return self._read(ask)
 
     def _read(self, ask: Callable[[Connection], T]) -> T:
         c = self._take()
@@ -78,15 +73,16 @@ class Readers:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Raises our errors; a connection that failed is not used again."""
-        c = self._take()
-        try:
-            yield c
-        except BaseException as e:
-            self._discard(c)
-            if isinstance(e, self._db.errors):
-                raise self._ours(e) from e
-            raise
-        self._give(c)
+        with self._permit():
+            c = self._take()
+            try:
+                yield c
+            except BaseException as e:
+                self._discard(c)
+                if isinstance(e, self._db.errors):
+                    raise self._ours(e) from e
+                raise
+            self._give(c)
 
     def write(self, statements: Sequence[tuple[str, Mapping[str, object]]]) -> int:
         """A small write of its own that is not in the log. Returns the last row count."""
@@ -103,22 +99,25 @@ class Readers:
     def close(self) -> None:
         self._close_idle()
 
-    def _take(self) -> Connection:
+    @contextmanager
+    def _permit(self) -> Iterator[None]:
+        """Around the use of one connection: there are only so many."""
         try:
             self._permits.get(timeout=WAIT_S)
         except Empty:
-            raise _AllInUse(
+            raise Unavailable(
                 "all connections to the database are in use", hint="Try again in a moment."
             ) from None
         try:
+            yield
+        finally:
+            self._permits.put(None)
+
+    def _take(self) -> Connection:
+        try:
             return self._idle.pop()
         except IndexError:
-            pass
-        try:
             return self._open()
-        except BaseException:
-            self._permits.put(None)
-            raise
 
     def _open(self) -> Connection:
         c = self._db.connect()
@@ -131,10 +130,8 @@ class Readers:
 
     def _give(self, c: Connection) -> None:
         self._idle.append(c)
-        self._permits.put(None)
 
     def _discard(self, c: Connection) -> None:
-        self._permits.put(None)
         try:
             c.close()
         except self._db.errors:
