@@ -428,7 +428,11 @@ def installed(
     made_as: type[Installation] = Installation,
     **settings: str,
 ) -> Iterator[Installation]:
-    """An installation on a prepared database. Nothing runs yet; everything has ended afterwards."""
+    """An installation on a prepared database. Nothing runs yet; everything has ended afterwards.
+
+    Its servers deliver: whatever waits must have been announced.
+    """
+    settings = {"RELAY": "on", **settings}
     repo = root / "repo"
     repo.mkdir()
     (repo / "README.md").write_text("hello\n")
