@@ -241,7 +241,7 @@ def _played(playing: Round, stack: ExitStack) -> list[str]:
     load.start(
         hooked=chance.randint(1, 4), executing=chance.randint(1, 4), calls=chance.randint(1, 3)
     )
-    run = Run(place, "echo work > work.txt\n") if chance.random() < 0.3 else None
+    run = Run(place, "echo work > work.txt\n") if chance.random() < 0.6 else None
     _strike(playing, other)
     place.set_clock(0)
     wrong = rest(load, REST_S)

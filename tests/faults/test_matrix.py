@@ -32,7 +32,7 @@ def test_every_fault_point_is_played() -> None:
     assert untrue == [], "this test is not there, or does not kill a process at the point"
     here = [str(path.relative_to(TOP)) for path in Path(__file__).parent.glob("test_*.py")]
     swept = {
-        point for path in here for name in tests_of(path) for point in killed(f"{path}::{name}")
+        point for path in here for name in functions_of(path) for point in killed(f"{path}::{name}")
     }
     assert {case.point for case in CASES} - swept == set(), "no test of the suite kills there"
 
@@ -41,7 +41,7 @@ def killed(test: str) -> set[str]:
     """The points that a test (`file::name`) kills a process at: they stand in its own lines, or in those of
     the module's names that it uses."""
     path, _, name = test.partition("::")
-    found = tests_of(path).get(name)
+    found = functions_of(path).get(name)
     if found is None:
         return set()
     words = set(texts(found, assigned(path)))
@@ -49,7 +49,7 @@ def killed(test: str) -> set[str]:
     return {word.partition(":")[0] for word in words | kills if ":kill" in word} & POINTS
 
 
-def tests_of(path: str) -> dict[str, ast.FunctionDef]:
+def functions_of(path: str) -> dict[str, ast.FunctionDef]:
     body = ast.parse((TOP / path).read_text()).body if (TOP / path).is_file() else []
     return {
         node.name: node

@@ -179,6 +179,16 @@ def test_a_runner_without_a_token_of_its_own_keeps_its_name(room: Room) -> None:
     assert (first["instance"], again["instance"]) == (1, 2)
 
 
+def test_a_start_that_arrives_twice_is_one_process(room: Room) -> None:
+    runners, process = room.engine.runners, Process("host", 1, name="laptop 1")
+    first = runners.start(RUNNER, "", process, request_key="k1")
+    assert runners.start(RUNNER, "", process, request_key="k1") == first
+    runners.heartbeat(str(first["runner_id"]), int(str(first["instance"])))
+    assert runners.start(RUNNER, "", process, request_key="k2")["instance"] == 2
+    with pytest.raises(InvalidTransition):
+        runners.start(RUNNER, "", Process("host", 9, name="laptop 1"), request_key="k1")
+
+
 def test_what_cannot_be_is_refused(room: Room) -> None:
     runners = room.engine.runners
     runners.add(OPERATOR, NewRunner("one"))

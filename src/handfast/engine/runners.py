@@ -1,7 +1,7 @@
 """The registry of runners: made, given a token, started, heard of, retired."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final, cast
 
@@ -117,9 +117,12 @@ class Runners:
 
     # -- by the runner
 
-    def start(self, actor: Actor, runner_id: str, process: Process) -> Result:
+    def start(
+        self, actor: Actor, runner_id: str, process: Process, *, request_key: str = ""
+    ) -> Result:
         """A process begins to work. Earlier ones of this runner are refused from now on, and their runs are
-        its own to take over at once. Result: runner_id, name, instance, lease_s, labels.
+        its own to take over at once. Result: runner_id, name, instance, lease_s, labels. Idempotent by
+        `request_key`: a repeat is no second process that takes the place of the first.
 
         Without `runner_id` the runner is the one named, made when it is new. Raises NotFound, NotPermitted.
         """
@@ -142,7 +145,8 @@ class Runners:
                 "lease_s": self._kernel.settings.lease_s,
             }
 
-        return self._kernel.run(actor, work)
+        command = ["runner.start", known, asdict(process)]
+        return self._kernel.run(actor, work, key=request_key, command=command)
 
     def _by_name(self, actor: Actor, given: str) -> str:
         name = _checked(NewRunner(given))

@@ -6,6 +6,7 @@ from handfast.core.domain.errors import NotPermitted
 from handfast.engine.runners import NewRunner, Process
 from handfast.server.api import schema_runner as schema
 from handfast.server.api.schema_org import ReasonIn
+from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
 
 router = APIRouter(prefix="/v1/runners", tags=["runners"])
@@ -25,10 +26,13 @@ def create_runner(caller: CallerDep, asked: schema.RunnerIn) -> schema.RunnerTok
 
 
 @router.post("/start")
-def start_runner(caller: CallerDep, asked: schema.RunnerStartIn) -> schema.RunnerStarted:
+def start_runner(
+    caller: CallerDep, asked: schema.RunnerStartIn, idempotency_key: Key = ""
+) -> schema.RunnerStarted:
     """A process begins to work. Earlier ones of the same runner are refused from now on."""
     process = Process(asked.host, asked.pid, asked.version, asked.capacity, asked.name)
-    done = caller.engine.runners.start(caller.actor, caller.principal.runner_id, process)
+    own, key = caller.principal.runner_id, caller.key(idempotency_key)
+    done = caller.engine.runners.start(caller.actor, own, process, request_key=key)
     return schema.RunnerStarted.model_validate(done)
 
 
