@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60
 
 if __name__ == "__main__":
     order = json.loads(sys.argv[1])

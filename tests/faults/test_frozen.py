@@ -77,7 +77,7 @@ def test_a_server_thaws_in_the_middle_of_a_decision_that_another_has_made(
         other.until(lambda: part.struck, "the server to stand still")
         won = other.decide(shown, "reject")
         part.lift()
-        answer = json.loads(waits.communicate(timeout=30)[0])
+        answer = json.loads(waits.communicate(timeout=60)[0])
         assert (answer["status"], answer["body"]["code"]) == (409, "already_decided")
         assert answer["body"]["decided_at"] == won["decision"]["at"]
     finally:
