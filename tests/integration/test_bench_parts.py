@@ -50,7 +50,7 @@ def test_committed_results_have_every_definition() -> None:
         result = json.loads(path.read_text())
         assert result["part"] in PARTS, path.name
         assert all(f["means"] for f in result["figures"]), path.name
-        assert not re.search(r'"/|/tmp|/root|/home', path.read_text()), path.name
+        assert not re.search(r'"/(?!s")|/tmp|/root|/home', path.read_text()), path.name
 
 
 def test_every_part_is_explained() -> None:
