@@ -196,9 +196,8 @@ def _postgres(url: str) -> Database:
             return Concurrency(f"a row exists already: {str(e).splitlines()[0]}")
         if isinstance(e, psycopg.errors.DiskFull):
             return DiskFull("PostgreSQL has no space left", hint="Free space on its disk.")
-        # libpq's own errors have no state: the connection broke while it was used.
-        broken = isinstance(e, psycopg.DatabaseError) and e.sqlstate is None
-        if broken or isinstance(e, psycopg.OperationalError | psycopg.InterfaceError):
+        own = isinstance(e, psycopg.DatabaseError) and e.sqlstate is None  # libpq's: it broke
+        if own or isinstance(e, psycopg.OperationalError | psycopg.InterfaceError):
             return Unavailable(
                 f"PostgreSQL did not answer: {str(e).strip()[:300]}", hint="Try again in a moment."
             )
