@@ -56,7 +56,7 @@ class Served:
         if kind:
             headers["Authorization"] = f"Bearer {self.tokens[kind]}"
         made = httpx.Client(
-            base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=_TLS
+            base_url=self.url, headers=headers, timeout=90, trust_env=False, verify=_TLS
         )
         return self._open.enter_context(made)
 
