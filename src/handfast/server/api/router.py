@@ -16,6 +16,7 @@ from handfast.server.api import (
     runners,
     runs,
     staff,
+    takeovers,
     tasks,
 )
 from handfast.server.identity import SCHEMES
@@ -23,7 +24,7 @@ from handfast.server.identity import SCHEMES
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay,
+    relay, takeovers,
 )  # fmt: skip
 
 
