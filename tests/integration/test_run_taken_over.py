@@ -230,3 +230,30 @@ def test_time_limits_stand_still_in_a_persons_hands(bench: RunBench) -> None:
     before = state.usage.worked_ms(bench.engine.kernel.clock.now())
     later = bench.engine.kernel.clock.now().replace(year=2099)
     assert state.usage.worked_ms(later) == before
+
+
+def test_the_terminal_shows_all_of_it_and_opens_a_shell_there(bench: RunBench) -> None:
+    from tests.commands import Command
+
+    token = bench.engine.access.ensure_file_token(bench.home, PrincipalKind.OPERATOR)
+    shell = bench.root / "shell"
+    shell.write_text("#!/bin/sh\npwd; echo mine > mine.txt\n")
+    shell.chmod(0o755)
+    more = {"HANDFAST_URL": bench.server.url, "HANDFAST_TOKEN": token, "SHELL": str(shell)}
+    handfast = Command(bench.home, bench.root, more)
+    run_id = working(bench)
+    pin = [("Login", "ann"), ("PIN", "271828")]
+    took = handfast.typed("run", "take-over", run_id, "--shell", answers=pin)
+    assert took.code == 0, took.err
+    tree = bench.run(run_id)["worktree"]
+    for said in ("in the hands of Ann", tree, "A loose.txt", "sleep 300", "run hand-back"):
+        assert said in took.out, took.out
+    assert f"in {tree}" in took.err
+    assert (Path(tree) / "mine.txt").read_text() == "mine\n"
+    assert "in the hands of" in handfast("run", "show", run_id).out
+
+    back = handfast.typed("run", "hand-back", run_id, "--note", "look", answers=pin)
+    assert back.code == 0, back.err
+    assert "On record: 1 file changed by you." in back.out
+    assert "A mine.txt" in back.out
+    bench.waiting(run_id, "review")

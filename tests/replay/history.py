@@ -229,10 +229,11 @@ def _runners(room: Room) -> None:
 def _in_hands(room: Room) -> None:
     """A run that a person takes over, works on, and hands back."""
     runs, takeovers = room.engine.runs, room.engine.takeovers
-    run_id = room.queued_run()
+    room.queued_run()
     run = runs.lease(RUNNER, "runner-1", "host")
     assert run is not None
-    runs.started(RUNNER, AgentStarted(RunId(run_id), run.epoch, 10, 20, "boot", "/trees/3"))
+    run_id = run.run_id
+    runs.started(RUNNER, AgentStarted(run_id, run.epoch, 10, 20, "boot", "/trees/3"))
     takeovers.take(room.me, run_id, "I see what is wrong")
     ref = "refs/handfast/snapshots/1"
     seen: dict[str, object] = {"processes": []}
@@ -241,10 +242,11 @@ def _in_hands(room: Room) -> None:
     takeovers.hand_back(room.me, run_id, "mind the second half")
     again = runs.lease(RUNNER, "runner-1", "host")
     assert again is not None
+    assert again.run_id == run_id
     work: dict[str, object] = {"diff": "diff"}
     changed = Changed("b" * 40, "c" * 40, ref, "d" * 40, 1, work)
     takeovers.recorded(RUNNER, run_id, again.epoch, changed)
-    runs.started(RUNNER, AgentStarted(RunId(run_id), again.epoch, 11, 21, "boot", "/trees/3"))
+    runs.started(RUNNER, AgentStarted(run_id, again.epoch, 11, 21, "boot", "/trees/3"))
     runs.ended(RUNNER, run_id, again.epoch, RunOutcome.FAILED)
 
 
