@@ -15,6 +15,7 @@ from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
 from handfast.server.web.reading import Record, moment, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
+from handfast.server.web.takeover_view import THEN, in_hands
 from handfast.server.web.takes_view import takes_of
 
 Context = dict[str, Any]  # what Jinja takes; typed up to here
@@ -121,6 +122,8 @@ def run_page(
         steps=step_rows(steps),
         groups=grouped(open_ones, now),
         decided=decided_rows(ended),
+        hands=in_hands(run, shell.person_id),
+        then_choices=THEN,
         after=after,
         next_after=next_after,
     )
