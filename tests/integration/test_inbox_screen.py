@@ -161,7 +161,10 @@ def test_a_decision_is_bound_to_what_was_shown(served: Served) -> None:
         answer = served.client("operator").post(path, json=body)
         assert answer.status_code == 201
         await type_in(pilot, app, reason="yes", pin=PIN)
-        problem = lambda: str(app.screen.query_one("#problem").render())  # noqa: E731
+
+        def problem() -> str:
+            return str(app.screen.query_one("#problem").render())
+
         await until(pilot, lambda: "decided" in problem(), "the refusal")
         await pilot.press("escape")
         await until(pilot, lambda: "reject by Noor Haddad" in case(app), "what became of it")

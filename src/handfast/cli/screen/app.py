@@ -41,7 +41,17 @@ KEYS: Final = (
     ("?", "this list"),
     ("q", "leave"),
 )
-_DECIDING: Final = ("a", "e", "s", "c", "t", "r", "y", "n")
+_DECIDING: Final = {
+    "a": "Approve",
+    "e": "Edit",
+    "s": "Answer",
+    "c": "Changes",
+    "t": "Take over",
+    "r": "Reject",
+    "y": "It ran",
+    "n": "It did not run",
+}
+_IN_THE_FOOTER: Final = ("a", "e", "s", "c", "t", "r")
 
 
 class Queue(Screen[None]):
@@ -51,10 +61,10 @@ class Queue(Screen[None]):
         Binding("j", "move(1)", "Next"),
         Binding("k", "move(-1)", "Previous"),
         Binding("escape", "back", "Back", show=False),
-        *(Binding(key, f"decide('{key}')", show=False) for key in _DECIDING),
-        Binding("a", "decide('a')", "Approve"),
-        Binding("e", "decide('e')", "Edit"),
-        Binding("r", "decide('r')", "Reject"),
+        *(
+            Binding(key, f"decide('{key}')", _DECIDING[key], show=key in _IN_THE_FOOTER)
+            for key in _DECIDING
+        ),
         *(Binding(key, f"do('{what}')", words) for key, (what, words) in verbs.OTHERS.items()),
         Binding("question_mark", "keys", "Keys"),
         Binding("q", "app.quit", "Leave"),
@@ -268,6 +278,8 @@ class Inbox(App[None]):
     #stops { color: $error; text-style: bold; height: auto; }
     #panes { height: 1fr; }
     #queue { width: 42; height: 1fr; border: round $primary; }
+    #queue > .option-list--option-highlighted { background: $boost; color: $text; text-style: bold; }
+    #queue:focus > .option-list--option-highlighted { background: $surface-lighten-2; color: $text; text-style: bold; }
     #case { border: round $primary; padding: 0 1; }
     #case:focus { border: round $accent; }
     #status { height: 1; color: $text-muted; padding: 0 1; }

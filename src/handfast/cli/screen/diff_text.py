@@ -54,6 +54,7 @@ def marked(text: str, style: str = "") -> Text:
 
 
 def _line(old: str, new: str, line: str, style: str) -> Text:
-    out = Text(f"{old:>5} {new:>5} ", style="dim")
+    out = Text()
+    out.append(f"{old:>5} {new:>5} ", "dim")
     out.append_text(marked(inert(line.replace("\t", "    "), MAX_WIDTH, multiline=False), style))
     return out.append("\n")
