@@ -7,7 +7,6 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -54,7 +53,6 @@ def create_app(
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=_name,
         lifespan=_lifespan(engine),
     )
     app.state.engine = engine
@@ -73,10 +71,6 @@ def create_app(
     if engine.kernel.telemetry.on:
         app.add_middleware(Tracing, telemetry=engine.kernel.telemetry)
     return app
-
-
-def _name(route: APIRoute) -> str:
-    return route.name
 
 
 def _lifespan(
