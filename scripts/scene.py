@@ -53,6 +53,11 @@ gates:
     when: run.cost_usd > 5.0
     require: {approvals: 1}
     why: This run has used more than five dollars.
+actions:
+  - id: feature-push
+    when: |
+      "git.push" in call.hazards && !call.branches.exists(b, b in ["main", "*"])
+    reversible: true
 """
 BRIEF = {
     "intent": "Round invoice lines before summing, so that totals match the ledger.",
@@ -189,9 +194,9 @@ def _task(scene: Scene) -> None:
         ("grep -rn round billing", "python -m pytest -q tests/billing", "git diff --stat")
     ):
         call(scene, run_id, f"t{number}", command)
-    scene.cases["review"] = review(
-        scene, run_id, epoch, diff=DIFF, files=("billing/invoice.py", "tests/test_invoice.py")
-    )
+    files = ("billing/invoice.py", "tests/test_invoice.py")
+    changed = git(scene.repository, "diff", "main", "rounding")
+    scene.cases["review"] = review(scene, run_id, epoch, diff=changed, files=files)
 
 
 def review(scene: Scene, run_id: str, epoch: int, diff: str, files: Sequence[str]) -> str:
@@ -250,63 +255,67 @@ def _waiting(scene: Scene) -> None:
     scene.engine.handoffs.acknowledge(scene.people["noor"], cases["medium"])
 
 
+def git(path: Path, *args: str) -> str:
+    who = ["-c", "user.name=Ana", "-c", "user.email=ana@example.invalid"]
+    done = subprocess.run(["git", *who, *args], cwd=path, check=True, capture_output=True)
+    return done.stdout.decode()
+
+
 def repository(path: Path) -> Path:
-    """A small repository with a remote, as an agent would find it."""
-
-    def git(*args: str) -> None:
-        subprocess.run(
-            ["git", "-c", "user.name=Ana", "-c", "user.email=ana@example.invalid", *args],
-            cwd=path,
-            check=True,
-            capture_output=True,
-        )
-
-    (path / "billing").mkdir(parents=True)
+    """A small repository with a remote and a finished change, as an agent would find it."""
+    for folder in ("billing", "tests"):
+        (path / folder).mkdir(parents=True)
     for number in range(14):
         (path / "billing" / f"rule_{number}.py").write_text("RATE = 1\n")
-    git("init", "-q", "-b", "main")
-    git("add", "-A")
-    git("commit", "-q", "-m", "Billing rules")
-    for branch in ("invoice-rounding", "checkout-copy", "retry-budget"):
-        git("branch", branch)
-    git("remote", "add", "origin", "ssh://git.example.invalid/shop.git")
+    (path / "billing/invoice.py").write_text(INVOICE)
+    (path / "tests/test_invoice.py").write_text(TESTS)
+    git(path, "init", "-q", "-b", "main")
+    git(path, "add", "-A")
+    git(path, "commit", "-q", "-m", "Billing rules")
+    for branch in ("invoice-rounding", "checkout-copy", "retry-budget", "rounding"):
+        git(path, "branch", branch)
+    git(path, "remote", "add", "origin", "ssh://git.example.invalid/shop.git")
+    git(path, "switch", "-q", "rounding")
+    (path / "billing/invoice.py").write_text(
+        INVOICE.replace("import Decimal", "import ROUND_HALF_EVEN, Decimal")
+        .replace("\n\nclass", '\nCENT = Decimal("0.01")\n\n\nclass', 1)
+        .replace(*ROUNDED)
+    )
+    (path / "tests/test_invoice.py").write_text(TESTS + MORE_TESTS)
+    git(path, "commit", "-q", "-a", "-m", "Round invoice lines before summing")
+    git(path, "switch", "-q", "main")
     return path
 
 
-DIFF = '''\
-diff --git a/billing/invoice.py b/billing/invoice.py
-index 3b1e0c2..9f8a4d1 100644
---- a/billing/invoice.py
-+++ b/billing/invoice.py
-@@ -1,5 +1,6 @@
--from decimal import Decimal
-+from decimal import ROUND_HALF_EVEN, Decimal
- 
-+CENT = Decimal("0.01")
- 
- class Invoice:
-     """What a customer owes."""
-@@ -18,7 +19,8 @@ class Invoice:
- 
-     def total(self) -> Decimal:
-         """The sum of all lines."""
--        return sum((line.amount for line in self.lines), Decimal(0))
-+        rounded = (line.amount.quantize(CENT, ROUND_HALF_EVEN) for line in self.lines)
-+        return sum(rounded, Decimal(0))
- 
-     def lines_of(self, product: str) -> list[Line]:
-         return [line for line in self.lines if line.product == product]
-diff --git a/tests/test_invoice.py b/tests/test_invoice.py
-index 77aa001..77aa002 100644
---- a/tests/test_invoice.py
-+++ b/tests/test_invoice.py
-@@ -40,3 +40,8 @@ def test_an_empty_invoice_is_nothing() -> None:
- 
- def test_lines_are_summed() -> None:
-     assert invoice("1.10", "2.20").total() == Decimal("3.30")
-+
-+
-+def test_half_cents_round_to_even() -> None:
-+    assert invoice("0.005", "0.005").total() == Decimal("0.00")
-+    assert invoice("0.015").total() == Decimal("0.02")
-'''
+INVOICE = """\
+from decimal import Decimal
+
+
+class Invoice:
+    '''What a customer owes.'''
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = lines
+
+    def total(self) -> Decimal:
+        '''The sum of all lines.'''
+        return sum((line.amount for line in self.lines), Decimal(0))
+
+    def lines_of(self, product: str) -> list[Line]:
+        return [line for line in self.lines if line.product == product]
+""".replace("'''", '"' * 3)
+ROUNDED = (
+    "        return sum((line.amount for line in self.lines), Decimal(0))\n",
+    "        cents = (line.amount.quantize(CENT, ROUND_HALF_EVEN) for line in self.lines)\n"  # noqa: ISC004
+    "        return sum(cents, Decimal(0))\n",
+)
+TESTS = """\
+def test_lines_are_summed() -> None:
+    assert invoice("1.10", "2.20").total() == Decimal("3.30")
+"""
+MORE_TESTS = """
+
+def test_half_cents_round_to_even() -> None:
+    assert invoice("0.005", "0.005").total() == Decimal("0.00")
+    assert invoice("0.015").total() == Decimal("0.02")
+"""

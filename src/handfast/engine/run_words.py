@@ -1,12 +1,13 @@
 """What happened to a run, in words, with the content that belongs to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_work as e
 from handfast.core.domain.events import Event
 from handfast.core.domain.events_work import BodyRef
+from handfast.core.domain.limit_facts import Crossed
 from handfast.core.policy.limit_words import LABELS
 
 Text: TypeAlias = Callable[[BodyRef | None], str]
@@ -19,6 +20,19 @@ def run_said(event: Event, text: Text) -> str:
             return text(event.summary) or event.tool
         case e.StepFinished():
             return _ended(event.exit_code, failed=event.failed)
+        case e.CoverageGap():
+            return f"{event.kind}: {event.detail}" if event.detail else event.kind
+        case m.LimitWarned():
+            return _named((event.crossed,))
+        case m.LimitReached():
+            return _named(event.crossed)
+        case _:
+            return _lived(event)
+
+
+def _lived(event: Event) -> str:
+    """The life of the run itself."""
+    match event:
         case e.RunLeased():
             return f"by `{event.runner_id}` on {event.host}"
         case e.AgentStarted():
@@ -31,14 +45,12 @@ def run_said(event: Event, text: Text) -> str:
             return event.reason or _ended(event.exit_code, failed=False)
         case e.RunEnded():
             return event.outcome.value.replace("_", " ")
-        case e.CoverageGap():
-            return f"{event.kind}: {event.detail}" if event.detail else event.kind
-        case m.LimitWarned():
-            return LABELS.get(event.crossed.metric, event.crossed.metric)
-        case m.LimitReached():
-            return ", ".join(LABELS.get(c.metric, c.metric) for c in event.crossed)
         case _:
             return ""
+
+
+def _named(crossed: Sequence[Crossed]) -> str:
+    return ", ".join(LABELS.get(c.metric, c.metric) for c in crossed)
 
 
 def _ended(exit_code: int | None, *, failed: bool) -> str:

@@ -12,7 +12,7 @@ from handfast.core.domain.errors import NotPermitted, UsageError
 from handfast.core.domain.person import Person
 from handfast.engine.trail import Trail, Wanted, check_shown, check_types
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
-from handfast.server.web.audit_view import Search, audit_page
+from handfast.server.web.audit_view import Found, Search, audit_page
 
 router = APIRouter(prefix="/audit")
 MAY_EXPORT = frozenset({"auditor", "operator", "admin"})
@@ -39,14 +39,11 @@ def show_audit(
     found = trail.look_back(wanted, before)
     positions = [int(str(item["position"])) for item in found.items]
     context = audit_page(
-        found.items,
+        Found(tuple(found.items), found.scanned, before, found.before),
         shell=reader.shell(),
         now=engine.kernel.clock.now(),
         check=check_shown(engine.audit, positions),
         search=search,
-        scanned=found.scanned,
-        before=before,
-        next_before=found.before,
         may_export=_may_export(reader),
         error=error,
     )
@@ -72,7 +69,7 @@ def export(request: Request, reader: ReaderDep, form: FormDep) -> Response:
     return FileResponse(
         path,
         media_type="application/octet-stream",
-        filename=f"handfast-audit-{at:%Y%m%dT%H%M%SZ}.hfa",
+        filename=f"handfast-audit-{at:%Y%m%dT%H%M%SZ}.hfbundle",
         background=BackgroundTask(folder.cleanup),
     )
 

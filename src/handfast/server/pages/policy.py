@@ -40,7 +40,8 @@ def show_versions(reader: ReaderDep, scope: Scope) -> Response:
     rows = reader.engine.kernel.store.events(stream=stream, after=after, limit=VERSIONS)
     entries = [_entry(reader, each.data) for each in reversed(rows)]
     return page(
-        "policy_versions.html", versions_page(scope, entries, shell=reader.shell(), now=_now(reader))
+        "policy_versions.html",
+        versions_page(scope, entries, shell=reader.shell(), now=_now(reader)),
     )
 
 

@@ -19,7 +19,7 @@ from handfast.server.sessions import check_origin, form_token, session_secret, t
 from handfast.server.web.frame import Shell
 from handfast.server.web.render import render
 
-MAX_FIELDS = 20
+MAX_FIELDS = 80
 Cursor = Annotated[str, Query(max_length=60)]
 
 

@@ -10,6 +10,7 @@ from handfast.server.pages import (
     audit,
     cases,
     inbox,
+    live,
     policy,
     runs,
     settings,
@@ -17,7 +18,7 @@ from handfast.server.pages import (
 )
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
-_AREAS = (account, agents, assets, audit, cases, inbox, policy, runs, settings, tasks)
+_AREAS = (account, agents, assets, audit, cases, inbox, live, policy, runs, settings, tasks)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -38,14 +38,13 @@ def show_run(
         start = max(0, version_of_step(reader.engine, run_id, around) - 20)
     steps = _steps(reader, run_id, start, then if at else None)
     context = run_page(
-        titled(run),
+        titled(run) | {"then": _then(then, asked=bool(at))},
         steps[0],
         shell=reader.shell(),
         now=reader.engine.kernel.clock.now(),
         handoffs=views.handoffs("all", run_id=run_id, limit=50).items,
         after=str(start or ""),
         next_after=str(steps[1] or ""),
-        then=_then(then, asked=bool(at)),
     )
     return page("run.html", context)
 

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from handfast import __version__
 from handfast.server.hub import Hub
+from handfast.server.pages.inbox import saved_of
 from handfast.server.pages.reader import Reader, ReaderDep, page
 from handfast.server.web.settings_view import installation_page, people_page, you_page
 
@@ -15,7 +16,8 @@ router = APIRouter(prefix="/settings")
 def show_you(reader: ReaderDep) -> Response:
     found = [p for p in reader.engine.staff.everybody() if p["person_id"] == reader.person_id]
     now = reader.engine.kernel.clock.now()
-    context = you_page(found[0] if found else {}, [], shell=reader.shell(), now=now)
+    person = found[0] if found else {}
+    context = you_page(person, saved_of(reader), shell=reader.shell(), now=now)
     return page("settings.html", context)
 
 

@@ -114,7 +114,9 @@ def known_of(record: Record) -> Known:
 def _sentence(endings: Record, decided: int, needed: int, *, enough: bool) -> str:
     people = f"{decided} decision{'' if decided == 1 else 's'} by people"
     if not enough:
-        return f"No track record: {people} so far, and below {needed} they say nothing about the next."
+        return (
+            f"No track record: {people} so far, and below {needed} they say nothing about the next."
+        )
     unchanged = number(endings, "approve") or 0
     return f"{unchanged} of {people} approved its work unchanged."
 

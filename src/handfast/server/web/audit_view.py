@@ -1,6 +1,5 @@
 """The audit trail as its page shows it: entries newest first, and what was checked of them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,7 +82,9 @@ def check_of(found: Record) -> Check:
     signed, size = flag(found, "signed") is True, number(found, "size") or 0
     proved = number(found, "proved") or 0
     if not signed:
-        sentence = "The head of the log is not signed by this log's key. Stop, and ask who changed it."
+        sentence = (
+            "The head of the log is not signed by this log's key. Stop, and ask who changed it."
+        )
     elif bad:
         places = ", ".join(f"{position:,}" for position in bad[:20])
         sentence = f"Entries that are not in the signed log as they stand here: {places}."
@@ -102,30 +103,38 @@ def check_of(found: Record) -> Check:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of entries. `before` is where it begins, `next_before` where an older one does, 0 for the end
+    of the log and for its beginning; `scanned` entries were looked at."""
+
+    entries: tuple[Record, ...]
+    scanned: int
+    before: int = 0
+    next_before: int = 0
+
+
 def audit_page(
-    entries: Iterable[Record],
+    found: Found,
     *,
     shell: Shell,
     now: datetime,
     check: Record,
     search: Search,
-    scanned: int,
-    before: int = 0,
-    next_before: int = 0,
     may_export: bool = False,
     error: str = "",
 ) -> Context:
-    """For `audit.html`. `before` is where this page begins, `next_before` where an older one does."""
+    """For `audit.html`."""
     return context(
         shell,
         now,
         nav="audit",
-        entries=tuple(entry_row(entry) for entry in entries),
+        entries=tuple(entry_row(entry) for entry in found.entries),
         check=check_of(check),
         search=search,
-        scanned=scanned,
-        before=before,
-        next_before=next_before,
+        scanned=found.scanned,
+        before=found.before,
+        next_before=found.next_before,
         types=tuple(sorted(WIRE)),
         may_export=may_export,
         error=error,

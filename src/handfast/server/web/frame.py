@@ -40,7 +40,7 @@ SETTINGS = (
 @dataclass(frozen=True, slots=True)
 class Shell:
     """What surrounds every page. `hooks_pause` is `{until, by_name, reason}` while hooks are paused;
-    `stopped` says what the kill switch stops."""
+    `stopped` says what the kill switch stops, `also_open` names who else has this page open now."""
 
     person_name: str = ""
     person_id: str = ""
@@ -50,11 +50,14 @@ class Shell:
     hooks_pause: Record | None = None
     stopped: tuple[str, ...] = ()
     notice: str = ""
+    also_open: tuple[str, ...] = ()
 
 
 def context(shell: Shell, now: datetime, **names: object) -> Context:
-    """The names that every template may use, and those of one page. `nav` is the name of a place."""
+    """The names that every template may use, and those of one page. `nav` is the name of a place,
+    `live_case` the case that a page is about while it waits."""
     names.setdefault("nav", "")
+    names.setdefault("live_case", "")
     pause = shell.hooks_pause or {}
     return {
         "shell": shell,

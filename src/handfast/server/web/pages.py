@@ -12,42 +12,15 @@ from handfast.server.web.decision_form import decision_form
 from handfast.server.web.frame import Context as Context
 from handfast.server.web.frame import Shell as Shell
 from handfast.server.web.frame import context
-from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
-from handfast.server.web.reading import Record, text
+from handfast.server.web.inbox_page import inbox_page as inbox_page
+from handfast.server.web.inbox_view import decided_rows, grouped
+from handfast.server.web.reading import Record, mapping, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
 from handfast.server.web.takes_view import takes_of
 from handfast.server.web.then_view import then_view
 
 STEPS_PER_PAGE = 100
-
-
-def inbox_page(
-    handoffs: Iterable[Record],
-    *,
-    shell: Shell,
-    now: datetime,
-    decided: Iterable[Record] = (),
-    unattended: Record | None = None,
-    after: str = "",
-    next_after: str = "",
-) -> Context:
-    """For `inbox.html` and `_rows.html`. `handoffs` are the waiting ones, `decided` the latest others.
-
-    `after` is the cursor of this page of the queue, `next_after` that of the next. `unattended` is `{calls, allowed, stopped, would_stop, runs, since}` and fills the empty state.
-    """
-    groups = grouped(handoffs, now)
-    return context(
-        shell,
-        now,
-        nav="inbox",
-        groups=groups,
-        waiting=shell.waiting if after or next_after else sum(len(g.rows) for g in groups),
-        after=after,
-        next_after=next_after,
-        decided=decided_rows(decided),
-        unattended=unattended_of(unattended),
-    )
 
 
 def case_page(
@@ -66,6 +39,7 @@ def case_page(
         shell,
         now,
         nav="inbox",
+        live_case=text(handoff, "handoff_id"),
         case=case_of(handoff, brief, run),
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
@@ -94,10 +68,9 @@ def run_page(
     coverage: Record | None = None,
     after: str = "",
     next_after: str = "",
-    then: Record | None = None,
 ) -> Context:
-    """For `run.html`. `after` is the cursor of this page of steps, `next_after` that of the next; `then` is
-    `{at, last, asked, state, entries}`, the run after some of its events."""
+    """For `run.html`. `after` is the cursor of this page of steps, `next_after` that of the next.
+    `then` of the run is `{at, last, asked, state, entries}`: the run after some of its events."""
     handoffs = list(handoffs)
     open_ones = [item for item in handoffs if standing_of(item).code == "waiting"]
     ended = [item for item in handoffs if standing_of(item).code != "waiting"]
@@ -111,7 +84,7 @@ def run_page(
         decided=decided_rows(ended),
         after=after,
         next_after=next_after,
-        then=then_view(then),
+        then=then_view(mapping(run, "then")),
     )
 
 
@@ -140,9 +113,7 @@ def setup_page(
     error: str = "",
 ) -> Context:
     """For `setup.html`: the first account, through the one-time link."""
-    return context(
-        shell, now, nav="", name=name, login=login, error=error, setup_token=setup_token
-    )
+    return context(shell, now, nav="", name=name, login=login, error=error, setup_token=setup_token)
 
 
 def message_page(

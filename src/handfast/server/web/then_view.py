@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from handfast.server.web.reading import Record, flag, mapping, number, read_time, records, text, texts
+from handfast.server.web.reading import (
+    Record,
+    flag,
+    mapping,
+    number,
+    read_time,
+    records,
+    text,
+    texts,
+)
 from handfast.server.web.wording import RUN_STATUSES
 
 _TYPES = {
