@@ -269,6 +269,7 @@ def _several(room: Room) -> None:
     room.decide(asked, edit, actor=ben, edited="git push two origin")
     engine.handoffs.re_route(ben, asked, ("person:ana",), "she knows the remote")
     engine.handoffs.acknowledge(room.me, asked)
+    engine.saved_views.save(room.me, "Mine", "held=me")
     engine.handoffs.snooze(room.me, asked, room.clock.now() + timedelta(minutes=5))
     seen = room.handoff(asked).presented_digest
     engine.overrides.override(room.me, Emergency(asked, seen, "the site is down"))

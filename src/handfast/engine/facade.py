@@ -36,6 +36,7 @@ from handfast.engine.retention import Retain, Retention
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
+from handfast.engine.saved_views import SavedViews
 from handfast.engine.staff import Staff
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
@@ -66,6 +67,7 @@ class Engine:
     overrides: Overrides
     calendars: Calendars
     staff: Staff
+    saved_views: SavedViews
     switch: KillSwitch
     freezing: Freezing
     undoing: Undoing
@@ -126,6 +128,7 @@ def build(
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
+        saved_views=SavedViews(kernel),
         calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),

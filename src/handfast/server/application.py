@@ -24,6 +24,7 @@ from handfast.server.hub import Hub
 from handfast.server.pages.account import Tries
 from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
+from handfast.server.presence import Presence
 from handfast.server.problems import Problem, problem_of, problem_response
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
@@ -60,6 +61,7 @@ def create_app(
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
+    app.state.presence = Presence()
     routes = Routes([announcer(engine, url, say or log.info)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
     app.state.relay = made

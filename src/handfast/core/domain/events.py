@@ -92,6 +92,7 @@ PersonEvent: TypeAlias = (
     | c.RolesSet
     | c.AwaySet
     | c.AwayEnded
+    | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (
     o.InstallationCreated
@@ -194,6 +195,7 @@ WIRE: dict[str, type[Event]] = {
     "person.roles_set": c.RolesSet,
     "person.away_set": c.AwaySet,
     "person.away_ended": c.AwayEnded,
+    "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,
     "control.released": c.ControlReleased,
     "rotation.covered": c.RotationCovered,
