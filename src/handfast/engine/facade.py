@@ -38,6 +38,7 @@ from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
 from handfast.engine.saved_views import SavedViews
 from handfast.engine.staff import Staff
+from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
@@ -51,6 +52,7 @@ class Engine:
     kernel: Kernel
     tasks: Tasks
     runs: Runs
+    takeovers: Takeovers
     actions: Actions
     limits: RunLimits
     handoffs: Handoffs
@@ -106,15 +108,16 @@ def build(
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits = Edits(audiences, policies, read_call)
     heads = Heads(kernel.store, key, home / "heads")
-    runs = Runs(audiences, tasks, limits)
+    runs, takeovers = Runs(audiences, tasks, limits), Takeovers(kernel, people)
     engine = Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
         runs=runs,
+        takeovers=takeovers,
         actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call),
+        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),

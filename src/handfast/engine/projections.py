@@ -18,6 +18,7 @@ from handfast.core.domain import (
     person,
     publication,
     run,
+    run_fold,
     runner,
     task,
     topic,
@@ -117,7 +118,7 @@ def _topic(_: topic.Topic) -> dict[str, object]:
 
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
-    Kind("run", run.Run, run.evolve, _run, fold=2),
+    Kind("run", run.Run, run_fold.evolve, _run, fold=2),
     Kind("task", task.Task, task.evolve, _task),
     Kind("agent", agent.Agent, agent.evolve, _agent),
     Kind("track", track.Track, track.evolve, _track),

@@ -17,13 +17,14 @@ from handfast.server.api import (
     runners,
     runs,
     staff,
+    takeovers,
     tasks,
 )
 
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     health, actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay,
+    relay, takeovers,
 )  # fmt: skip
 
 
