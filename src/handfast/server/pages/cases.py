@@ -138,8 +138,9 @@ def _context(
     error: str = "",
     notice: str = "",
 ) -> Context:
+    told = reader.engine.notices.of_handoff(str(handoff["handoff_id"]))
     return case_page(
-        handoff,
+        {**handoff, "notices": told},
         shell=reader.shell(notice),
         now=reader.engine.kernel.clock.now(),
         brief=_part(handoff, "brief"),

@@ -3,10 +3,19 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from handfast.server.pages import account, assets, cases, inbox, runs
+from handfast.server import slack
+from handfast.server.pages import (
+    account,
+    assets,
+    cases,
+    inbox,
+    notice_links,
+    notifications,
+    runs,
+)
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
-_AREAS = (account, assets, cases, inbox, runs)
+_AREAS = (account, assets, cases, inbox, runs, notice_links, notifications, slack)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
 from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
-from handfast.server.web.reading import Record, moment, text
+from handfast.server.web.notices_view import notice_rows
+from handfast.server.web.reading import Record, moment, records, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
 from handfast.server.web.takes_view import takes_of
@@ -84,6 +85,7 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
+        notices=notice_rows(records(handoff, "notices", 200)),
     )
 
 
