@@ -323,6 +323,7 @@ def test_webhooks_of_the_installation_hear_of_what_is_asked_and_decided(
 # -- others, through Apprise
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_a_service_gets_plain_text_at_the_operators_host(tmp_path: Path, hook: Web) -> None:
     host = hook.url.removeprefix("http://")
     with room_with(tmp_path, {"services": {"phone": f"json://{host}/{{address}}"}}) as room:
