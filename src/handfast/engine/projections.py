@@ -15,8 +15,10 @@ from handfast.core.domain import (
     handoff_fold,
     handoff_votes,
     installation,
+    notice,
     person,
     publication,
+    reach,
     run,
     run_fold,
     runner,
@@ -116,6 +118,15 @@ def _topic(_: topic.Topic) -> dict[str, object]:
     return {"status": "kept"}
 
 
+def _reach(_: reach.Reach) -> dict[str, object]:
+    return {"status": "kept"}
+
+
+def _notice(n: notice.Notice) -> dict[str, object]:
+    """Found by what it is about; a test by who it is for."""
+    return {"status": n.status.value, "match": n.handoff_id or n.person_id, "due_at": n.due_at}
+
+
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
     Kind("run", run.Run, run_fold.evolve, _run, fold=2),
@@ -126,6 +137,8 @@ _ALL = (
     Kind("installation", installation.Installation, installation.evolve, _installation),
     Kind("runner", runner.Runner, runner.evolve, _runner),
     Kind("topic", topic.Topic, topic.evolve, _topic),
+    Kind("reach", reach.Reach, reach.evolve, _reach),
+    Kind("notice", notice.Notice, notice.evolve, _notice),
     Kind("policy", publication.Publication, publication.evolve, _publication),
 )
 KINDS: dict[type, Kind] = {k.state: k for k in _ALL}

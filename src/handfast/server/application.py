@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from handfast import __version__
 from handfast.core.domain.errors import HandfastError
+from handfast.engine.channels.sending import notifiers
 from handfast.engine.facade import Engine
 from handfast.engine.relay.relay import Relay
 from handfast.engine.relay.routing import Routes
@@ -62,7 +63,7 @@ def create_app(
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
     app.state.presence = Presence()
-    routes = Routes([announcer(engine, url, say or log.info)])
+    routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
     app.state.relay = made
     add_api(app)

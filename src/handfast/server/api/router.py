@@ -12,6 +12,7 @@ from handfast.server.api import (
     handoffs,
     health,
     log,
+    notifications,
     policies,
     relay,
     runners,
@@ -24,7 +25,7 @@ from handfast.server.api import (
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     health, actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay, takeovers,
+    relay, takeovers, notifications,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from handfast.server import slack
 from handfast.server.pages import (
     account,
     agents,
@@ -11,6 +12,8 @@ from handfast.server.pages import (
     cases,
     inbox,
     live,
+    notice_links,
+    notifications,
     policy,
     runs,
     settings,
@@ -18,7 +21,10 @@ from handfast.server.pages import (
 )
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
-_AREAS = (account, agents, assets, audit, cases, inbox, live, policy, runs, settings, tasks)
+_AREAS = (
+    account, agents, assets, audit, cases, inbox, live, notice_links, notifications, policy, runs, settings,
+    slack, tasks,
+)  # fmt: skip
 
 
 def add_pages(app: FastAPI) -> None:
