@@ -90,6 +90,8 @@ ELSEWHERE = {
     "relay.before_deliver": _RELAY,
     "relay.after_deliver": _RELAY,
     "relay.before_mark": _RELAY,
+    "notify.after_send": "tests/faults/test_notify_killed.py"
+    "::test_killed_between_sending_and_recording_it_is_sent_again_with_the_same_id",
     "backup.page": "tests/integration/test_db_commands.py::test_a_killed_backup_leaves_no_file",
     "restore.page": _RESTORE,
     "restore.before_commit": _RESTORE,

@@ -16,7 +16,6 @@ from handfast.cli.terminal import Terminal
 from handfast.client import discovery
 from handfast.client.request import Request
 from handfast.core.domain.errors import HandfastError, NotPermitted
-from handfast.core.domain.events import Actor
 
 _LAST_LOGIN = "last-login"
 
@@ -93,6 +92,8 @@ def _record(what: str, why: str, attempt: Request[Any]) -> None:
         control = running()
         if control is None:
             with existing_engine() as engine:
+                from handfast.core.domain.events import Actor
+
                 engine.access.refused(Actor("anonymous"), f"{what} in a terminal", why)
             return
         try:

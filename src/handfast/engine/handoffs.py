@@ -25,6 +25,7 @@ from handfast.core.domain.person import Person
 from handfast.core.domain.requirement import is_audience
 from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
+from handfast.engine.chat import Chat
 from handfast.engine.edits import Edited, Edits
 from handfast.engine.effects import settle_doubt
 from handfast.engine.grants import deciding_person, grant_of
@@ -63,7 +64,9 @@ class Handoffs:
         limits: RunLimits,
         read_call: ReadCall,
         takeovers: Takeovers,
+        chat: Chat,
     ) -> None:
+        self._chat = chat
         self._limits = limits
         self._takeovers = takeovers
         self._audiences = audiences
@@ -92,8 +95,8 @@ class Handoffs:
         return result
 
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
-        person = deciding_person(unit, actor)
         handoff = _without_the_gone(unit, unit.get(Handoff, d.handoff_id))
+        person = deciding_person(unit, self._chat.admitted(unit, actor, handoff, d.kind))
         with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
         edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
         command = self._command(unit, actor, d, handoff, person.person_id, edited)
@@ -107,6 +110,8 @@ class Handoffs:
             wake(unit, handoff)
             return _said(new, "")
         handoff = unit.record(Handoff, d.handoff_id, events)
+        if edited is not None and handoff.waiting:
+            unit.post("handoff.routed", {"handoff_id": d.handoff_id})
         if handoff.decision is not None:
             if handoff.kind is HandoffKind.ESCALATION:
                 self._limits.decided(unit, handoff)
@@ -229,6 +234,7 @@ class Handoffs:
             body = unit.put(reason.strip())
             command = routing.ReRoute(person.person_id, to, people, body)
             unit.record(Handoff, handoff_id, routing.re_route(state, command, unit.now))
+            unit.post("handoff.routed", {"handoff_id": handoff_id})
             return {"handoff_id": handoff_id, "asked": ", ".join(to)}
 
         return self._kernel.run(actor, work)

@@ -1,7 +1,7 @@
 """States and bodies put together for people and programs: the JSON of the API and the pages."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import cast
@@ -13,7 +13,7 @@ from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
-from handfast.engine.effects import open_package, open_packages
+from handfast.engine.effects import changed_lines, open_package, open_packages
 from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
@@ -33,8 +33,6 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "closed": ("closed", "superseded", "withdrawn", "expired", "incomplete"),
     "all": (),
 }
-
-
 MAX_COMMAND = 4_000
 MACHINE = "policy (a machine)"
 
@@ -101,10 +99,13 @@ class Views:
         now = self._kernel.clock.now()
         states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
         shown = [h for h in states if not h.put_off(person_id, now)]
+        return Page(self.queued(shown), _next(rows, limit))
+
+    def queued(self, shown: Sequence[Handoff]) -> list[Result]:
+        """These handoffs as rows of a queue."""
         packages = open_packages(self._kernel, shown)
         around = self._around()
-        items = [self._queued(h, packages[h.package.body_id], around) for h in shown]
-        return Page(items, _next(rows, limit))
+        return [self._queued(h, packages[h.package.body_id], around) for h in shown]
 
     def first_waiting(self, number: int) -> list[str]:
         """Ids of the first handoffs of the queue."""
@@ -120,6 +121,9 @@ class Views:
         return self._summary(h, package.ask, around) | {
             "why_now": package.why_now,
             "package": {"what_will_happen": what, "evidence": evidence},
+            "presented_digest": h.presented_digest,
+            "changed_lines": changed_lines(package),
+            "edited_by": h.edit.person_id if h.edit else "",
         }
 
     def _summary(self, h: Handoff, ask: str, around: Surroundings) -> Result:
@@ -253,7 +257,7 @@ class Views:
         return {
             **self._takeovers.run_doc(r),
             "agent_name": self.agent_name(r.agent_id),
-            "counts": _counts(r),
+            "counts": full(r.counts),
             "status": r.status.value,
             "mode": r.mode.value,
         }
@@ -379,10 +383,6 @@ def _texts(h: Handoff) -> Iterator[BodyRef | None]:
         yield from (h.decision.reason, h.decision.edited_text)
     if h.effect:
         yield h.effect.output
-
-
-def _counts(r: Run) -> Result:
-    return full(r.counts)
 
 
 def _time(at: datetime | None) -> str:

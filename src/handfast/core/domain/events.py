@@ -14,6 +14,7 @@ from typing import TypeAlias, cast
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
+from handfast.core.domain import events_notify as n
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_relay as d
@@ -97,6 +98,7 @@ PersonEvent: TypeAlias = (
     | c.RolesSet
     | c.AwaySet
     | c.AwayEnded
+    | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (
     o.InstallationCreated
@@ -120,6 +122,17 @@ RunnerEvent: TypeAlias = (
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
+ReachEvent: TypeAlias = (
+    n.ContactAdded | n.ContactChanged | n.ContactRemoved | n.SecretRotated | n.QuietSet
+)
+NoticeEvent: TypeAlias = (
+    n.NoticePlanned
+    | n.NoticeReleased
+    | n.NoticeDelivered
+    | n.NoticeFailed
+    | n.NoticeDropped
+    | n.NoticeOpened
+)
 Event: TypeAlias = (
     TaskEvent
     | RunEvent
@@ -131,6 +144,8 @@ Event: TypeAlias = (
     | PolicyEvent
     | RunnerEvent
     | TopicEvent
+    | ReachEvent
+    | NoticeEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -203,6 +218,7 @@ WIRE: dict[str, type[Event]] = {
     "person.roles_set": c.RolesSet,
     "person.away_set": c.AwaySet,
     "person.away_ended": c.AwayEnded,
+    "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,
     "control.released": c.ControlReleased,
     "rotation.covered": c.RotationCovered,
@@ -227,6 +243,17 @@ WIRE: dict[str, type[Event]] = {
     "runner.retired": r.RunnerRetired,
     "delivery.dead_lettered": d.DeliveryDeadLettered,
     "delivery.retried": d.DeliveryRetried,
+    "contact.added": n.ContactAdded,
+    "contact.changed": n.ContactChanged,
+    "contact.removed": n.ContactRemoved,
+    "contact.secret_rotated": n.SecretRotated,
+    "contact.quiet_set": n.QuietSet,
+    "notice.planned": n.NoticePlanned,
+    "notice.released": n.NoticeReleased,
+    "notice.delivered": n.NoticeDelivered,
+    "notice.failed": n.NoticeFailed,
+    "notice.dropped": n.NoticeDropped,
+    "notice.opened": n.NoticeOpened,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

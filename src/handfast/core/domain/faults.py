@@ -48,6 +48,7 @@ POINTS = frozenset(
         "relay.before_deliver",
         "relay.after_deliver",
         "relay.before_mark",
+        "notify.after_send",
         "store.before_commit",
         "store.after_commit",
         "upgrade.before_commit",

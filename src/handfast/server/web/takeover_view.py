@@ -52,8 +52,9 @@ class InHands:
     note: str = ""
 
 
-def in_hands(run: Record, reader_id: str, error: str = "", note: str = "") -> InHands:
-    """`note` is what was typed into a form that was refused."""
+def in_hands(run: Record, reader_id: str) -> InHands:
+    """`refused` of the run is `{error, note}`: a form that was not taken, and what was typed into it."""
+    refused = mapping(run, "refused")
     found = tuple(_hands(each) for each in records(run, "takeovers", MAX_LISTED))
     held = bool(text(run, "held_by"))
     of_runner = bool(text(run, "task_id"))
@@ -65,8 +66,8 @@ def in_hands(run: Record, reader_id: str, error: str = "", note: str = "") -> In
         mine=held and text(run, "held_by") == reader_id,
         earlier=found[:-1] if held else found,
         may_take=of_runner and not held and text(run, "status") != "ended",
-        error=error,
-        note=note,
+        error=text(refused, "error"),
+        note=text(refused, "note"),
     )
 
 
