@@ -116,9 +116,8 @@ def build(
     audiences = Audiences(kernel, policies, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    edits = Edits(audiences, policies, read_call)
-    heads = Heads(kernel.store, key, home / "heads")
-    runs = Runs(audiences, tasks, limits)
+    edits, runs = Edits(audiences, policies, read_call), Runs(audiences, tasks, limits)
+    heads, links = Heads(kernel.store, key, home / "heads"), NoticeLinks(kernel)
     engine = Engine(
         home=home,
         kernel=kernel,
@@ -152,7 +151,7 @@ def build(
         deliveries=Deliveries(audiences),
         contacts=Contacts(kernel, outlets),
         notices=Notices(kernel, people),
-        notice_links=NoticeLinks(kernel),
+        notice_links=links,
         chat=chat,
         outlets=outlets,
         database=database,
