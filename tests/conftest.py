@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from hypothesis import settings
 
+from handfast.storage.sql.store import SqlStore
 from tests import needs, postgres
 
 if TYPE_CHECKING:
@@ -91,12 +92,50 @@ def pg_database(pg_server: postgres.Postgres) -> Iterator[str]:
     pg_server.drop(url)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=KINDS)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty store, once on each kind of database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     url: str = request.getfixturevalue("pg_database")
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with its schema and without entries, to copy: making one takes most of a test."""
+    path = tmp_path_factory.mktemp("migrated") / "store.db"
+    SqlStore(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(pg_server: postgres.Postgres) -> str:
+    """URL of the same on PostgreSQL."""
+    url = pg_server.create()
+    SqlStore(url).close()
+    return url
+
+
+@pytest.fixture
+def pg_ready_url(pg_server: postgres.Postgres, migrated_database: str) -> Iterator[str]:
+    """URL of a PostgreSQL database with its schema and without entries, gone after the test."""
+    url = pg_server.create(like=migrated_database)
+    yield url
+    pg_server.drop(url)
+
+
+@pytest.fixture(params=KINDS)
+def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a store with its schema and without entries, once on each kind of database."""
+    if request.param == "sqlite":
+        path = tmp_path / "store.db"
+        shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("pg_ready_url")
     return url
 
 

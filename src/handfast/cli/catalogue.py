@@ -69,6 +69,8 @@ COMMANDS: Final = (
     Entry("run", "", "run:app", "Start an agent on a brief, in a worktree of its own."),
     Entry("run", "list", "run:list_runs", "List runs, newest first."),
     Entry("run", "show", "run:show", "Show a run and its steps."),
+    Entry("run", "take-over", "takeover:take_over", "Stop the agent; its worktree is yours."),
+    Entry("run", "hand-back", "takeover:hand_back", "Give it back; the agent hears what changed."),
     Entry("run", "replay", "run:replay", "Fold a run's log again and compare with what is stored."),
     Entry("task", "list", "task:list_tasks", "List tasks, newest first."),
     Entry("task", "show", "task:show", "Show a task with its brief and runs."),

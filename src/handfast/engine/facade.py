@@ -1,7 +1,6 @@
 """Everything an installation can do, in one object: the engine."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -31,9 +30,8 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.killing import KillSwitch
 from handfast.engine.limits import RunLimits
-from handfast.engine.notice_links import NoticeLinks
 from handfast.engine.notices import Notices
-from handfast.engine.outlets import Outlets, outlets_of
+from handfast.engine.outlets import outlets_of
 from handfast.engine.overrides import Overrides
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
@@ -44,7 +42,9 @@ from handfast.engine.retention import Retain, Retention
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
+from handfast.engine.saved_views import SavedViews
 from handfast.engine.staff import Staff
+from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
@@ -58,6 +58,7 @@ class Engine:
     kernel: Kernel
     tasks: Tasks
     runs: Runs
+    takeovers: Takeovers
     actions: Actions
     limits: RunLimits
     handoffs: Handoffs
@@ -74,6 +75,7 @@ class Engine:
     overrides: Overrides
     calendars: Calendars
     staff: Staff
+    saved_views: SavedViews
     switch: KillSwitch
     freezing: Freezing
     undoing: Undoing
@@ -86,9 +88,7 @@ class Engine:
     deliveries: Deliveries
     contacts: Contacts
     notices: Notices
-    notice_links: NoticeLinks
     chat: Chat
-    outlets: Callable[[], Outlets]
     database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
@@ -116,16 +116,18 @@ def build(
     audiences = Audiences(kernel, policies, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    edits, runs = Edits(audiences, policies, read_call), Runs(audiences, tasks, limits)
-    heads, links = Heads(kernel.store, key, home / "heads"), NoticeLinks(kernel)
-    engine = Engine(
+    edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
+    heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
+    _first_entry(kernel, key)
+    return Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
         runs=runs,
+        takeovers=takeovers,
         actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call, chat),
+        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
@@ -139,6 +141,7 @@ def build(
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
+        saved_views=SavedViews(kernel),
         calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
@@ -151,13 +154,9 @@ def build(
         deliveries=Deliveries(audiences),
         contacts=Contacts(kernel, outlets),
         notices=Notices(kernel, people),
-        notice_links=links,
         chat=chat,
-        outlets=outlets,
         database=database,
     )
-    _first_entry(kernel, key)
-    return engine
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

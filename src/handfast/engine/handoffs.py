@@ -23,6 +23,7 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.requirement import is_audience
+from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
 from handfast.engine.chat import Chat
 from handfast.engine.edits import Edited, Edits
@@ -32,6 +33,7 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
 from handfast.engine.reading import ReadCall
+from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
 
 MAX_REASON = 20_000
@@ -61,10 +63,12 @@ class Handoffs:
         policies: Policies,
         limits: RunLimits,
         read_call: ReadCall,
+        takeovers: Takeovers,
         chat: Chat,
     ) -> None:
         self._chat = chat
         self._limits = limits
+        self._takeovers = takeovers
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
         self._edits = Edits(audiences, policies, read_call)
@@ -112,9 +116,18 @@ class Handoffs:
             if handoff.kind is HandoffKind.ESCALATION:
                 self._limits.decided(unit, handoff)
             settle_doubt(unit, handoff)
+            self._taken_over(unit, handoff, d.reason)
             wake(unit, handoff)
             unit.post("handoff.decided", {"handoff_id": d.handoff_id})
         return _said(handoff, d.kind.value)
+
+    def _taken_over(self, unit: Unit, handoff: Handoff, reason: str) -> None:
+        """The decision hands the run itself to whoever made it."""
+        d = handoff.decision
+        run = unit.find(Run, handoff.run_id) if handoff.run_id else None
+        if d is None or d.kind is not DecisionKind.TAKE_OVER or run is None or run.command is None:
+            return
+        self._takeovers.take_in(unit, run, d.person_id, reason, handoff.handoff_id)
 
     def _could(self, unit: Unit, handoff: Handoff) -> list[str]:
         """The ids of at most 20 people whose approval would count."""

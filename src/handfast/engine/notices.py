@@ -29,6 +29,7 @@ from handfast.core.domain.reach import Contact, Reach
 from handfast.core.policy.holding import held_until, is_urgent, wanted
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.notice_links import NoticeLinks
 from handfast.engine.people import People, signed_in
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.zones import to_utc, wall_clock
@@ -45,6 +46,7 @@ class Notices:
     def __init__(self, kernel: Kernel, people: People) -> None:
         self._kernel = kernel
         self._people = people
+        self.links = NoticeLinks(kernel)
 
     # -- planning
 

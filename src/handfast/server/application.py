@@ -7,7 +7,6 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -26,6 +25,7 @@ from handfast.server.hub import Hub
 from handfast.server.pages.account import Tries
 from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
+from handfast.server.presence import Presence
 from handfast.server.problems import Problem, problem_of, problem_response
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
@@ -55,7 +55,6 @@ def create_app(
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=_name,
         lifespan=_lifespan(engine),
     )
     app.state.engine = engine
@@ -63,6 +62,7 @@ def create_app(
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
+    app.state.presence = Presence()
     routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
     app.state.relay = made
@@ -74,10 +74,6 @@ def create_app(
     if engine.kernel.telemetry.on:
         app.add_middleware(Tracing, telemetry=engine.kernel.telemetry)
     return app
-
-
-def _name(route: APIRoute) -> str:
-    return route.name
 
 
 def _lifespan(

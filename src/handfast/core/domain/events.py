@@ -19,6 +19,7 @@ from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
+from handfast.core.domain import events_takeover as t
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
@@ -44,6 +45,10 @@ RunEvent: TypeAlias = (
     | m.LimitReached
     | m.LimitRaised
     | m.LimitUpheld
+    | t.RunTakenOver
+    | t.RunHandedOver
+    | t.RunHandedBack
+    | t.PersonsWorkRecorded
 )
 HandoffEvent: TypeAlias = (
     h.HandoffRequested
@@ -93,6 +98,7 @@ PersonEvent: TypeAlias = (
     | c.RolesSet
     | c.AwaySet
     | c.AwayEnded
+    | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (
     o.InstallationCreated
@@ -164,6 +170,10 @@ WIRE: dict[str, type[Event]] = {
     "run.limit_reached": m.LimitReached,
     "run.limit_raised": m.LimitRaised,
     "run.limit_upheld": m.LimitUpheld,
+    "run.taken_over": t.RunTakenOver,
+    "run.handed_over": t.RunHandedOver,
+    "run.handed_back": t.RunHandedBack,
+    "run.persons_work_recorded": t.PersonsWorkRecorded,
     "handoff.requested": h.HandoffRequested,
     "handoff.returned": h.HandoffReturned,
     "handoff.routed": h.HandoffRouted,
@@ -208,6 +218,7 @@ WIRE: dict[str, type[Event]] = {
     "person.roles_set": c.RolesSet,
     "person.away_set": c.AwaySet,
     "person.away_ended": c.AwayEnded,
+    "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,
     "control.released": c.ControlReleased,
     "rotation.covered": c.RotationCovered,
