@@ -32,7 +32,7 @@ def path_of(served: Served, handoff: dict[str, Any], person_id: str = "") -> str
         if n["person_id"] == wanted
     ]
     state = served.engine.kernel.state(Notice, str(found[-1]["notice_id"]))
-    return served.engine.notice_links.path(state)
+    return served.engine.notices.links.path(state)
 
 
 def test_a_link_opens_the_case_once_and_decides_nothing(told: tuple[Served, Any, str]) -> None:

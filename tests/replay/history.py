@@ -375,7 +375,7 @@ def _notified(room: Room) -> None:
     engine.notices.failed([ids[second]], 7, 1, "ConnectionError: no route to host")
     engine.notices.delivered([ids[second]], 7, 2, "msg_7")
     notice = engine.kernel.state(Notice, ids[second])
-    engine.notice_links.open(me, engine.notice_links.path(notice).removeprefix("/n/"))
+    engine.notices.links.open(me, engine.notices.links.path(notice).removeprefix("/n/"))
     room.clock.move(20 * 60)
     engine.notices.release()
     room.decide(asked, DecisionKind.REJECT)

@@ -1,7 +1,6 @@
 """Everything an installation can do, in one object: the engine."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -31,9 +30,8 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.killing import KillSwitch
 from handfast.engine.limits import RunLimits
-from handfast.engine.notice_links import NoticeLinks
 from handfast.engine.notices import Notices
-from handfast.engine.outlets import Outlets, outlets_of
+from handfast.engine.outlets import outlets_of
 from handfast.engine.overrides import Overrides
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
@@ -90,9 +88,7 @@ class Engine:
     deliveries: Deliveries
     contacts: Contacts
     notices: Notices
-    notice_links: NoticeLinks
     chat: Chat
-    outlets: Callable[[], Outlets]
     database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
@@ -120,10 +116,10 @@ def build(
     audiences = Audiences(kernel, policies, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    edits = Edits(audiences, policies, read_call)
-    heads = Heads(kernel.store, key, home / "heads")
-    runs, takeovers = Runs(audiences, tasks, limits), Takeovers(kernel, people)
-    engine = Engine(
+    edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
+    heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
+    _first_entry(kernel, key)
+    return Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
@@ -158,13 +154,9 @@ def build(
         deliveries=Deliveries(audiences),
         contacts=Contacts(kernel, outlets),
         notices=Notices(kernel, people),
-        notice_links=NoticeLinks(kernel),
         chat=chat,
-        outlets=outlets,
         database=database,
     )
-    _first_entry(kernel, key)
-    return engine
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

@@ -53,7 +53,7 @@ async def take_slack(request: Request, engine: EngineDep) -> Response:
 
 
 def _take(engine: Engine, body: bytes, stamp: str, signature: str) -> Response:
-    app = engine.outlets().slack
+    app = engine.contacts.outlets().slack
     if app is None or len(body) > MAX_BODY:
         raise NotPermitted("Slack is not set up here", code="not_from_slack")
     try:
