@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from handfast import __version__
 from handfast.core.domain.errors import HandfastError
+from handfast.engine.channels.sending import notifiers
 from handfast.engine.facade import Engine
 from handfast.engine.relay.relay import Relay
 from handfast.engine.relay.routing import Routes
@@ -24,6 +25,7 @@ from handfast.server.hub import Hub
 from handfast.server.pages.account import Tries
 from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
+from handfast.server.presence import Presence
 from handfast.server.problems import Problem, problem_of, problem_response
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
@@ -60,7 +62,8 @@ def create_app(
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
-    routes = Routes([announcer(engine, url, say or log.info)])
+    app.state.presence = Presence()
+    routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
     app.state.relay = made
     add_api(app)

@@ -12,18 +12,20 @@ from handfast.server.api import (
     handoffs,
     health,
     log,
+    notifications,
     policies,
     relay,
     runners,
     runs,
     staff,
+    takeovers,
     tasks,
 )
 
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     health, actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay,
+    relay, takeovers, notifications,
 )  # fmt: skip
 
 

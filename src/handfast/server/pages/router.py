@@ -3,10 +3,29 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from handfast.server.pages import account, assets, cases, inbox, runs
+from handfast.server import slack
+from handfast.server.pages import (
+    account,
+    agents,
+    assets,
+    audit,
+    cases,
+    inbox,
+    live,
+    notice_links,
+    notifications,
+    policy,
+    runs,
+    settings,
+    takeovers,
+    tasks,
+)
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
-_AREAS = (account, assets, cases, inbox, runs)
+_AREAS = (
+    account, agents, assets, audit, cases, inbox, live, notice_links, notifications, policy, runs, settings,
+    slack, takeovers, tasks,
+)  # fmt: skip
 
 
 def add_pages(app: FastAPI) -> None:
