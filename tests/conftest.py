@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from handfast.storage.sql.store import SqlStore
-from tests import needs, postgres
+from tests import needs, postgres, prepared
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# A slow machine is not a wrong answer. `--hypothesis-profile=thorough` looks longer.
-settings.register_profile("handfast", deadline=None, print_blob=True)
-settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
+# A slow machine is not a wrong answer. `--hypothesis-profile=thorough` looks longer; every run of `make test`
+# looks elsewhere, because the seed is another one.
+PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("handfast", PATIENT)
+settings.register_profile("thorough", PATIENT, max_examples=2000)
 settings.load_profile("handfast")
 
 CHROMIUM_FLAGS = [
@@ -105,16 +107,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite database with its schema and without entries, to copy: making one takes most of a test."""
-    path = tmp_path_factory.mktemp("migrated") / "store.db"
-    SqlStore(f"sqlite:///{path}").close()
-    return path
-
-
-@pytest.fixture(scope="session")
 def migrated_database(pg_server: postgres.Postgres) -> str:
-    """URL of the same on PostgreSQL."""
+    """URL of a PostgreSQL database with its schema and without entries, to copy."""
     url = pg_server.create()
     SqlStore(url).close()
     return url
@@ -132,9 +126,7 @@ def pg_ready_url(pg_server: postgres.Postgres, migrated_database: str) -> Iterat
 def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of a store with its schema and without entries, once on each kind of database."""
     if request.param == "sqlite":
-        path = tmp_path / "store.db"
-        shutil.copyfile(request.getfixturevalue("migrated_file"), path)
-        return f"sqlite:///{path}"
+        return f"sqlite:///{prepared.migrated(tmp_path / 'store.db')}"
     url: str = request.getfixturevalue("pg_ready_url")
     return url
 

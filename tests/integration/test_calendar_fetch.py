@@ -203,7 +203,7 @@ def test_size_time_and_status_are_bounded(site: Site, monkeypatch: pytest.Monkey
         with pytest.raises((OSError, UsageError)):
             site.fetcher().fetch(site.url(path))
     ended.set()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_certificate_that_is_not_the_hosts_is_refused(site: Site) -> None:

@@ -231,7 +231,7 @@ class RunMachine(RuleBasedStateMachine):
         self.over = self.state.over
 
 
-RunMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+RunMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestRunMachine = RunMachine.TestCase
 
 

@@ -5,23 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from handfast.engine import passwords
+from tests import prepared
 from tests.engine_room import Furnished, Room, furnish, opened
-
-QUICK = type(passwords._hasher)(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 with the least it takes: what is hashed here protects nothing."""
-    monkeypatch.setattr(passwords, "_hasher", QUICK)
+def quick_hashes() -> Iterator[None]:
+    with prepared.quick_hashes():
+        yield
 
 
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
     """Made once, copied for each test: to migrate an empty database takes longer than most of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "_hasher", QUICK)
+    with prepared.quick_hashes():
         return furnish(tmp_path_factory.mktemp("furnished") / "home")
 
 

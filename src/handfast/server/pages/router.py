@@ -17,13 +17,14 @@ from handfast.server.pages import (
     policy,
     runs,
     settings,
+    takeovers,
     tasks,
 )
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
     account, agents, assets, audit, cases, inbox, live, notice_links, notifications, policy, runs, settings,
-    slack, tasks,
+    slack, takeovers, tasks,
 )  # fmt: skip
 
 
