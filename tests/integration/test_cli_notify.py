@@ -78,9 +78,9 @@ def test_a_contact_is_added_tested_and_told_of_what_waits(world: World) -> None:
     found = _delivered(world, handoff)
     assert (found["person_name"], found["status"]) == ("Ana", "delivered")
     assert "git push --force" in str(world.box.mails[-1].get_body(("plain",)))
-    link = re.search(
-        r"http://\S+/n/no_\S+", str(world.box.mails[-1].get_body(("plain",)).get_content())
-    )  # type: ignore[union-attr]
+    body_part = world.box.mails[-1].get_body(("plain",))
+    assert body_part is not None
+    link = re.search(r"http://\S+/n/no_\S+", body_part.get_content())
     assert link, "with the address that the server is reached at"
     assert link[0].startswith(world.url)
     world.box.refuse = "550 gone"
