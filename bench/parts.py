@@ -2,12 +2,26 @@
 
 from collections.abc import Iterator
 
-from bench import cycles, facts, http, load, policy, race, record, resume, scale, store, takeover
+from bench import (
+    cycles,
+    facts,
+    http,
+    load,
+    pages,
+    policy,
+    race,
+    record,
+    resume,
+    scale,
+    store,
+    takeover,
+)
 from bench import engine as in_process
 from bench.figures import Figure, Part, Room, percentile
 from bench.floor import fsync_ms
 
-LONG = frozenset({"scale", "huge", "load"})
+# Only when they are named: they take long, or need what a plain installation lacks.
+LONG = frozenset({"scale", "huge", "load", "pages"})
 
 
 def disk(room: Room) -> Iterator[Figure]:
@@ -65,4 +79,5 @@ PARTS: dict[str, Part] = {
     "scale": scale.figures,
     "huge": scale.huge,
     "load": load.figures,
+    "pages": pages.figures,
 }
