@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bench import (
+    costs,
     cycles,
     facts,
     http,
@@ -73,6 +74,7 @@ PARTS: dict[str, Part] = {
     "verify": record.verifying,
     "race": race.figures,
     "http": http.figures,
+    "costs": costs.figures,
     "policy": policies,
     "resume": resume.figures,
     "takeover": takeover.figures,

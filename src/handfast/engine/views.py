@@ -23,6 +23,7 @@ from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.saying import said
 from handfast.engine.surroundings import Surroundings
+from handfast.engine.takeover_views import TakeoverViews
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Query, StateRow
 
@@ -55,7 +56,7 @@ class Views:
         limits: RunLimits,
         progress: Progress,
     ) -> None:
-        self._limits = limits
+        self._limits, self._takeovers = limits, TakeoverViews(kernel, people)
         self._progress = progress
         self._kernel = kernel
         self._people = people
@@ -253,11 +254,8 @@ class Views:
         return Page(items, _next(rows, limit))
 
     def run_summary(self, r: Run) -> Result:
-        doc = encode(r)
-        for private in ("command", "session", "output", "open_steps", "usage", "limits"):
-            doc.pop(private, None)
         return {
-            **doc,
+            **self._takeovers.run_doc(r),
             "agent_name": self.agent_name(r.agent_id),
             "counts": full(r.counts),
             "status": r.status.value,
@@ -271,6 +269,7 @@ class Views:
         out["command"] = self._json(r.command)
         out["output"] = self.text(r.output)[-20_000:]
         out["limits"] = self._limits.standing(run_id)
+        out["takeovers"] = self._takeovers.all(r)
         out["session_body_id"] = r.session.body_id if r.session else ""
         if r.task_id:
             task = self._kernel.state(Task, r.task_id)

@@ -7,12 +7,12 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from handfast import __version__
 from handfast.core.domain.errors import HandfastError
+from handfast.engine.channels.sending import notifiers
 from handfast.engine.facade import Engine
 from handfast.engine.relay.relay import Relay
 from handfast.engine.relay.routing import Routes
@@ -55,7 +55,6 @@ def create_app(
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=_name,
         lifespan=_lifespan(engine),
     )
     app.state.engine = engine
@@ -64,7 +63,7 @@ def create_app(
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
     app.state.presence = Presence()
-    routes = Routes([announcer(engine, url, say or log.info)])
+    routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
     app.state.relay = made
     add_api(app)
@@ -75,10 +74,6 @@ def create_app(
     if engine.kernel.telemetry.on:
         app.add_middleware(Tracing, telemetry=engine.kernel.telemetry)
     return app
-
-
-def _name(route: APIRoute) -> str:
-    return route.name
 
 
 def _lifespan(

@@ -158,8 +158,9 @@ def _context(
     notice: str = "",
     also_open: tuple[str, ...] = (),
 ) -> Context:
+    told = reader.engine.notices.of_handoff(str(handoff["handoff_id"]))
     return case_page(
-        handoff,
+        {**handoff, "notices": told},
         shell=replace(reader.shell(notice), also_open=also_open),
         now=reader.engine.kernel.clock.now(),
         brief=_part(handoff, "brief"),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from handfast.engine.histories import RunThen, run_then, version_of_step
 from handfast.engine.kernel import Result
 from handfast.server.pages.reader import Cursor, Reader, ReaderDep, page
-from handfast.server.web.pages import STEPS_PER_PAGE, run_page, runs_page
+from handfast.server.web.pages import STEPS_PER_PAGE, Context, run_page, runs_page
 
 router = APIRouter(prefix="/runs")
 EVENTS_PER_PAGE = STEPS_PER_PAGE * 2
@@ -30,6 +30,18 @@ def show_run(
 ) -> Response:
     """A page of steps, oldest first; `around` finds the page of a step. With `at` the run as it was after
     so many of its events."""
+    return page("run.html", run_context(reader, run_id, after, at, around))
+
+
+def run_context(
+    reader: Reader,
+    run_id: str,
+    after: str = "",
+    at: int = 0,
+    around: str = "",
+    refused: Result | None = None,
+) -> Context:
+    """`refused` is what was typed into a form of the page and why it was not taken."""
     views = reader.engine.views
     then = run_then(reader.engine, run_id, at)
     run = views.run(run_id)
@@ -37,8 +49,8 @@ def show_run(
     if around and not start:
         start = max(0, version_of_step(reader.engine, run_id, around) - 20)
     steps = _steps(reader, run_id, start, then if at else None)
-    context = run_page(
-        titled(run) | {"then": _then(then, asked=bool(at))},
+    return run_page(
+        titled(run) | {"then": _then(then, asked=bool(at)), "refused": refused or {}},
         steps[0],
         shell=reader.shell(),
         now=reader.engine.kernel.clock.now(),
@@ -46,7 +58,6 @@ def show_run(
         after=str(start or ""),
         next_after=str(steps[1] or ""),
     )
-    return page("run.html", context)
 
 
 def _steps(

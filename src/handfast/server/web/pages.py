@@ -14,9 +14,11 @@ from handfast.server.web.frame import Shell as Shell
 from handfast.server.web.frame import context
 from handfast.server.web.inbox_page import inbox_page as inbox_page
 from handfast.server.web.inbox_view import decided_rows, grouped
-from handfast.server.web.reading import Record, mapping, text
+from handfast.server.web.notices_view import notice_rows
+from handfast.server.web.reading import Record, mapping, records, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
+from handfast.server.web.takeover_view import THEN, in_hands
 from handfast.server.web.takes_view import takes_of
 from handfast.server.web.then_view import then_view
 
@@ -44,6 +46,7 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
+        notices=notice_rows(records(handoff, "notices", 200)),
     )
 
 
@@ -82,6 +85,8 @@ def run_page(
         steps=step_rows(steps),
         groups=grouped(open_ones, now),
         decided=decided_rows(ended),
+        hands=in_hands(run, shell.person_id),
+        then_choices=THEN,
         after=after,
         next_after=next_after,
         then=then_view(mapping(run, "then")),
