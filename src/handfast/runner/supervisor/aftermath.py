@@ -70,7 +70,8 @@ class Aftermath:
         elif found.reason == ending.STOPPED:
             self.give_back(workspace, found.reason)
         else:
-            self.hand_over(workspace, found)
+            complete = not (found.failed or found.lost)
+            self.hand_over(workspace, found, returns=complete and self._agent.is_claude)
 
     def pause(self, workspace: Workspace, waits_on: list[str], reason: str) -> None:
         """Keep files and session, then let go until one of the handoffs is settled."""
@@ -97,8 +98,16 @@ class Aftermath:
             session_body_id=session,
         )
 
-    def hand_over(self, workspace: Workspace, found: Ended, notes: tuple[str, ...] = ()) -> None:
-        """Commit what is left and open the review; without any change the run ends."""
+    def hand_over(
+        self,
+        workspace: Workspace,
+        found: Ended,
+        notes: tuple[str, ...] = (),
+        *,
+        returns: bool = False,
+    ) -> None:
+        """Commit what is left and open the review; without any change the run ends. With `returns` it may come
+        back for what the agent can supply."""
         done = commit_all(
             workspace, self._commit_message(), self._author(), max_file_bytes=100 * 1024 * 1024
         )
@@ -120,7 +129,7 @@ class Aftermath:
             )
         kept = self._keep(workspace)
         work = finished.Work(
-            workspace, done.commit, kept, self.session_body(), found, notes, not_seen
+            workspace, done.commit, kept, self.session_body(), found, notes, not_seen, returns
         )
         finished.open_review(self._held, work)
 

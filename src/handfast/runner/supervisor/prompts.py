@@ -36,6 +36,15 @@ def feedback_text(words: str) -> str:
     return f"A reviewer looked at your work and asks for changes:\n\n{words}"
 
 
+def returned_text(missing: Sequence[object]) -> str:
+    """To an agent whose work nobody was asked about yet."""
+    lines = "\n".join(f"- {str(each)[:_MAX_TEXT]}" for each in missing)
+    return (
+        f"Your work was not handed over: it is incomplete. Missing:\n\n{lines}\n\nSupply exactly that, then say again in "
+        "your last message what you changed and why. Do not change anything else."
+    )
+
+
 def answer_text(handoff: Json) -> str:
     decision = handoff.get("decision") or {}
     words = decision.get("answer") or decision.get("reason") or "(no words)"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.server.api.schema_gate import CallIn, ChangedFileIn
@@ -44,7 +44,9 @@ class CommandIn(Asked):
 class ReviewIn(Asked):
     """Finished work. `head_commit` is exactly what an approval merges.
 
-    The diff comes as text, or as the id of a body when it is large.
+    The diff comes as text, or as the id of a body when it is large. `evidence` of older runners is not looked at:
+    it is derived here from the recorded calls. `written_at` is when a file of the worktree was last written. With
+    `returns` the runner can give the work back to its agent: then it may come back `incomplete`, and the run is ready.
     """
 
     epoch: Epoch
@@ -70,6 +72,8 @@ class ReviewIn(Asked):
     not_seen: Lines = ()
     attempts: Annotated[tuple[AttemptIn, ...], Field(max_length=200)] = ()
     evidence: Annotated[tuple[EvidenceIn, ...], Field(max_length=200)] = ()
+    written_at: AwareDatetime | None = None
+    returns: bool = False
     snapshot_ref: Line = ""
     snapshot_commit: Line = ""
     session_body_id: Id = ""
@@ -194,6 +198,11 @@ class EvidenceOut(Reply):
     status: str
     step_id: str
     result: str
+    said_by: str = ""
+    command: str = ""
+    exit_code: int | None = None
+    at: str = ""
+    changed_by_this: tuple[str, ...] = ()
 
 
 class AttemptOut(Reply):
@@ -292,6 +301,7 @@ class PackageOut(Reply):
     containment: str
     contract: ContractOut | None = None
     changed: ChangedOut | None = None
+    incomplete: tuple[str, ...] = ()
 
 
 class TimelineOut(Reply):

@@ -8,7 +8,7 @@ from handfast.core.domain.action import Risk
 from handfast.core.domain.containment import MAX_HOSTS, Contained
 from handfast.core.domain.events_work import Mode, RunOutcome
 from handfast.core.domain.limit_facts import Reported
-from handfast.core.domain.package import Attempt, Evidence
+from handfast.core.domain.package import Attempt
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Id = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_]*$")]
@@ -348,9 +348,6 @@ class EvidenceIn(Asked):
     status: Literal["recorded", "unverified"] = "unverified"
     step_id: Id = ""
     result: Annotated[str, Field(max_length=2000)] = ""
-
-    def evidence(self) -> Evidence:
-        return Evidence(self.claim, self.status, self.step_id, self.result)
 
 
 class AttemptIn(Asked):
