@@ -1,88 +1,17 @@
 """Claims of finished work, held against what the run recorded. The agents here lie in each way we know."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import cast
+from datetime import timedelta
 
 import pytest
 
-from handfast.core.domain.action import Call, Effect, Facts
-from handfast.core.domain.brief import Brief
+from handfast.core.domain.action import Effect
 from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.claim_words import claimed
 from handfast.core.domain.events import Actor
-from handfast.core.domain.package import Evidence, ReviewedWork
-from handfast.engine.actions import StepResult
-from handfast.engine.effects import open_package
-from handfast.engine.gating import Proposal
-from handfast.engine.packages import ReviewFacts
-from handfast.engine.reviews import FinishedWork
-from handfast.engine.runs import NewRun, Pause
-from handfast.engine.tasks import NewTask
-from tests.engine_room import OPERATOR, RUNNER, Room
-
-SOURCE, TEST = ChangedFile("src/a.py", status="M"), ChangedFile("tests/test_a.py", status="M")
-
-
-@dataclass
-class Work:
-    """A run of a task with a brief, whose calls a test records one by one."""
-
-    room: Room
-    run_id: str
-    epoch: int
-    made: int = 0
-    by: Actor = field(default_factory=lambda: RUNNER)
-
-    def call(self, tool: str, effect: Effect, arguments: dict[str, str], cwd: str = ".") -> str:
-        self.made += 1
-        key, call = f"k{self.made}", Call(tool, dict(arguments), cwd)
-        facts = Facts(effect, f"{tool} {next(iter(arguments.values()))}"[:100])
-        self.room.engine.actions.propose(self.by, Proposal(self.run_id, key, call, facts))
-        return key
-
-    def bash(
-        self, command: str, code: int | None = 0, output: str = "", cwd: str = ".", ms: int = 0
-    ) -> None:
-        key = self.call("Bash", Effect.EXEC, {"command": command}, cwd)
-        self.room.engine.actions.record_result(
-            self.by,
-            StepResult(self.run_id, key, code, failed=bool(code), duration_ms=ms, output=output),
-        )
-        self.room.clock.move(1)
-
-    def edit(self, path: str = "src/a.py") -> None:
-        key = self.call("Edit", Effect.WRITE, {"file_path": path})
-        self.room.engine.actions.record_result(self.by, StepResult(self.run_id, key))
-        self.room.clock.move(1)
-
-    def hand_over(
-        self,
-        says: str = "",
-        changes: Sequence[ChangedFile] = (SOURCE,),
-        written_at: datetime | None = None,
-    ) -> tuple[Evidence, ...]:
-        work = ReviewedWork("a" * 40, "b" * 40, "main", files=tuple(c.path for c in changes))
-        facts = ReviewFacts(
-            work, "diff", 1, 0, agent_says=says, changes=tuple(changes), written_at=written_at
-        )
-        done = FinishedWork(self.run_id, self.epoch, facts, Pause())
-        opened = self.room.engine.reviews.open(RUNNER, done)
-        return open_package(
-            self.room.engine.kernel, self.room.handoff(opened["handoff_id"])
-        ).evidence
-
-
-def begun(room: Room, *acceptance: str) -> Work:
-    brief = Brief("Fix the build", acceptance)
-    task = room.engine.tasks.create(OPERATOR, NewTask(brief, "/repo", "main", "0" * 40))
-    new = NewRun(cast("str", task["task_id"]), room.agent_id, "none", ("agent", "go"))
-    run_id = cast("str", room.engine.runs.create(OPERATOR, new)["run_id"])
-    run = room.engine.runs.lease(RUNNER, "runner-1", "host")
-    assert run is not None
-    return Work(room, run_id, run.epoch)
-
+from handfast.core.domain.handoff import Status
+from handfast.core.domain.run import Run, RunStatus
+from tests.engine_room import Room
+from tests.worked import SOURCE, TEST, begun
 
 SAYS = "I fixed the parser. All tests pass."
 
@@ -332,3 +261,55 @@ def test_words_of_an_agent_are_bounded_and_inert(room: Room) -> None:
     found = work.hand_over(says)
     assert len(found) <= 2
     assert all(len(e.claim) <= 300 and "\x1b" not in e.claim for e in found)
+
+
+def test_incomplete_work_goes_back_to_its_agent_and_pages_nobody(room: Room) -> None:
+    work = begun(room, "`pytest -q` passes")
+    h = work.handed("Done.", returns=True)
+    assert h.status is Status.INCOMPLETE
+    (lack,) = h.missing
+    assert "`pytest -q` is not recorded" in lack
+    assert "handoff.routed" not in room.types(f"handoff/{h.handoff_id}")
+    run = room.engine.kernel.state(Run, work.run_id)
+    assert (run.status, run.ready_for) == (RunStatus.READY, h.handoff_id)
+    work.again()
+    work.bash("pytest -q")
+    second = work.handed("Done.", returns=True)
+    assert (second.waiting, work.package(second).incomplete) == (True, ())
+
+
+def test_an_agent_that_says_nothing_is_asked_to(room: Room) -> None:
+    work = begun(room)
+    assert "Your last message is empty" in work.handed(" \n", returns=True).missing[0]
+
+
+def test_after_two_returns_it_goes_to_a_person_marked_incomplete(room: Room) -> None:
+    work = begun(room, "`pytest -q` passes")
+    for _ in range(2):
+        assert work.handed("Done.", returns=True).status is Status.INCOMPLETE
+        work.again()
+    h = work.handed("Done.", returns=True)
+    assert h.waiting
+    (lack,) = work.package(h).incomplete
+    assert "`pytest -q` is not recorded" in lack
+
+
+def test_a_check_that_failed_is_an_answer_and_goes_to_a_person(room: Room) -> None:
+    work = begun(room, "`pytest -q` passes", "it is pretty")
+    work.bash("pytest -q", 1)
+    assert work.handed("Done, but a test fails.", returns=True).waiting
+
+
+def test_work_that_cannot_go_back_goes_to_a_person(room: Room) -> None:
+    work = begun(room, "`pytest -q` passes")
+    assert work.handed().waiting
+
+
+def test_a_check_that_only_looks_is_not_asked_for_again(room: Room) -> None:
+    """What only reads has no recorded result, so its agent cannot supply one."""
+    work = begun(room, "`ls docs` lists the page")
+    work.call("Bash", Effect.READ, {"command": "ls docs"})
+    h = work.handed("Done.", returns=True)
+    assert h.waiting
+    (found,) = work.package(h).evidence
+    assert (found.status, "no exit code was recorded" in found.result) == ("unverified", True)

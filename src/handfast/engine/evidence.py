@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -40,7 +41,7 @@ def evidence_of(
 
 
 def recorded_steps(kernel: Kernel, run: Run) -> tuple[Step, ...]:
-    """The run's calls with an effect, in the order of the log."""
+    """The run's shell commands, and its other calls with an effect, in the order of the log."""
     judged: dict[str, tuple[int, StepJudged, datetime]] = {}
     finished: dict[str, tuple[int, StepFinished, str]] = {}
     stream = f"run/{run.run_id}"
@@ -62,7 +63,8 @@ def recorded_steps(kernel: Kernel, run: Run) -> tuple[Step, ...]:
     wanted = [
         (at, step, called, finished.get(step.step_id))
         for at, step, called in judged.values()
-        if step.effect != "read" and (step.verdict in _RAN or step.step_id in finished)
+        if (step.effect != "read" or step.tool in _SHELLS)
+        and (step.verdict in _RAN or step.step_id in finished)
     ]
     return _steps(kernel, run, wanted)
 
@@ -87,7 +89,7 @@ def _steps(
                 began=began,
                 ended=ended,
                 command=command or texts.text(judged.summary),
-                parts=_parts(judged.tool, command, run.worktree or run.cwd, cwd),
+                parts=_parts(judged, command, run.worktree or run.cwd, cwd),
                 changes=not command and judged.effect not in _STILL,
                 exit_code=result.exit_code if result else None,
                 failed=result.failed if result else False,
@@ -100,10 +102,13 @@ def _steps(
     return tuple(found)
 
 
-def _parts(tool: str, command: str, worktree: str, cwd: str) -> tuple[Part, ...]:
-    if tool == "Bash" and command:
-        return parts_of(command, worktree, cwd)
-    return (Part(command, why_not=f"{tool} is not read here."),) if command else ()
+def _parts(judged: StepJudged, command: str, worktree: str, cwd: str) -> tuple[Part, ...]:
+    if judged.tool == "Bash" and command:
+        found = parts_of(command, worktree, cwd)
+    else:
+        found = (Part(command, why_not=f"{judged.tool} is not read here."),) if command else ()
+    # What the gate saw to be a mere look wrote nothing, whatever the table here knows of it.
+    return tuple(replace(p, changes=False) for p in found) if judged.effect == "read" else found
 
 
 class _Texts:

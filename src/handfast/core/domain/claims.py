@@ -131,7 +131,7 @@ def _by_words(text: str, words: str, record: Record) -> Evidence:
     whole = [
         _Found(s, Part(words, decides=True, changes=False, targets=_targets(s)), len(s.parts))
         for s in record.steps
-        if s.ended and plain(s.command) == words
+        if plain(s.command) == words
     ]
     among = [found for found in _ran(record) if plain(found.part.words) == words]
     return _newest(text, [*among, *whole], record, BRIEF, f"`{words}` is not recorded.")
@@ -158,8 +158,7 @@ _NAMES: Final = {
 
 def _ran(record: Record) -> Iterator[_Found]:
     for step in record.steps:
-        if step.ended:
-            yield from (_Found(step, part, i) for i, part in enumerate(step.parts))
+        yield from (_Found(step, part, i) for i, part in enumerate(step.parts))
 
 
 def _newest(
@@ -173,10 +172,10 @@ def _newest(
     """The newest run whose exit code says something; where none does, why the newest says nothing."""
     if not among:
         return Evidence(text, said_by=said_by, result=nothing)
-    newest = max(among, key=lambda each: each.step.ended)
+    newest = max(among, key=_place)
     telling = [found for found in among if not _mute(found, kind)]
     badly = bool(_mute(newest, kind) and _RAN_BADLY.search(newest.step.output))
-    found = newest if badly else max(telling or among, key=lambda each: each.step.ended)
+    found = newest if badly else max(telling or among, key=_place)
     status, result = _judged(found, record, kind)
     if badly:
         status, result = FAILED, f"`{_short(newest.step.command)}` failed, by its output."
@@ -191,6 +190,10 @@ def _newest(
         at=format_time(found.step.at) if found.step.at else "",
         changed_by_this=_own(found, record, kind),
     )
+
+
+def _place(found: _Found) -> int:
+    return found.step.ended or found.step.began
 
 
 def _judged(found: _Found, record: Record, kind: CheckKind | None) -> tuple[str, str]:
