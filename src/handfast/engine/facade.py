@@ -11,6 +11,7 @@ from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
+from handfast.engine.brief_gate import BriefGate
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
 from handfast.engine.deadlines import sweep
@@ -110,7 +111,7 @@ def build(
         kernel=kernel,
         tasks=tasks,
         runs=runs,
-        actions=Actions(policies, limits, audiences),
+        actions=Actions(policies, limits, audiences, BriefGate(tasks)),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, read_call),
         grants=Grants(audiences, edits),

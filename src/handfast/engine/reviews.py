@@ -12,8 +12,10 @@ from handfast.core.domain.package import Evidence, Package, ShowKind, WhatWillHa
 from handfast.core.domain.run import Run, check_epoch, check_not_over
 from handfast.core.domain.task import Task
 from handfast.engine.audiences import Audiences
+from handfast.engine.escalations import attempts
 from handfast.engine.evidence import evidence_of
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.ledger import attempts_of
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
 from handfast.engine.policies import InForce, Policies
@@ -74,7 +76,7 @@ class Reviews:
             if not run.task_id:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
             opening = self._opening(unit, run, unit.get(Task, run.task_id), f, evidence)
-            opening = self._complete(opening, work_done)
+            opening = self._complete(with_ledger(self._kernel, opening), work_done)
             handoff = open_handoff(self._audiences, unit, opening)
             p = work_done.pause
             session = unit.put(p.session, "application/jsonl") if p.session else None
@@ -160,6 +162,10 @@ class Reviews:
                 why_now="The agent cannot go on without an answer.",
                 open_question="Answer the agent's question.",
                 state="The run goes on with your answer.",
+                attempts=(
+                    *attempts_of(self._kernel, run.task_id, but_run=run_id),
+                    *attempts(self._kernel, run),
+                ),
                 cost=cost_of(run),
                 agent_says=question[:4_000],
                 pointers=(f"run {run_id}",),
@@ -182,6 +188,13 @@ class Reviews:
             return {"handoff_id": handoff.handoff_id}
 
         return self._kernel.run(actor, work)
+
+
+def with_ledger(kernel: Kernel, opening: Opening) -> Opening:
+    """With what was tried on its task before this."""
+    tried = attempts_of(kernel, opening.task_id, but_run=opening.run_id)
+    attempts = (*tried, *opening.package.attempts)
+    return replace(opening, package=replace(opening.package, attempts=attempts))
 
 
 def _judged(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -> Judgement:

@@ -24,7 +24,7 @@ from handfast.core.domain.codec import decode, encode, format_time, parse_time
 from handfast.core.domain.errors import IntegrityError, UsageError
 from handfast.core.domain.ids import PersonId
 
-TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskHeld | w.TaskReleased
+TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskReopened | w.TaskHeld | w.TaskReleased
 RunEvent: TypeAlias = (
     w.RunCreated
     | w.RunLeased
@@ -131,6 +131,7 @@ Event: TypeAlias = (
 WIRE: dict[str, type[Event]] = {
     "task.created": w.TaskCreated,
     "task.closed": w.TaskClosed,
+    "task.reopened": w.TaskReopened,
     "task.held": w.TaskHeld,
     "task.released": w.TaskReleased,
     "run.created": w.RunCreated,

@@ -60,9 +60,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
+    """`run_id` and `at` say which run tried it, and when it was turned down; '' for a call of the run itself."""
+
     tried: str
     outcome: str
     why: str = ""
+    run_id: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from handfast.server.api.schema_routing import TakesOut
 from handfast.server.api.schema_work import (
     Asked,
     AttemptIn,
+    AttemptOut,
     BriefOut,
     Digest,
     Epoch,
@@ -203,12 +204,6 @@ class EvidenceOut(Reply):
     exit_code: int | None = None
     at: str = ""
     changed_by_this: tuple[str, ...] = ()
-
-
-class AttemptOut(Reply):
-    tried: str
-    outcome: str
-    why: str
 
 
 class CostOut(Reply):

@@ -32,12 +32,14 @@ class Reply(BaseModel):
 
 
 class TaskIn(Asked):
-    """`brief` is checked member by member; the error names what is wrong and how to write it."""
+    """`brief` is checked member by member; the error names what is wrong and how to write it. With a `parent` it is
+    narrowed to the parent's brief; a wider one is refused with the field named."""
 
     brief: dict[str, JsonValue]
     repository: Place
     target_branch: Line = "main"
     base_commit: Line = ""
+    parent: Id = ""
 
 
 class Created(Reply):
@@ -63,6 +65,14 @@ class BudgetOut(Reply):
     wall_s: int
 
 
+class AttemptOut(Reply):
+    tried: str
+    outcome: str
+    why: str
+    run_id: str = ""
+    at: str = ""
+
+
 class BriefOut(Reply):
     intent: str
     acceptance: list[str] = []
@@ -84,6 +94,8 @@ class TaskOut(Reply):
     created_at: str
     outcome: str | None = None
     held: bool = False
+    parent: str = ""
+    attempts: list[AttemptOut] = []
 
 
 class TaskPage(Reply):
@@ -220,7 +232,9 @@ class RunOut(RunSummary):
     output: str = ""
     session_body_id: str = ""
     brief: BriefOut | None = None
+    brief_digest: str = ""
     target_branch: str = ""
+    attempts: list[AttemptOut] = []
     limits: LimitsOut = LimitsOut()
 
 
