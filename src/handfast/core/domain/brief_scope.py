@@ -43,12 +43,17 @@ def covers(wide: str, narrow: str) -> bool:
 
     A folder and `folder/**` count as the same.
     """
-    outer, inner = (tuple(filter(None, _cleaned(g).split("/"))) for g in (wide, narrow))
+    outer, inner = _parts(wide), _parts(narrow)
+    if {".", ".."} & {*outer, *inner}:
+        return False  # such a glob is matched by no path that git names
     while outer and outer[-1] == "**":
         outer = outer[:-1]
-    if ".." in inner:
-        return False
-    return _covers(tuple(p for p in outer if p != "."), tuple(p for p in inner if p != "."))
+    return _covers(outer, inner)
+
+
+def _parts(glob: str) -> tuple[str, ...]:
+    cleaned = _cleaned(glob)
+    return () if cleaned in {"", "."} else tuple(filter(None, cleaned.split("/")))
 
 
 def _covers(outer: tuple[str, ...], inner: tuple[str, ...]) -> bool:
