@@ -236,7 +236,7 @@ def decide(
 
 
 def about_handoff(handoff_id: str, what: str, fields: Mapping[str, object]) -> Request[Json]:
-    """acknowledge, release, route, snooze, unvote, override, comments, viewed."""
+    """acknowledge, release, route, snooze, unvote, override, comments, viewed, rating."""
     return _post(f"/v1/handoffs/{_id(handoff_id)}/{what}", fields, new_key())
 
 

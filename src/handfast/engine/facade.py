@@ -31,6 +31,7 @@ from handfast.engine.overrides import Overrides
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
+from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.retention import Retain, Retention
@@ -56,6 +57,7 @@ class Engine:
     handoffs: Handoffs
     grants: Grants
     reviews: Reviews
+    ratings: Ratings
     agents: Agents
     runners: Runners
     people: People
@@ -116,6 +118,7 @@ def build(
         handoffs=Handoffs(audiences, policies, limits, read_call),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
+        ratings=Ratings(kernel),
         carrying=Carrying(audiences, policies),
         agents=Agents(kernel),
         runners=Runners(kernel, runs.leasing),

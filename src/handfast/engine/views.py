@@ -23,6 +23,7 @@ from handfast.engine.limits import RunLimits
 from handfast.engine.people import People
 from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.ratings import deciders
 from handfast.engine.saying import said
 from handfast.engine.surroundings import Surroundings
 from handfast.engine.tasks import Tasks
@@ -180,6 +181,11 @@ class Views:
             "edited_call": self._json(h.edit.action) if h.edit else None,
             "edited_by": self._people.name(h.edit.person_id) if h.edit else "",
         }
+        out["ratings"] = [
+            {**full(r), "by_name": self._people.name(r.person_id), "note": self.text(r.note)}
+            for r in h.ratings
+        ]
+        out["raters"] = sorted(deciders(h))
         if h.task_id:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
@@ -239,6 +245,7 @@ class Views:
             "at": format_time(r.at),
             "type": r.type,
             "who": who,
+            "who_id": r.actor.id,
             "who_type": r.actor.type,
             "text": said(r.event, self.text, self._people.name),
         }

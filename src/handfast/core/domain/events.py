@@ -16,6 +16,7 @@ from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
+from handfast.core.domain import events_rating as g
 from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
 from handfast.core.domain import events_work as w
@@ -57,6 +58,7 @@ HandoffEvent: TypeAlias = (
     | h.HandoffThawed
     | h.HandoffViewed
     | h.HandoffCommented
+    | g.HandoffRated
     | h.HandoffVoted
     | h.HandoffUnvoted
     | h.HandoffEdited
@@ -163,6 +165,7 @@ WIRE: dict[str, type[Event]] = {
     "handoff.thawed": h.HandoffThawed,
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
+    "handoff.rated": g.HandoffRated,
     "handoff.voted": h.HandoffVoted,
     "handoff.unvoted": h.HandoffUnvoted,
     "handoff.edited": h.HandoffEdited,

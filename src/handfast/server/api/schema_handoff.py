@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.events_rating import Part
 from handfast.server.api.schema_gate import CallIn, ChangedFileIn
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
@@ -117,6 +118,23 @@ class DecisionIn(Proof):
 
 class CommentIn(Asked):
     text: Words
+
+
+class RatingIn(Proof):
+    """What who decided on it thought of the package."""
+
+    good: bool
+    lacks: Annotated[tuple[Part, ...], Field(max_length=len(Part))] = ()
+    note: Annotated[str, Field(max_length=2_000)] = ""
+
+
+class RatingOut(Reply):
+    person_id: str
+    by_name: str
+    good: bool
+    at: str
+    lacks: list[str]
+    note: str
 
 
 class ViewedIn(Asked):
@@ -326,6 +344,7 @@ class HandoffOut(HandoffSummary):
     policy_digest: str
     brief_digest: str
     timeline: list[TimelineOut]
+    ratings: tuple[RatingOut, ...] = ()
     action: JsonValue = None
     takes: TakesOut | None = None
     edited_call: JsonValue = None

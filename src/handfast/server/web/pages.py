@@ -12,7 +12,8 @@ from typing import Any
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
 from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
-from handfast.server.web.reading import Record, moment, text
+from handfast.server.web.looks_view import looked_of, rating_of
+from handfast.server.web.reading import Record, mapping, moment, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
 from handfast.server.web.takes_view import takes_of
@@ -75,7 +76,8 @@ def case_page(
     error: str = "",
     next_id: str = "",
 ) -> Context:
-    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue."""
+    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue.
+    `since_look` in the handoff is what happened after this person's last look."""
     return _context(
         shell,
         now,
@@ -84,6 +86,8 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
+        looked=looked_of(mapping(handoff, "since_look")),
+        rating=rating_of(handoff, shell.person_id),
     )
 
 
