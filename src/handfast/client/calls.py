@@ -35,8 +35,11 @@ def health() -> Request[Json]:
 # -- tasks and runs
 
 
-def create_task(brief: Mapping[str, object], repository: str, target_branch: str) -> Request[Json]:
+def create_task(
+    brief: Mapping[str, object], repository: str, target_branch: str, parent: str = ""
+) -> Request[Json]:
     body = {"brief": dict(brief), "repository": repository, "target_branch": target_branch}
+    body |= {"parent": parent} if parent else {}
     return _post("/v1/tasks", body, new_key())
 
 

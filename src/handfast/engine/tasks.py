@@ -9,7 +9,7 @@ from handfast.core.domain.brief_scope import narrowed
 from handfast.core.domain.canonical import digest
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import InvalidTransition, UsageError
-from handfast.core.domain.events import Actor
+from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_work import TaskCreated
 from handfast.core.domain.ids import TaskId
 from handfast.core.domain.task import Task
@@ -60,6 +60,17 @@ class Tasks:
         return self._kernel.run(
             actor, work, key=new.request_key, command=[asked, new.repository, new.target_branch]
         )
+
+    def check(self, new: NewTask) -> Brief:
+        """The brief as it would be delegated. Records nothing; raises what `create` raises."""
+        found: list[Brief] = []
+
+        def work(unit: Unit) -> Result:
+            found.append(self._within(unit, new))
+            return {}
+
+        self._kernel.run(SYSTEM, work)
+        return found[-1]
 
     def _within(self, unit: Unit, new: NewTask) -> Brief:
         if not new.parent:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from handfast.server.web.brief_view import Brief
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
 from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
@@ -17,6 +18,7 @@ from handfast.server.web.reading import Record, mapping, moment, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
 from handfast.server.web.takes_view import takes_of
+from handfast.server.web.task_form import TaskForm
 
 Context = dict[str, Any]  # what Jinja takes; typed up to here
 STEPS_PER_PAGE = 100
@@ -89,6 +91,18 @@ def case_page(
         looked=looked_of(mapping(handoff, "since_look")),
         rating=rating_of(handoff, shell.person_id),
     )
+
+
+def task_page(
+    form: TaskForm,
+    *,
+    shell: Shell,
+    now: datetime,
+    understood: Brief | None = None,
+    made: str = "",
+) -> Context:
+    """For `task_form.html`. `understood` is the brief as it would be delegated, `made` the id of the task."""
+    return _context(shell, now, nav="tasks", form=form, understood=understood, made=made)
 
 
 def state_fragment(handoff: Record, *, shell: Shell, now: datetime) -> Context:
