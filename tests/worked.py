@@ -66,11 +66,20 @@ class Work:
         *,
         returns: bool = False,
         head: str = "b",
+        since: tuple[str, str] = ("", ""),
     ) -> Handoff:
         """The review of what was done so far."""
         work = ReviewedWork("a" * 40, head * 40, "main", files=tuple(c.path for c in changes))
         facts = ReviewFacts(
-            work, "diff", 1, 0, agent_says=says, changes=tuple(changes), written_at=written_at
+            work,
+            "diff",
+            1,
+            0,
+            agent_says=says,
+            changes=tuple(changes),
+            written_at=written_at,
+            since_commit=since[0] * 40,
+            since_diff=since[1],
         )
         done = FinishedWork(self.run_id, self.epoch, facts, Pause(), returns=returns)
         return self.room.handoff(self.room.engine.reviews.open(RUNNER, done)["handoff_id"])

@@ -92,4 +92,3 @@ gates:
     found = looked(room, handoff_id)
     assert found is not None
     assert found["changed"] is True
-

@@ -144,3 +144,22 @@ def test_a_run_that_never_started_is_an_attempt(room: Room) -> None:
     assert tried(room, cast("str", task_id)) == [
         ("A run by claude, 0 calls", "never started", "no such program")
     ]
+
+
+def test_work_that_comes_again_says_what_differs_from_what_was_sent_back(room: Room) -> None:
+    work = begun(room)
+    first = work.handed("Done.")
+    room.decide(first.handoff_id, DecisionKind.REQUEST_CHANGES, reason="bound the cache")
+    work.again()
+    second = work.handed("Done again.", head="c", since=("b", "+bounded"))
+    since = work.package(second).since
+    assert since is not None
+    assert (since.handoff_id, since.reason, since.diff) == (
+        first.handoff_id,
+        "bound the cache",
+        "+bounded",
+    )
+    room.decide(second.handoff_id, DecisionKind.REQUEST_CHANGES, reason="and test it")
+    work.again()
+    other = work.handed("And again.", head="d", since=("b", "not since the last one"))
+    assert work.package(other).since is None

@@ -185,7 +185,7 @@ def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
     """Finished work as the runner recorded it, with its diff. `written_at` is when a file of the worktree was
-    last written, as its file system says."""
+    last written, as its file system says. `since_diff` leads here from `since_commit`, which was sent back."""
 
     work: ReviewedWork
     diff: str
@@ -198,6 +198,8 @@ class ReviewFacts:
     attempts: tuple[Attempt, ...] = ()
     changes: tuple[ChangedFile, ...] = ()
     written_at: datetime | None = None
+    since_commit: str = ""
+    since_diff: str = ""
 
 
 def review(

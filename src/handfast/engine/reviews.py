@@ -20,6 +20,7 @@ from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
 from handfast.engine.policies import InForce, Policies
 from handfast.engine.runs import Pause, pause_events
+from handfast.engine.sent_back import since_review
 from handfast.engine.subjects import subject_of
 from handfast.engine.tasks import Tasks
 from handfast.engine.waking import wake
@@ -76,7 +77,8 @@ class Reviews:
             if not run.task_id:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
             opening = self._opening(unit, run, unit.get(Task, run.task_id), f, evidence)
-            opening = self._complete(with_ledger(self._kernel, opening), work_done)
+            opening = with_since(self._kernel, with_ledger(self._kernel, opening), f)
+            opening = self._complete(opening, work_done)
             handoff = open_handoff(self._audiences, unit, opening)
             p = work_done.pause
             session = unit.put(p.session, "application/jsonl") if p.session else None
@@ -195,6 +197,12 @@ def with_ledger(kernel: Kernel, opening: Opening) -> Opening:
     tried = attempts_of(kernel, opening.task_id, but_run=opening.run_id)
     attempts = (*tried, *opening.package.attempts)
     return replace(opening, package=replace(opening.package, attempts=attempts))
+
+
+def with_since(kernel: Kernel, opening: Opening, f: ReviewFacts) -> Opening:
+    """With what differs from the form of it that was sent back."""
+    found = since_review(kernel, opening.task_id, f.since_commit, f.since_diff)
+    return replace(opening, package=replace(opening.package, since=found)) if found else opening
 
 
 def _judged(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -> Judgement:

@@ -199,6 +199,9 @@ class Views:
             out["changed"] = full(package.changed) | {
                 "decided_by_name": self._people.name(by) if by else ""
             }
+        if package.since is not None:
+            by_name = self._people.name(package.since.decided_by)
+            out["since"] = full(package.since) | {"decided_by_name": by_name}
         return out
 
     def _decision(self, h: Handoff, around: Surroundings) -> Result | None:

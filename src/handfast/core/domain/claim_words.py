@@ -23,7 +23,7 @@ _GOOD: Final = (
 _SAYS: Final = {
     CheckKind.TESTS: rf"\b(?:tests?|specs?|suite|pytest|jest|vitest)\b[^.;\n]{{0,50}}?\b{_GOOD}\b|\b\d+ (?:tests? )?passed\b",
     CheckKind.LINT: rf"\b(?:lint\w*|ruff|eslint|flake8|pylint|clippy)\b[^.;\n]{{0,40}}?\b{_GOOD}\b|\bno lint\w* (?:errors?|issues?|warnings?)\b",
-    CheckKind.TYPES: rf"\b(?:mypy|pyright|tsc|typ(?:es?|ing)[- ]?check\w*|types)\b[^.;\n]{{0,40}}?\b{_GOOD}\b|\bno type errors?\b",
+    CheckKind.TYPES: rf"\b(?:mypy|pyright|tsc|typ(?:es?|ing)[- ]?check\w*|types)\b[^.;\n]{{0,40}}?\b{_GOOD}\b|\bno type errors?\b|\btypes check\b",
     CheckKind.FORMAT: rf"\bformat(?:ting|ted|ter)?\b[^.;\n]{{0,30}}?\b(?:check )?{_GOOD}\b",
     CheckKind.BUILD: rf"\b(?:build|builds|compilation)\b[^.;\n]{{0,30}}?\b{_GOOD}\b|\b(?:builds|compiles)\b|\bbuilt successfully\b",
 }
@@ -54,8 +54,14 @@ def claimed(text: str) -> list[tuple[str, CheckKind]]:
         if _NOT.search(_NO_FAILURES.sub(" ", sentence)):
             continue
         for kind in kinds_in(sentence):
-            found.setdefault(kind, sentence.strip(" \t-*#>•✓✅")[:MAX_LINE])
+            found.setdefault(kind, _clause(sentence, kind).strip(" \t-*#>•✓✅")[:MAX_LINE])
     return [(said, kind) for kind, said in found.items() if said]
+
+
+def _clause(sentence: str, kind: CheckKind) -> str:
+    """The part of the sentence that claims it; the whole where no part does alone."""
+    parts = re.split(r"[,;]\s+(?:and\s+)?|\s+and\s+", sentence)
+    return next((part for part in parts if _CLAIMS[kind].search(part)), sentence)
 
 
 def kinds_in(sentence: str) -> list[CheckKind]:

@@ -159,6 +159,18 @@ class ChangedSince:
 
 
 @dataclass(frozen=True, slots=True)
+class SinceReview:
+    """An earlier form of this work that somebody sent back: `diff` leads from its `head_commit` to this one."""
+
+    handoff_id: str
+    head_commit: str
+    decided_by: str
+    decided_at: str
+    reason: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """`incomplete` names what is missing where it was handed over all the same."""
 
@@ -179,3 +191,4 @@ class Package:
     contract: Contract | None = None
     changed: ChangedSince | None = None
     incomplete: tuple[str, ...] = ()
+    since: SinceReview | None = None

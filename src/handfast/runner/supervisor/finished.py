@@ -54,9 +54,30 @@ def open_review(held: Held, work: Work) -> str:
         fields["diff_body_id"] = held.body(diff.encode("utf-8", "replace"), "text/x-diff")
     else:
         fields["diff"] = diff
+    fields |= _since(held, work)
     request = calls.review(held.run_id, fields)
     key = f"review:{held.run_id}:{held.epoch}:{work.head}"
     return str(held.send(replace(request, key=key, timeout_s=60.0))["handoff_id"])
+
+
+def _since(held: Held, work: Work) -> Json:
+    """What differs from the form of this work that a person sent back last, where that commit is still here."""
+    asked = (h for h in held.handoffs("all") if h["kind"] == "review")
+    back = next(
+        (h for h in asked if (h.get("decision") or {}).get("kind") == "request_changes"), None
+    )
+    if back is None:
+        return {}
+    full = held.send(calls.handoff(str(back["handoff_id"])))
+    commit = str((full["package"].get("review") or {}).get("head_commit") or "")
+    path = work.workspace.path
+    if not commit or observed.resolve(path, commit) is None:
+        return {}
+    diff = observed.diff_text(path, commit, work.head)
+    if len(diff) > MAX_INLINE_DIFF:
+        body = held.body(diff.encode("utf-8", "replace"), "text/x-diff")
+        return {"since_commit": commit, "since_diff_body_id": body}
+    return {"since_commit": commit, "since_diff": diff}
 
 
 def review_fields(held: Held, work: Work) -> dict[str, Any]:

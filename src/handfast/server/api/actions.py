@@ -153,6 +153,8 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         not_seen=asked.not_seen,
         attempts=tuple(a.attempt() for a in asked.attempts),
         changes=tuple(each.changed() for each in asked.changes),
+        since_commit=asked.since_commit,
+        since_diff=contents.text(caller, asked.since_diff_body_id, asked.since_diff),
         written_at=asked.written_at.astimezone(UTC) if asked.written_at else None,
     )
 

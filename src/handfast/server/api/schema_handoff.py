@@ -76,6 +76,9 @@ class ReviewIn(Asked):
     evidence: Annotated[tuple[EvidenceIn, ...], Field(max_length=200)] = ()
     written_at: AwareDatetime | None = None
     returns: bool = False
+    since_commit: Line = ""
+    since_diff: str = ""
+    since_diff_body_id: Id = ""
     snapshot_ref: Line = ""
     snapshot_commit: Line = ""
     session_body_id: Id = ""
@@ -295,6 +298,18 @@ class ContractOut(Reply):
     idempotent: bool
 
 
+class SinceOut(Reply):
+    """An earlier form of this work that was sent back, and what differs since."""
+
+    handoff_id: str
+    head_commit: str
+    decided_by: str
+    decided_by_name: str = ""
+    decided_at: str
+    reason: str
+    diff: str
+
+
 class PackageOut(Reply):
     """Drawn from recorded facts, but for `agent_says`: those are the agent's words."""
 
@@ -315,6 +330,7 @@ class PackageOut(Reply):
     contract: ContractOut | None = None
     changed: ChangedOut | None = None
     incomplete: tuple[str, ...] = ()
+    since: SinceOut | None = None
 
 
 class TimelineOut(Reply):

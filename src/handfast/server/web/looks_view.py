@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from handfast.server.web.reading import Record, flag, moment, records, text, texts
+from handfast.server.web.reading import Record, flag, mapping, moment, records, text, texts
 
 # In the order of the page, as a reader names them.
 LACKS = (
@@ -39,6 +39,30 @@ class Rating:
 
     mine: str
     lacks: tuple[tuple[str, str], ...] = LACKS
+
+
+@dataclass(frozen=True, slots=True)
+class SentBack:
+    """The review that asked for changes, and what was changed since."""
+
+    handoff_id: str
+    by: str
+    at: datetime | None
+    reason: str
+    diff: str
+
+
+def sent_back_of(package: Record) -> SentBack | None:
+    found = mapping(package, "since")
+    if not text(found, "handoff_id"):
+        return None
+    return SentBack(
+        text(found, "handoff_id"),
+        text(found, "decided_by_name"),
+        moment(found, "decided_at"),
+        text(found, "reason"),
+        text(found, "diff"),
+    )
 
 
 def looked_of(found: Record) -> Looked | None:

@@ -13,7 +13,7 @@ from handfast.server.web.brief_view import Brief
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
 from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
-from handfast.server.web.looks_view import looked_of, rating_of
+from handfast.server.web.looks_view import looked_of, rating_of, sent_back_of
 from handfast.server.web.reading import Record, mapping, moment, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
@@ -90,6 +90,7 @@ def case_page(
         next_id=next_id,
         looked=looked_of(mapping(handoff, "since_look")),
         rating=rating_of(handoff, shell.person_id),
+        sent_back=sent_back_of(mapping(handoff, "package")),
     )
 
 
