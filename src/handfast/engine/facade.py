@@ -113,9 +113,8 @@ def build(
     kernel: Kernel, key: SigningKey, home: Path, retain: Retain, database: str = ""
 ) -> Engine:
     """Wire the engine and make sure the installation is in its own log. `database` is its address."""
-    tasks, people = Tasks(kernel), People(kernel)
-    policies, calendars = Policies(kernel), Calendars(home)
-    directory = Directory(kernel, policies, calendars)
+    tasks, people, policies = Tasks(kernel), People(kernel), Policies(kernel)
+    directory = Directory(kernel, policies, calendars := Calendars(home))
     audiences = Audiences(kernel, policies, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
