@@ -54,7 +54,7 @@ def load_brief(path: Path) -> tuple["Brief", dict[str, object]]:
     Raises UsageError with the place (line and column) or the field, and the remedy.
     """
     from handfast.core.domain.brief import parse_brief
-    from handfast.engine.views import full
+    from handfast.engine.records import full
 
     try:
         brief = parse_brief(_yaml(path))

@@ -25,8 +25,10 @@ from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.killing import KillSwitch
+from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
 from handfast.engine.overrides import Overrides
+from handfast.engine.own_tokens import OwnTokens
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
@@ -36,6 +38,7 @@ from handfast.engine.retention import Retain, Retention
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
+from handfast.engine.sessions import Sessions
 from handfast.engine.staff import Staff
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
@@ -62,6 +65,9 @@ class Engine:
     hooks: Hooks
     policies: Policies
     directory: Directory
+    knowing: Knowing
+    sessions: Sessions
+    own_tokens: OwnTokens
     audiences: Audiences
     overrides: Overrides
     calendars: Calendars
@@ -123,6 +129,9 @@ def build(
         hooks=Hooks(kernel),
         policies=policies,
         directory=directory,
+        knowing=Knowing(kernel, people, directory),
+        sessions=Sessions(kernel, people, directory),
+        own_tokens=OwnTokens(kernel),
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),

@@ -16,6 +16,7 @@ from handfast.core.domain import (
     handoff_votes,
     installation,
     person,
+    project,
     publication,
     run,
     runner,
@@ -110,6 +111,10 @@ def _runner(r: runner.Runner) -> dict[str, object]:
     return {"status": "retired" if r.retired else "active", "match": r.name}
 
 
+def _project(p: project.Project) -> dict[str, object]:
+    return {"status": "active", "match": p.name}
+
+
 def _topic(_: topic.Topic) -> dict[str, object]:
     return {"status": "kept"}
 
@@ -123,6 +128,7 @@ _ALL = (
     Kind("person", person.Person, person.evolve, _person),
     Kind("installation", installation.Installation, installation.evolve, _installation),
     Kind("runner", runner.Runner, runner.evolve, _runner),
+    Kind("project", project.Project, project.evolve, _project),
     Kind("topic", topic.Topic, topic.evolve, _topic),
     Kind("policy", publication.Publication, publication.evolve, _publication),
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -11,6 +11,7 @@ from handfast.core.domain.events import Recorded, from_bytes
 from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
 from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.package import Package
+from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import open_package, open_packages
@@ -21,6 +22,7 @@ from handfast.engine.limits import RunLimits
 from handfast.engine.people import People
 from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.records import full
 from handfast.engine.saying import said
 from handfast.engine.surroundings import Surroundings
 from handfast.engine.tasks import Tasks
@@ -72,6 +74,7 @@ class Views:
         after: str = "",
         limit: int = 50,
         newest_first: bool = False,
+        within: Sight | None = None,
     ) -> Page:
         """Waiting ones by risk and age; others newest first. Raises KeyError for a bad status."""
         query = Query(
@@ -82,6 +85,7 @@ class Views:
             newest_first=newest_first or status != "waiting",
             after=_cursor(after),
             limit=limit,
+            within=within,
         )
         rows = self._kernel.store.find(query)
         states = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
@@ -90,12 +94,21 @@ class Views:
         items = [self._summary(h, around.text(h.ask), around) for h in states]
         return Page(items, _next(rows, limit))
 
-    def queue(self, limit: int = 200, *, after: str = "", person_id: str = "") -> Page:
+    def queue(
+        self,
+        limit: int = 200,
+        *,
+        after: str = "",
+        person_id: str = "",
+        within: Sight | None = None,
+    ) -> Page:
         """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
         is offered, what could not be read and what backs it. Without the call's text, and without what
         this person put off: a page may hold fewer than `limit`."""
         statuses = STATUS_GROUPS["waiting"]
-        query = Query("handoff", statuses=statuses, after=_cursor(after), limit=limit)
+        query = Query(
+            "handoff", statuses=statuses, after=_cursor(after), limit=limit, within=within
+        )
         rows = self._kernel.store.find(query)
         now = self._kernel.clock.now()
         states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
@@ -105,9 +118,10 @@ class Views:
         items = [self._queued(h, packages[h.package.body_id], around) for h in shown]
         return Page(items, _next(rows, limit))
 
-    def first_waiting(self, number: int) -> list[str]:
+    def first_waiting(self, number: int, within: Sight | None = None) -> list[str]:
         """Ids of the first handoffs of the queue."""
-        query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=number)
+        waiting = STATUS_GROUPS["waiting"]
+        query = Query("handoff", statuses=waiting, limit=number, within=within)
         return [r.stream.partition("/")[2] for r in self._kernel.store.find(query)]
 
     def _around(self) -> Surroundings:
@@ -242,8 +256,18 @@ class Views:
         }
 
     # -- runs and tasks
-    def runs(self, *, task_id: str = "", after: str = "", limit: int = 50) -> Page:
-        query = Query("run", task_id=task_id, newest_first=True, after=_cursor(after), limit=limit)
+    def runs(
+        self,
+        *,
+        task_id: str = "",
+        after: str = "",
+        limit: int = 50,
+        within: Sight | None = None,
+    ) -> Page:
+        cursor = _cursor(after)
+        query = Query(
+            "run", task_id=task_id, newest_first=True, after=cursor, limit=limit, within=within
+        )
         rows = self._kernel.store.find(query)
         items = [self.run_summary(cast("Run", load(BY_NAME["run"], r.doc))) for r in rows]
         return Page(items, _next(rows, limit))
@@ -321,8 +345,8 @@ class Views:
         command = arguments.get("command") if isinstance(arguments, dict) else None
         return command[:MAX_COMMAND] if isinstance(command, str) else ""
 
-    def tasks(self, *, after: str = "", limit: int = 50) -> Page:
-        query = Query("task", newest_first=True, after=_cursor(after), limit=limit)
+    def tasks(self, *, after: str = "", limit: int = 50, within: Sight | None = None) -> Page:
+        query = Query("task", newest_first=True, after=_cursor(after), limit=limit, within=within)
         rows = self._kernel.store.find(query)
         items = [self.task_summary(cast("Task", load(BY_NAME["task"], r.doc))) for r in rows]
         return Page(items, _next(rows, limit))
@@ -351,26 +375,6 @@ class Views:
             "call": self._json(edited or h.action),
             "worktree": self._kernel.state(Run, h.run_id).worktree if h.run_id else "",
         }
-
-
-def full(value: object) -> Result:
-    """A dataclass as JSON with its defaults, so that a client need not know them."""
-    if not is_dataclass(value):
-        raise TypeError(f"{type(value).__name__} is not a dataclass")
-    encoded = encode(value)
-    out: Result = {}
-    for f in fields(value):
-        item = getattr(value, f.name)
-        out[f.name] = _full_item(item, encoded.get(f.name, item))
-    return out
-
-
-def _full_item(item: object, encoded: object) -> object:
-    if is_dataclass(item) and not isinstance(item, type):
-        return full(item)
-    if isinstance(item, tuple):
-        return [_full_item(x, x) for x in item]
-    return encoded
 
 
 def _texts(h: Handoff) -> Iterator[BodyRef | None]:

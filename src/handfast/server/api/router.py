@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from handfast.server.api import (
+    account,
     actions,
     aftereffects,
     agents,
@@ -23,7 +24,7 @@ from handfast.server.identity import SCHEMES
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay,
+    relay, account,
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from handfast.core.domain.errors import (
@@ -24,7 +24,13 @@ from handfast.server.web.decision_form import DecisionInput, FormProblem, read_d
 from handfast.server.web.pages import Context, case_page, state_fragment
 from handfast.server.web.reading import Record, mapping, text
 
-router = APIRouter(prefix="/handoffs/{handoff_id}")
+
+def _known(reader: ReaderDep, handoff_id: str) -> None:
+    """Every page and form of a case is of somebody who may know of it."""
+    reader.knows("handoff", handoff_id)
+
+
+router = APIRouter(prefix="/handoffs/{handoff_id}", dependencies=[Depends(_known)])
 
 
 @router.get("")
@@ -156,7 +162,7 @@ def _part(handoff: Result, name: str) -> Record | None:
 
 def _next(reader: Reader, handoff_id: str) -> str:
     """The first other case that waits, in the order of the queue."""
-    waiting = reader.engine.views.first_waiting(2)
+    waiting = reader.engine.views.first_waiting(2, reader.sight)
     return next((found for found in waiting if found != handoff_id), "")
 
 

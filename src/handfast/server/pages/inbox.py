@@ -9,12 +9,14 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response, StreamingResponse
 
+from handfast.core.domain.project import Sight
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
 from handfast.engine.views import Views
 from handfast.server.api.tasks import After
 from handfast.server.hub import Hub
 from handfast.server.pages.reader import Reader, ReaderDep, page
+from handfast.server.seeing import seen_by
 from handfast.server.waiting import hub_of
 from handfast.server.web.pages import Context, inbox_page
 from handfast.storage.api import EventRow
@@ -42,30 +44,31 @@ def show_rows(reader: ReaderDep, after: After = "") -> Response:
 def _inbox(reader: Reader, after: str) -> Context:
     """A page of the queue. What was decided lately stands below the first one."""
     views = reader.engine.views
-    queue = views.queue(SHOWN, after=after, person_id=reader.person_id)
+    sight = reader.sight
+    queue = views.queue(SHOWN, after=after, person_id=reader.person_id, within=sight)
     empty = not (after or queue.items or queue.next)
     return inbox_page(
         queue.items,
         shell=reader.shell(),
         now=reader.engine.kernel.clock.now(),
-        decided=[] if after else _decided(views),
-        unattended=_unattended(reader.engine) if empty else None,
+        decided=[] if after else _decided(views, sight),
+        unattended=_unattended(reader.engine, sight) if empty else None,
         after=after,
         next_after=queue.next,
     )
 
 
-def _decided(views: Views) -> list[Result]:
-    found = views.handoffs("decided", limit=DECIDED).items
-    return found + views.handoffs("closed", limit=DECIDED).items
+def _decided(views: Views, sight: Sight | None) -> list[Result]:
+    found = views.handoffs("decided", limit=DECIDED, within=sight).items
+    return found + views.handoffs("closed", limit=DECIDED, within=sight).items
 
 
-def _unattended(engine: Engine) -> dict[str, object] | None:
+def _unattended(engine: Engine, sight: Sight | None) -> dict[str, object] | None:
     """What ran in the last day without asking anyone, from the counters of its runs."""
     since = engine.kernel.clock.now() - UNATTENDED
     recent = [
         run
-        for run in engine.views.runs(limit=RUNS).items
+        for run in engine.views.runs(limit=RUNS, within=sight).items
         if str(run["created_at"]) >= since.strftime("%Y-%m-%dT%H:%M:%S")
     ]
     if not recent:
@@ -105,21 +108,23 @@ async def _changes(hub: Hub, reader: Reader, position: int) -> AsyncIterator[str
         yield ": open\n\n"
         while not hub.closing:
             rows = await hub.after(position)
+            if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
+                return
             if rows:
                 position = rows[-1].position
-                for handoff_id, status in await to_thread.run_sync(_changed, reader.engine, rows):
+                for handoff_id, status in await to_thread.run_sync(_changed, reader, rows):
                     data = json.dumps({"handoff_id": handoff_id, "status": status})
                     yield f"id: {position}\nevent: handoff\ndata: {data}\n\n"
             elif not await hub.grown(position, HEARTBEAT_S):
-                if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
-                    return
                 yield ": still here\n\n"
 
 
-def _changed(engine: Engine, rows: list[EventRow]) -> list[tuple[str, str]]:
+def _changed(reader: Reader, rows: list[EventRow]) -> list[tuple[str, str]]:
     """Each handoff once, with the status that it has now."""
     streams = dict.fromkeys(
-        row.stream for row in rows if row.stream.startswith(STREAM) and row.type not in SILENT
+        row.stream
+        for row in seen_by(reader.engine, reader.person_id, rows)
+        if row.stream.startswith(STREAM) and row.type not in SILENT
     )
-    states = [engine.kernel.store.load(stream) for stream in streams]
+    states = [reader.engine.kernel.store.load(stream) for stream in streams]
     return [(s.stream.removeprefix(STREAM), s.status) for s in states if s is not None]

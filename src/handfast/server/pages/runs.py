@@ -15,7 +15,7 @@ EVENTS_PER_PAGE = STEPS_PER_PAGE * 2
 
 @router.get("")
 def show_runs(reader: ReaderDep, after: Cursor = "") -> Response:
-    found = reader.engine.views.runs(after=after, limit=50)
+    found = reader.engine.views.runs(after=after, limit=50, within=reader.sight)
     now = reader.engine.kernel.clock.now()
     rows = [_titled(run) for run in found.items]
     return page("runs.html", runs_page(rows, shell=reader.shell(), now=now, next_after=found.next))
@@ -25,6 +25,7 @@ def show_runs(reader: ReaderDep, after: Cursor = "") -> Response:
 def show_run(reader: ReaderDep, run_id: str, after: Cursor = "") -> Response:
     """A page of steps at a time, oldest first."""
     views = reader.engine.views
+    reader.knows("run", run_id)
     run = views.run(run_id)
     start = int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0
     steps = views.steps(run_id, start, EVENTS_PER_PAGE)
