@@ -3,6 +3,8 @@ import 'htmx.org'
 import 'htmx.org/dist/ext/hx-sse.js'
 import { keepDrafts } from './drafts'
 import { listenForKeys } from './keys'
+import { usePasskeys } from './passkeys'
 
 keepDrafts()
 listenForKeys()
+usePasskeys()

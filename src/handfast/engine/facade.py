@@ -17,6 +17,7 @@ from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.edits import Edits
 from handfast.engine.erasure import Erasure
+from handfast.engine.federation import Federation
 from handfast.engine.freezing import Freezing
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
@@ -29,6 +30,7 @@ from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
 from handfast.engine.overrides import Overrides
 from handfast.engine.own_tokens import OwnTokens
+from handfast.engine.passkeys import Passkeys
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
@@ -68,6 +70,8 @@ class Engine:
     knowing: Knowing
     sessions: Sessions
     own_tokens: OwnTokens
+    federation: Federation
+    passkeys: Passkeys
     audiences: Audiences
     overrides: Overrides
     calendars: Calendars
@@ -107,6 +111,7 @@ def build(
     policies, calendars = Policies(kernel), Calendars(home)
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
+    sessions = Sessions(kernel, people, directory)
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits = Edits(audiences, policies, read_call)
     heads = Heads(kernel.store, key, home / "heads")
@@ -130,7 +135,9 @@ def build(
         policies=policies,
         directory=directory,
         knowing=Knowing(kernel, people, directory),
-        sessions=Sessions(kernel, people, directory),
+        sessions=sessions,
+        federation=Federation(kernel, people, sessions),
+        passkeys=Passkeys(kernel),
         own_tokens=OwnTokens(kernel),
         audiences=audiences,
         overrides=Overrides(audiences, limits),

@@ -87,7 +87,7 @@ PERMITS: Mapping[str, Permit] = {
     "list_events": _READ,
     "create_body": _to(_R, _O),
     "get_body": _READ,
-    "erase_body": _OWN,
+    "erase_body": Permit(frozenset({_P}), in_browser=True, roles=MANAGERS),
     "get_head": _READ,
     "get_entry_proof": _READ,
     "get_consistency": _READ,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from handfast.core.domain.errors import (
     AlreadyDecided,
@@ -18,6 +18,7 @@ from handfast.core.domain.inert import inert
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result
 from handfast.engine.overrides import Emergency
+from handfast.server.pages.account import site_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.problems import problem_of
 from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
@@ -61,7 +62,9 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
     if isinstance(given, FormProblem):
         return _refused(reader, handoff, form, given.message, 422)
     try:
-        done = reader.engine.handoffs.decide(reader.actor, _decision(handoff_id, given))
+        done = reader.engine.handoffs.decide(
+            reader.actor, _decision(request, handoff_id, given, form.get("assertion", ""))
+        )
     except HandfastError as e:
         problem = problem_of(e)
         if problem.status in (500, 502):
@@ -71,6 +74,17 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
         said = _already(now) if moved else _said(e)
         return _refused(reader, now, form, said, problem.status)
     return RedirectResponse(f"/handoffs/{done['handoff_id']}", 303)
+
+
+@router.post("/sign")
+def sign(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
+    """What the browser has a passkey sign, for this decision of this form. It decides nothing."""
+    check_token(request, form)
+    given = read_decision(reader.engine.views.handoff(handoff_id), form)
+    if isinstance(given, FormProblem):
+        return JSONResponse({"detail": given.message}, 422)
+    wanted = _decision(request, handoff_id, given, "")
+    return JSONResponse(reader.engine.handoffs.to_sign(reader.actor, wanted))
 
 
 @router.post("/routing")
@@ -114,7 +128,7 @@ def _act(reader: Reader, handoff_id: str, form: Mapping[str, str]) -> None:
             raise UsageError("that is not offered here", hint="Choose one of the buttons.")
 
 
-def _decision(handoff_id: str, given: DecisionInput) -> Decision:
+def _decision(request: Request, handoff_id: str, given: DecisionInput, assertion: str) -> Decision:
     return Decision(
         handoff_id=handoff_id,
         kind=DecisionKind(given.kind),
@@ -123,6 +137,8 @@ def _decision(handoff_id: str, given: DecisionInput) -> Decision:
         edited=given.edited_command or "",
         answer=given.answer,
         scope=given.scope,
+        assertion=assertion,
+        relying=site_of(request).relying(request.headers["host"]),
     )
 
 

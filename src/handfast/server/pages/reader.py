@@ -100,6 +100,15 @@ def check_token(request: Request, form: Mapping[str, str]) -> None:
         )
 
 
+def check_header(request: Request) -> None:
+    """The same for a request of a script, which carries the token as a header."""
+    check_origin(request)
+    if not token_fits(request, request.headers.get("x-csrf-token", "")):
+        raise NotPermitted(
+            "this request belongs to another session", code="cross_site", hint="Reload the page."
+        )
+
+
 def page(template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     return HTMLResponse(render(template, context), status)
 

@@ -3,10 +3,10 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from handfast.server.pages import account, assets, cases, inbox, runs
+from handfast.server.pages import account, assets, cases, federated, inbox, own_account, runs
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
-_AREAS = (account, assets, cases, inbox, runs)
+_AREAS = (account, assets, cases, inbox, runs, own_account, federated)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -51,7 +51,7 @@ def inbox_page(
     `after` is the cursor of this page of the queue, `next_after` that of the next. `unattended` is `{calls, allowed, stopped, would_stop, runs, since}` and fills the empty state.
     """
     groups = grouped(handoffs, now)
-    return _context(
+    return surrounded(
         shell,
         now,
         nav="inbox",
@@ -76,7 +76,7 @@ def case_page(
     next_id: str = "",
 ) -> Context:
     """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue."""
-    return _context(
+    return surrounded(
         shell,
         now,
         nav="inbox",
@@ -89,7 +89,7 @@ def case_page(
 
 def state_fragment(handoff: Record, *, shell: Shell, now: datetime) -> Context:
     """For `_state.html`: the line that tells an open page that the case moved on."""
-    return _context(
+    return surrounded(
         shell,
         now,
         handoff_id=text(handoff, "handoff_id"),
@@ -113,7 +113,7 @@ def run_page(
     handoffs = list(handoffs)
     open_ones = [item for item in handoffs if standing_of(item).code == "waiting"]
     ended = [item for item in handoffs if standing_of(item).code != "waiting"]
-    return _context(
+    return surrounded(
         shell,
         now,
         nav="runs",
@@ -131,14 +131,31 @@ def runs_page(
 ) -> Context:
     """For `runs.html`."""
     rows = tuple(run_row(run) for run in runs)
-    return _context(shell, now, nav="runs", runs=rows, next_after=next_after)
+    return surrounded(shell, now, nav="runs", runs=rows, next_after=next_after)
 
 
 def login_page(
-    *, shell: Shell, now: datetime, name: str = "", error: str = "", next_path: str = "/"
+    *,
+    shell: Shell,
+    now: datetime,
+    name: str = "",
+    error: str = "",
+    next_path: str = "/",
+    elsewhere: tuple[str, str] = ("", ""),
 ) -> Context:
-    """For `login.html`. `next_path` must be a path of this server: the caller checks it."""
-    return _context(shell, now, nav="", name=name, error=error, next_path=next_path)
+    """For `login.html`. `next_path` must be a path of this server: the caller checks it. `elsewhere` is the
+    path and the name of the identity provider."""
+    path, provider = elsewhere
+    return surrounded(
+        shell,
+        now,
+        nav="",
+        name=name,
+        error=error,
+        next_path=next_path,
+        provider_path=path,
+        provider=provider,
+    )
 
 
 def setup_page(
@@ -151,7 +168,7 @@ def setup_page(
     error: str = "",
 ) -> Context:
     """For `setup.html`: the first account, through the one-time link."""
-    return _context(
+    return surrounded(
         shell, now, nav="", name=name, login=login, error=error, setup_token=setup_token
     )
 
@@ -167,12 +184,13 @@ def message_page(
     back: tuple[str, str] = ("/", "Go to the inbox"),
 ) -> Context:
     """For `message.html`: an error or a plain notice. `back` is a path and its words."""
-    return _context(
+    return surrounded(
         shell, now, nav="", title=title, message=message, hint=hint, code=code, back=back
     )
 
 
-def _context(shell: Shell, now: datetime, **names: object) -> Context:
+def surrounded(shell: Shell, now: datetime, **names: object) -> Context:
+    """The context of any page: `names`, and what surrounds it."""
     names.setdefault("nav", "")
     pause = shell.hooks_pause or {}
     return {
