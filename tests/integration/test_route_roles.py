@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from handfast.core.domain.events import Actor
 from handfast.core.domain.publication import ORGANISATION
+from handfast.engine.federation import Identity, Mapped
 from handfast.engine.people import NewPerson
 from handfast.server.application import create_app
 from handfast.server.sessions import COOKIE, form_token
@@ -81,7 +82,17 @@ TABLE: Mapping[str, str] = {
     "- --- yyyyyh -- page": "show_case show_state show_run",
     "- --- -y-y-h -- page": "decide routing sign",
 }
-PUBLIC = ["openapi", "get_health", "get_static", "show_setup", "set_up", "show_login", "log_in", "sign_in_elsewhere", "come_back"]
+PUBLIC = [
+    "openapi",
+    "get_health",
+    "get_static",
+    "show_setup",
+    "set_up",
+    "show_login",
+    "log_in",
+    "sign_in_elsewhere",
+    "come_back",
+]
 
 
 def expected() -> dict[str, str]:
@@ -166,10 +177,15 @@ def _cast(stage: Stage) -> None:
     engine.policies.propose(noor, ORGANISATION, POLICY)
     engine.agents.add(noor, "idle", "none", "idle")
     for name, roles in {**PEOPLE, "spare": ("viewer",)}.items():
-        secret = engine.people.invite_another(noor, roles)
-        made = engine.people.set_up(secret, NewPerson(name.title(), name, PASSWORD, PIN))
-        stage.ids[name] = str(made["person_id"])
-        stage.sign_in(name)
+        if name in ("reviewer", "outsider"):  # these two also prove themselves by PIN
+            secret = engine.people.invite_another(noor, roles)
+            made = engine.people.set_up(secret, NewPerson(name.title(), name, PASSWORD, PIN))
+            stage.ids[name] = str(made["person_id"])
+            stage.sign_in(name)
+        else:
+            who = Identity("https://id.example", name, name.title(), name, (name,))
+            stage.secrets[name] = engine.federation.sign_in(who, Mapped({name: roles})).secret
+            stage.ids[name] = engine.people.of_session(stage.secrets[name])
     members = ["viewer", "reviewer", "operates", "admin"]
     engine.knowing.set_project(noor, "checkout", [ROOT], members, [])
 

@@ -179,6 +179,7 @@ def check(person: Person, to: Relying, signed: Signed, given: str) -> Assertion:
             signature=str(response["signature"]),
             said=signed.said,
             scope=signed.scope,
+            presented=signed.presented_digest,
         )
     except (WebAuthnException, ValueError, TypeError, KeyError) as e:
         raise _wrong(type(e).__name__) from None

@@ -11,8 +11,9 @@ from handfast.core.domain.canonical import digest
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """What the passkey gave, each part in base64url without padding. `said` and `scope` are the parts of
-    what was signed that the event itself does not show: the verb as it was chosen, and how far it reaches."""
+    """What the passkey gave, each part in base64url without padding. `said`, `scope`
+    and `presented` are the parts of what was signed that the event itself may not show: the verb as it was
+    chosen, how far it reaches, and the digest of what was looked at."""
 
     credential_id: str
     authenticator_data: str
@@ -20,6 +21,7 @@ class Assertion:
     signature: str
     said: str
     scope: str = ""
+    presented: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The log as a stream, its proofs, and the bodies beside it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
@@ -17,10 +18,11 @@ from handfast.server.api import schema_org as schema
 from handfast.server.identity import Caller, CallerDep, still_known
 from handfast.server.seeing import seen_by
 from handfast.server.waiting import hub_of
-from handfast.storage.api import EventRow
+from handfast.storage.api import EventRow, Store
 
 router = APIRouter(prefix="/v1", tags=["log"])
 HEARTBEAT_S = 15
+Sees = Callable[[list[EventRow]], list[EventRow]]
 SCANNED = 5_000
 MAX_POSITION = 2**53
 TEXT_MEDIA = ("text/", "application/json", "application/jsonl")
@@ -74,18 +76,21 @@ async def list_events(
     if "text/event-stream" in request.headers.get("accept", ""):
         start = position_in(last_event_id, after)
         return event_stream(_stream(request, caller, wanted, start))
-    return await to_thread.run_sync(_page, caller, wanted, after, limit)
+    sees = partial(seen_by, caller.engine, caller.person_id)
+    store = caller.engine.kernel.store
+    return await to_thread.run_sync(_page, store, wanted, after, limit, sees)
 
 
-def _page(caller: Caller, wanted: Filter, after: int, limit: int) -> schema.EventPage:
-    engine = caller.engine
+def _page(
+    store: Store, wanted: Filter, after: int, limit: int, sees: Sees = list
+) -> schema.EventPage:
     items: list[schema.EventOut] = []
     last = after
     while last - after < SCANNED and len(items) < limit:
-        rows = engine.kernel.store.events(after=last, limit=500)
+        rows = store.events(after=last, limit=500)
         if not rows:
             break
-        seen = {row.position for row in seen_by(engine, caller.person_id, rows)}
+        seen = {row.position for row in sees(rows)}
         for row in rows:
             last = row.position
             if row.position in seen and wanted.takes(row):
