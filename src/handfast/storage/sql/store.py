@@ -144,7 +144,7 @@ class SqlStore(OutboxTable):
             if not q.newest_first:
                 params["after_rank"] = rank
         params.update(parameters(q.within))
-        knows = (q.kind, q.within.beyond is None) if q.within is not None else None
+        knows = _knows(q.kind, q.within)
         shape = (frozenset(params), q.newest_first, q.undated, knows)
         if shape not in self._find_sql:
             self._find_sql[shape] = self._compile(select(q))
@@ -152,7 +152,7 @@ class SqlStore(OutboxTable):
 
     def count(self, kind: str, statuses: Sequence[str], within: Sight | None = None) -> int:
         params: dict[str, object] = {"kind": kind, **parameters(within)}
-        shape = ("count", kind if within else "", within is None, frozenset(params))
+        shape = ("count", frozenset(params), _knows(kind, within))
         if shape not in self._find_sql:
             self._find_sql[shape] = self._compile(count(within, kind))
         rows = [self._readers.one(self._find_sql[shape], {**params, "status": x}) for x in statuses]
@@ -261,6 +261,11 @@ def _event(r: Row) -> EventRow:
         bytes(cast("bytes", data)),
         bytes(cast("bytes", leaf)),
     )
+
+
+def _knows(kind: str, sight: Sight | None) -> object:
+    """What a condition of `known` depends on beside the names of its parameters."""
+    return None if sight is None else (kind, sight.beyond is None)
 
 
 def _state(r: Row) -> StateRow:
