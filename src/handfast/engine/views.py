@@ -279,7 +279,7 @@ class Views:
         return {
             **doc,
             "agent_name": self.agent_name(r.agent_id),
-            "counts": _counts(r),
+            "counts": full(r.counts),
             "status": r.status.value,
             "mode": r.mode.value,
         }
@@ -384,10 +384,6 @@ def _texts(h: Handoff) -> Iterator[BodyRef | None]:
         yield from (h.decision.reason, h.decision.edited_text)
     if h.effect:
         yield h.effect.output
-
-
-def _counts(r: Run) -> Result:
-    return full(r.counts)
 
 
 def _time(at: datetime | None) -> str:
