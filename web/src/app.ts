@@ -2,9 +2,17 @@
 import 'htmx.org'
 import 'htmx.org/dist/ext/hx-sse.js'
 import { keepDrafts } from './drafts'
+import { offerHelp } from './help'
+import { followInbox } from './inbox'
 import { listenForKeys } from './keys'
 import { usePasskeys } from './passkeys'
+import { showConnection } from './live'
+import { keepTimes } from './times'
 
 keepDrafts()
 listenForKeys()
+offerHelp()
+followInbox()
+showConnection()
+keepTimes()
 usePasskeys()

@@ -1,6 +1,8 @@
 """Everything an installation can do, in one object: the engine."""
 
+import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from handfast.core.domain.events import SYSTEM
@@ -13,6 +15,8 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
+from handfast.engine.chat import Chat
+from handfast.engine.contacts import Contacts
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.edits import Edits
@@ -28,6 +32,8 @@ from handfast.engine.keys import SigningKey
 from handfast.engine.killing import KillSwitch
 from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
+from handfast.engine.notices import Notices
+from handfast.engine.outlets import outlets_of
 from handfast.engine.overrides import Overrides
 from handfast.engine.own_tokens import OwnTokens
 from handfast.engine.passkeys import Passkeys
@@ -40,8 +46,10 @@ from handfast.engine.retention import Retain, Retention
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
+from handfast.engine.saved_views import SavedViews
 from handfast.engine.sessions import Sessions
 from handfast.engine.staff import Staff
+from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
@@ -55,6 +63,7 @@ class Engine:
     kernel: Kernel
     tasks: Tasks
     runs: Runs
+    takeovers: Takeovers
     actions: Actions
     limits: RunLimits
     handoffs: Handoffs
@@ -76,6 +85,7 @@ class Engine:
     overrides: Overrides
     calendars: Calendars
     staff: Staff
+    saved_views: SavedViews
     switch: KillSwitch
     freezing: Freezing
     undoing: Undoing
@@ -86,11 +96,14 @@ class Engine:
     retention: Retention
     views: Views
     deliveries: Deliveries
+    contacts: Contacts
+    notices: Notices
+    chat: Chat
     database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
-        return self.freezing.sweep() + sweep(self.audiences)
+        return self.freezing.sweep() + sweep(self.audiences) + self.notices.release()
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:
@@ -112,18 +125,20 @@ def build(
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
     sessions = Sessions(kernel, people, directory)
+    chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    edits = Edits(audiences, policies, read_call)
-    heads = Heads(kernel.store, key, home / "heads")
-    runs = Runs(audiences, tasks, limits)
-    engine = Engine(
+    edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
+    heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
+    _first_entry(kernel, key)
+    return Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
         runs=runs,
+        takeovers=takeovers,
         actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call),
+        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
@@ -142,6 +157,7 @@ def build(
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
+        saved_views=SavedViews(kernel),
         calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
@@ -152,10 +168,11 @@ def build(
         retention=Retention(kernel, retain),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
+        contacts=Contacts(kernel, outlets),
+        notices=Notices(kernel, people),
+        chat=chat,
         database=database,
     )
-    _first_entry(kernel, key)
-    return engine
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from handfast.core.domain.errors import NotFound, NotPermitted, StaleEpoch
@@ -29,7 +29,7 @@ bearer = HTTPBearer(
 cookie = APIKeyCookie(
     name=COOKIE, auto_error=False, scheme_name="session", description="A signed-in person."
 )
-SCHEMES = [Security(bearer), Security(cookie)]
+SCHEMES = {each.scheme_name: each.model for each in (bearer, cookie)}
 
 
 async def engine_of(request: Request) -> Engine:
@@ -139,6 +139,13 @@ class Caller:
         self.handoff(handoff_id)
         person = self.person(login, pin)
         self._knows(person, "handoff", handoff_id)
+        return person
+
+    def taker(self, login: str, pin: str, run_id: str) -> Actor:
+        """As `person`, for somebody who may know of this run. Raises NotFound too."""
+        self.run(run_id)
+        person = self.person(login, pin)
+        self._knows(person, "run", run_id)
         return person
 
     def keeper(self, login: str, pin: str, task_id: str) -> Actor:

@@ -15,10 +15,12 @@ from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_identity as i
 from handfast.core.domain import events_limits as m
+from handfast.core.domain import events_notify as n
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
+from handfast.core.domain import events_takeover as t
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
@@ -44,6 +46,10 @@ RunEvent: TypeAlias = (
     | m.LimitReached
     | m.LimitRaised
     | m.LimitUpheld
+    | t.RunTakenOver
+    | t.RunHandedOver
+    | t.RunHandedBack
+    | t.PersonsWorkRecorded
 )
 HandoffEvent: TypeAlias = (
     h.HandoffRequested
@@ -100,6 +106,7 @@ PersonEvent: TypeAlias = (
     | i.AccountUnlinked
     | i.PasskeyAdded
     | i.PasskeyRemoved
+    | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (
     o.InstallationCreated
@@ -124,6 +131,17 @@ RunnerEvent: TypeAlias = (
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
 ProjectEvent: TypeAlias = i.ProjectSet
+ReachEvent: TypeAlias = (
+    n.ContactAdded | n.ContactChanged | n.ContactRemoved | n.SecretRotated | n.QuietSet
+)
+NoticeEvent: TypeAlias = (
+    n.NoticePlanned
+    | n.NoticeReleased
+    | n.NoticeDelivered
+    | n.NoticeFailed
+    | n.NoticeDropped
+    | n.NoticeOpened
+)
 Event: TypeAlias = (
     TaskEvent
     | RunEvent
@@ -136,6 +154,8 @@ Event: TypeAlias = (
     | RunnerEvent
     | TopicEvent
     | ProjectEvent
+    | ReachEvent
+    | NoticeEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -160,6 +180,10 @@ WIRE: dict[str, type[Event]] = {
     "run.limit_reached": m.LimitReached,
     "run.limit_raised": m.LimitRaised,
     "run.limit_upheld": m.LimitUpheld,
+    "run.taken_over": t.RunTakenOver,
+    "run.handed_over": t.RunHandedOver,
+    "run.handed_back": t.RunHandedBack,
+    "run.persons_work_recorded": t.PersonsWorkRecorded,
     "handoff.requested": h.HandoffRequested,
     "handoff.returned": h.HandoffReturned,
     "handoff.routed": h.HandoffRouted,
@@ -212,6 +236,7 @@ WIRE: dict[str, type[Event]] = {
     "person.passkey_added": i.PasskeyAdded,
     "person.passkey_removed": i.PasskeyRemoved,
     "project.set": i.ProjectSet,
+    "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,
     "control.released": c.ControlReleased,
     "rotation.covered": c.RotationCovered,
@@ -236,6 +261,17 @@ WIRE: dict[str, type[Event]] = {
     "runner.retired": r.RunnerRetired,
     "delivery.dead_lettered": d.DeliveryDeadLettered,
     "delivery.retried": d.DeliveryRetried,
+    "contact.added": n.ContactAdded,
+    "contact.changed": n.ContactChanged,
+    "contact.removed": n.ContactRemoved,
+    "contact.secret_rotated": n.SecretRotated,
+    "contact.quiet_set": n.QuietSet,
+    "notice.planned": n.NoticePlanned,
+    "notice.released": n.NoticeReleased,
+    "notice.delivered": n.NoticeDelivered,
+    "notice.failed": n.NoticeFailed,
+    "notice.dropped": n.NoticeDropped,
+    "notice.opened": n.NoticeOpened,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

@@ -72,6 +72,7 @@ class Person:
     tokens: tuple[OwnToken, ...] = ()
     accounts: tuple[Account, ...] = ()
     passkeys: tuple[Passkey, ...] = ()
+    views: BodyRef | None = None
 
     @property
     def may_decide(self) -> bool:
@@ -98,6 +99,8 @@ def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
             return replace(state, absences=(*kept, Away(event.starts, event.ends, event.delegate)))
         case c.AwayEnded():
             return replace(state, absences=())
+        case c.ViewsSet():
+            return replace(state, views=event.views)
         case e.SignedIn() | e.SignedOut():
             return state
         case _:

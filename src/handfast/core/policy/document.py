@@ -22,6 +22,7 @@ from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Sil
 from handfast.core.policy import directory, routes, sections
 from handfast.core.policy.builtin import RULES
 from handfast.core.policy.carrying import CarryOver, read_carry_over
+from handfast.core.policy.chat import ChatDecides, read_chat
 from handfast.core.policy.directory import Roster
 from handfast.core.policy.kinds import ActionKind, read_kind
 from handfast.core.policy.limit_section import read_limits
@@ -68,6 +69,7 @@ class Policy:
     routes: tuple[Route, ...] = ()
     actions: tuple[ActionKind, ...] = ()
     carry_over: tuple[CarryOver, ...] | None = None
+    chat: ChatDecides | None = None
 
 
 @dataclass(slots=True)
@@ -249,6 +251,10 @@ def _carry_over(reading: Reading, value: object) -> None:
     reading.policy = replace(reading.policy, carry_over=found)
 
 
+def _chat(reading: Reading, value: object) -> None:
+    reading.policy = replace(reading.policy, chat=read_chat(value, ("chat",)))
+
+
 _SECTIONS: Mapping[str, Section] = {
     "builtin": _builtin,
     "gates": _gates,
@@ -256,5 +262,6 @@ _SECTIONS: Mapping[str, Section] = {
     "routes": _routes,
     "actions": _actions,
     "carry_over": _carry_over,
+    "chat": _chat,
     **{name: _of_roster(name) for name in directory.READERS},
 }

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from handfast.core.domain.errors import NotFound, NotPermitted
@@ -17,10 +17,11 @@ from handfast.core.domain.handoff import WAITING
 from handfast.core.domain.project import Sight
 from handfast.engine.facade import Engine
 from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
-from handfast.server.web.pages import Shell
+from handfast.server.web.frame import Shell
 from handfast.server.web.render import render
 
-MAX_FIELDS = 20
+MAX_FIELDS = 80
+Cursor = Annotated[str, Query(max_length=60)]
 
 
 class SignInNeeded(Exception):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from handfast.core.domain.person import Passkey, Person
 from handfast.engine.agents import IssuedToken
-from handfast.server.web.pages import Context, Shell, surrounded
+from handfast.server.web.frame import SETTINGS, Context, Shell, context
 from handfast.server.web.reading import Record, moment, text
 
 _METHODS = {"password": "password", "oidc": "single sign-on"}
@@ -50,10 +50,12 @@ class Own:
 def account_page(own: Own, *, shell: Shell, now: datetime) -> Context:
     """For `account.html`."""
     person, issued = own.person, own.issued
-    return surrounded(
+    return context(
         shell,
         now,
-        nav="account",
+        nav="settings",
+        sections=SETTINGS,
+        section="account",
         roles=", ".join(person.roles),
         teams=", ".join(person.teams),
         projects=", ".join(own.projects),
