@@ -13,6 +13,7 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
+from handfast.engine.checkpoints import Checkpoints
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.edits import Edits
@@ -76,11 +77,12 @@ class Engine:
     retention: Retention
     views: Views
     deliveries: Deliveries
+    checkpoints: Checkpoints
     database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
-        return self.freezing.sweep() + sweep(self.audiences)
+        return self.freezing.sweep() + self.checkpoints.sweep() + sweep(self.audiences)
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:
@@ -136,6 +138,7 @@ def build(
         retention=Retention(kernel, retain),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
+        checkpoints=Checkpoints(audiences),
         database=database,
     )
     _first_entry(kernel, key)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from handfast.core.domain import (
     agent,
+    checkpoint,
     handoff,
     handoff_fold,
     handoff_votes,
@@ -110,6 +111,10 @@ def _runner(r: runner.Runner) -> dict[str, object]:
     return {"status": "retired" if r.retired else "active", "match": r.name}
 
 
+def _checkpoint(_: checkpoint.Checkpoint) -> dict[str, object]:
+    return {"status": "opened"}
+
+
 def _topic(_: topic.Topic) -> dict[str, object]:
     return {"status": "kept"}
 
@@ -123,6 +128,7 @@ _ALL = (
     Kind("person", person.Person, person.evolve, _person),
     Kind("installation", installation.Installation, installation.evolve, _installation),
     Kind("runner", runner.Runner, runner.evolve, _runner),
+    Kind("checkpoint", checkpoint.Checkpoint, checkpoint.evolve, _checkpoint),
     Kind("topic", topic.Topic, topic.evolve, _topic),
     Kind("policy", publication.Publication, publication.evolve, _publication),
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, cast
 
+from handfast.core.domain import events_checkpoint as k
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
@@ -47,6 +48,7 @@ RunEvent: TypeAlias = (
 HandoffEvent: TypeAlias = (
     h.HandoffRequested
     | h.HandoffReturned
+    | k.HandoffDeferred
     | h.HandoffRouted
     | h.LevelTimedOut
     | h.HandoffAcknowledged
@@ -115,6 +117,7 @@ RunnerEvent: TypeAlias = (
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
+CheckpointEvent: TypeAlias = k.CheckpointOpened | k.CheckpointJoined
 Event: TypeAlias = (
     TaskEvent
     | RunEvent
@@ -126,6 +129,7 @@ Event: TypeAlias = (
     | PolicyEvent
     | RunnerEvent
     | TopicEvent
+    | CheckpointEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -152,6 +156,7 @@ WIRE: dict[str, type[Event]] = {
     "run.limit_upheld": m.LimitUpheld,
     "handoff.requested": h.HandoffRequested,
     "handoff.returned": h.HandoffReturned,
+    "handoff.deferred": k.HandoffDeferred,
     "handoff.routed": h.HandoffRouted,
     "handoff.level_timed_out": h.LevelTimedOut,
     "handoff.acknowledged": h.HandoffAcknowledged,
@@ -218,6 +223,8 @@ WIRE: dict[str, type[Event]] = {
     "runner.retired": r.RunnerRetired,
     "delivery.dead_lettered": d.DeliveryDeadLettered,
     "delivery.retried": d.DeliveryRetried,
+    "checkpoint.opened": k.CheckpointOpened,
+    "checkpoint.joined": k.CheckpointJoined,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

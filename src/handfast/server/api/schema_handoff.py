@@ -82,7 +82,10 @@ class ReviewOpened(Reply):
 
 
 class QuestionIn(Asked):
+    """`blocking` false: the agent goes on meanwhile, so the question may wait for others."""
+
     question: Words
+    blocking: bool = True
 
 
 class DecisionIn(Proof):
