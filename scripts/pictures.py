@@ -6,21 +6,30 @@ Needs Chromium. Everything shown is what the product draws from a real repositor
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
 from handfast.app import open_engine
+from handfast.core.domain.brief import Brief
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_work import Mode
+from handfast.core.domain.package import ReviewedWork
 from handfast.engine.actions import StepResult
+from handfast.engine.clock import SystemClock
+from handfast.engine.deferring import recent
 from handfast.engine.facade import Engine
 from handfast.engine.gating import Proposal
+from handfast.engine.packages import ReviewFacts
 from handfast.engine.people import NewPerson
-from handfast.engine.runs import Session
+from handfast.engine.reviews import FinishedWork
+from handfast.engine.runs import NewRun, Pause, Session
+from handfast.engine.tasks import NewTask
 from handfast.observe.claude_code import read_call
 from handfast.observe.scope import Scope
 from handfast.server.serving import ServerThread
+from handfast.testing.clock import FrozenClock
 
 OUT = Path(__file__).parents[1] / "docs" / "pictures"
 CALLS = (
@@ -30,6 +39,26 @@ CALLS = (
     "npm publish --access public",
     "alembic upgrade head",
 )
+BUDGET = "version: 1\ninterruptions: {cost: 20, planned: [release]}\n"
+# seconds after the one before, and the call; a question ends in ?, '' is finished work
+GATHERED = (
+    (0, "Should the old rule names stay for one more release?"),
+    (600, "rm billing/rule_7.py billing/rule_8.py"),
+    (300, "mv billing/rule_9.py /srv/archive/"),
+    (420, "rm -r billing/rule_11.py"),
+    (600, "alembic upgrade head"),
+    (540, ""),
+    (300, "git push origin main"),
+)
+DIFF = """\
+diff --git a/billing/rule_3.py b/billing/rule_3.py
+--- a/billing/rule_3.py
++++ b/billing/rule_3.py
+@@ -1 +1,2 @@
+-RATE = 1
++RATE = Decimal("0.19")
++ROUND = "per line"
+"""
 PASSWORD = "pictures only"  # noqa: S105 - an account that lives as long as this script
 
 
@@ -38,9 +67,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engine = open_engine(home=folder / "home", url=f"sqlite:///{folder / 'p.db'}")
-        case = _prepare(engine, _repository(folder / "shop"))
+        repository = _repository(folder / "shop")
+        case = _prepare(engine, repository)
         with ServerThread(engine) as server:
-            _take(server.url, case)
+            _take(server.url, {"inbox": "/", "case": f"/handoffs/{case}"})
+        engine.close()
+        clock = FrozenClock(SystemClock().now())
+        engine = open_engine(f"sqlite:///{folder / 'c.db'}", folder / "other", clock)
+        checkpoint = gather(engine, repository, clock)
+        with ServerThread(engine) as server:
+            _take(server.url, {"checkpoint": f"/checkpoints/{checkpoint}"})
         engine.close()
 
 
@@ -90,7 +126,49 @@ def _prepare(engine: Engine, repository: Path) -> str:
     return case
 
 
-def _take(url: str, case: str) -> None:
+def gather(engine: Engine, repository: Path, clock: FrozenClock) -> str:
+    """Asks of one piece of work that were gathered for three quarters of an hour; the checkpoint's id."""
+    new = NewPerson("Ana Lind", "ana", PASSWORD, "271828")
+    person = engine.people.set_up(engine.people.invite(), new)
+    ana = Actor("person", str(person["person_id"]), "browser")
+    engine.policies.propose(ana, "organisation", BUDGET)
+    operator, runner = Actor("operator", "operator", "token"), Actor("runner", "runner", "token")
+    agent = str(engine.agents.add(operator, "claude-code@laptop", "claude-code")["agent_id"])
+    session = Session(
+        agent, "claude-code", "picture", "/srv/shop", Mode.ENFORCE, repository="/srv/shop"
+    )
+    run = str(engine.runs.session(runner, session)["run_id"])
+    scope = Scope(worktree=repository, cwd=repository, control_paths=(), protected_ports=())
+    for number, (after_s, command) in enumerate(GATHERED):
+        clock.move(after_s)
+        if command.endswith("?"):
+            engine.reviews.ask(runner, run, command, blocking=False)
+        elif command:
+            call, facts = read_call("Bash", {"command": command}, scope)
+            engine.actions.propose(runner, Proposal(run, f"call-{number}", call, facts))
+        else:
+            _finished(engine, agent)
+    engine.sweep()
+    clock.move(90)
+    return recent(engine.kernel)[0].checkpoint_id
+
+
+def _finished(engine: Engine, agent: str) -> None:
+    """A run of another agent hands in its work."""
+    operator, runner = Actor("operator", "operator", "token"), Actor("runner", "runner", "token")
+    brief = Brief("Round VAT per line", ("Totals equal the sum of their lines",))
+    task = engine.tasks.create(operator, NewTask(brief, "/srv/shop", "main", "0" * 40))
+    new = NewRun(str(task["task_id"]), agent, "claude-code", ("claude",))
+    engine.runs.create(operator, new)
+    leased = engine.runs.lease(runner, "runner-1", "host")
+    if leased is None:
+        raise SystemExit("the run was not leased")
+    work = ReviewedWork("4be1" * 10, "9d04" * 10, "main", files=("billing/rule_3.py",))
+    facts = ReviewFacts(work, DIFF, 2, 1)
+    engine.reviews.open(runner, FinishedWork(leased.run_id, leased.epoch, facts, Pause()))
+
+
+def _take(url: str, pages: Mapping[str, str]) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
@@ -101,9 +179,9 @@ def _take(url: str, case: str) -> None:
         page.fill("input[name=password]", PASSWORD)
         page.click("main button")
         page.wait_for_url(f"{url}/")
-        page.screenshot(path=OUT / "inbox.png")
-        page.goto(f"{url}/handoffs/{case}")
-        page.screenshot(path=OUT / "case.png")
+        for name, path in pages.items():
+            page.goto(f"{url}{path}")
+            page.screenshot(path=OUT / f"{name}.png")
         browser.close()
 
 

@@ -22,7 +22,9 @@ from handfast.engine.deferring import (
     told_today,
 )
 from handfast.engine.grants import deciding_person
+from handfast.engine.handoffs import Handoffs
 from handfast.engine.kernel import Result, Unit
+from handfast.engine.passes import Passes
 from handfast.engine.projections import BY_NAME, load
 
 _NOTHING = Plan((), (), (), None)
@@ -31,8 +33,9 @@ _NOTHING = Plan((), (), (), None)
 class Checkpoints:
     """All calls are atomic for each checkpoint, and safe on any number of servers."""
 
-    def __init__(self, audiences: Audiences) -> None:
+    def __init__(self, audiences: Audiences, handoffs: Handoffs) -> None:
         self._audiences = audiences
+        self.passes = Passes(audiences.kernel, handoffs)
         self._kernel = audiences.kernel
 
     def plan(self) -> Plan:

@@ -13,6 +13,7 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
+from handfast.engine.checkpoint_views import CheckpointViews
 from handfast.engine.checkpoints import Checkpoints
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
@@ -78,6 +79,7 @@ class Engine:
     views: Views
     deliveries: Deliveries
     checkpoints: Checkpoints
+    checkpoint_views: CheckpointViews
     database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
@@ -104,9 +106,10 @@ def build(
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    edits = Edits(audiences, policies, read_call)
-    heads = Heads(kernel.store, key, home / "heads")
-    runs = Runs(audiences, tasks, limits)
+    handoffs = Handoffs(audiences, policies, limits, read_call)
+    edits, checkpoints = Edits(audiences, policies, read_call), Checkpoints(audiences, handoffs)
+    heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
+    views = Views(kernel, people, tasks, limits, Progress(audiences, people))
     engine = Engine(
         home=home,
         kernel=kernel,
@@ -114,7 +117,7 @@ def build(
         runs=runs,
         actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call),
+        handoffs=handoffs,
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
@@ -136,9 +139,10 @@ def build(
         audit=Audit(kernel, heads, key),
         erasure=Erasure(kernel),
         retention=Retention(kernel, retain),
-        views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
+        views=views,
         deliveries=Deliveries(audiences),
-        checkpoints=Checkpoints(audiences),
+        checkpoints=checkpoints,
+        checkpoint_views=CheckpointViews(kernel, people, views, checkpoints),
         database=database,
     )
     _first_entry(kernel, key)

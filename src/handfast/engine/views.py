@@ -13,6 +13,7 @@ from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
+from handfast.engine.checkpoint_notes import note_of
 from handfast.engine.effects import open_package, open_packages
 from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
@@ -146,6 +147,7 @@ class Views:
             "outcome": h.outcome,
             "decision": self._decision(h, around),
             "effect": effect_view(h.effect, around.text) if h.effect else None,
+            "checkpoint": note_of(h),
         }
 
     def agent_name(self, agent_id: str) -> str:
@@ -255,7 +257,7 @@ class Views:
         return {
             **doc,
             "agent_name": self.agent_name(r.agent_id),
-            "counts": _counts(r),
+            "counts": full(r.counts),
             "status": r.status.value,
             "mode": r.mode.value,
         }
@@ -380,10 +382,6 @@ def _texts(h: Handoff) -> Iterator[BodyRef | None]:
         yield from (h.decision.reason, h.decision.edited_text)
     if h.effect:
         yield h.effect.output
-
-
-def _counts(r: Run) -> Result:
-    return full(r.counts)
 
 
 def _time(at: datetime | None) -> str:

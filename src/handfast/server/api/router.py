@@ -7,6 +7,7 @@ from handfast.server.api import (
     aftereffects,
     agents,
     bodies,
+    checkpoints,
     grants,
     handoffs,
     health,
@@ -23,7 +24,7 @@ from handfast.server.identity import SCHEMES
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay,
+    relay, checkpoints,
 )  # fmt: skip
 
 

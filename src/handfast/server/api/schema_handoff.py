@@ -88,6 +88,15 @@ class QuestionIn(Asked):
     blocking: bool = True
 
 
+def edited_text(given: str | CallIn | None) -> str:
+    """The command or content in what should run instead; '' for none."""
+    if not isinstance(given, CallIn):
+        return given or ""
+    names = ("command", "content", "new_string")
+    found = next((given.arguments[n] for n in names if n in given.arguments), "")
+    return found if isinstance(found, str) else ""
+
+
 class DecisionIn(Proof):
     """`presented_digest` is the one of the handoff as it was shown.
 
@@ -106,11 +115,7 @@ class DecisionIn(Proof):
 
     @property
     def edited(self) -> str:
-        if isinstance(self.edited_call, CallIn):
-            given = self.edited_call.arguments
-            found = next((given[n] for n in ("command", "content", "new_string") if n in given), "")
-            return found if isinstance(found, str) else ""
-        return self.edited_call or ""
+        return edited_text(self.edited_call)
 
 
 class CommentIn(Asked):
@@ -147,6 +152,17 @@ class DecisionOut(Reply):
     edited_text: str = ""
 
 
+class CheckpointNote(Reply):
+    """`waits`: nobody was asked yet; `open_by` is when they are at the latest. `says` is for a person."""
+
+    checkpoint_id: str
+    stage: str
+    waits: bool
+    since: str
+    open_by: str
+    says: str
+
+
 class HandoffSummary(Reply):
     handoff_id: str
     kind: str
@@ -171,6 +187,7 @@ class HandoffSummary(Reply):
     frozen: bool = False
     decision: DecisionOut | None
     effect: EffectOut | None
+    checkpoint: CheckpointNote | None = None
 
 
 class HandoffPage(Reply):

@@ -13,11 +13,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from handfast.core.domain.errors import NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import HookPaused
-from handfast.core.domain.handoff import WAITING
+from handfast.core.domain.handoff import WAITING, Status
 from handfast.engine.facade import Engine
 from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
 from handfast.server.web.pages import Shell
 from handfast.server.web.render import render
+from handfast.storage.api import Query
 
 MAX_FIELDS = 20
 
@@ -45,7 +46,11 @@ class Reader:
             person_id=self.person_id,
             csrf_token=form_token(self.secret),
             has_js=has_script(),
-            waiting=store.count("handoff", [s.value for s in WAITING]),
+            waiting=store.count("handoff", [s.value for s in WAITING - {Status.REQUESTED}]),
+            checkpoints=bool(
+                store.find(Query("checkpoint", limit=1))
+                or store.count("handoff", [Status.REQUESTED.value])
+            ),
             hooks_pause=hooks_pause(self.engine),
             stopped=tuple(str(s["says"]) for s in self.engine.switch.status()[:5]),
             notice=notice,
@@ -66,8 +71,12 @@ ReaderDep = Annotated[Reader, Depends(reader)]
 
 
 async def submitted(request: Request) -> dict[str, str]:
+    return await fields_of_form(request, MAX_FIELDS)
+
+
+async def fields_of_form(request: Request, most: int) -> dict[str, str]:
     """The fields of a form, text only. Raises NotPermitted for a form that another site sent."""
-    async with request.form(max_files=0, max_fields=MAX_FIELDS) as form:
+    async with request.form(max_files=0, max_fields=most) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
     check_origin(request, fields.get("csrf_token", ""))
     return fields

@@ -3,10 +3,10 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from handfast.server.pages import account, assets, cases, inbox, runs
+from handfast.server.pages import account, assets, cases, checkpoints, inbox, runs
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
-_AREAS = (account, assets, cases, inbox, runs)
+_AREAS = (account, assets, cases, checkpoints, inbox, runs)
 
 
 def add_pages(app: FastAPI) -> None:

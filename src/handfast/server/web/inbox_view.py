@@ -1,5 +1,6 @@
 """The queue: grouped by what each case needs of a person, in an order that never depends on chance."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,10 @@ NEEDS = {
     "judge": ("Judge", "Weigh it: the answer is not obvious."),
     "stamp": ("Stamp", "Low risk, can be undone, fully read: one look is enough."),
     "route": ("Route", "Find who should take it."),
+    "later": (
+        "Waits for a checkpoint",
+        "Not urgent: asked together with others. You may decide it now.",
+    ),
     "blocked": ("Blocked", "Nothing you can decide now."),
 }
 _FAR = "9999"
@@ -38,6 +43,8 @@ class Row:
     frozen: bool
     blocking: bool
     holder: str
+    open_by: datetime | None = None
+    checkpoint_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,17 @@ def grouped(handoffs: Iterable[Record], now: datetime) -> tuple[Group, ...]:
     )
 
 
+def asked_now(groups: Iterable[Group]) -> int:
+    """How many wait for people: without those that wait for a checkpoint."""
+    return sum(len(group.rows) for group in groups if group.need != "later")
+
+
+def gathered(groups: Iterable[Group]) -> tuple[tuple[str, int], ...]:
+    """Checkpoints with several asks in these groups, and how many."""
+    found = Counter(row.checkpoint_id for group in groups for row in group.rows)
+    return tuple((c, n) for c, n in sorted(found.items()) if c and n > 1)
+
+
 def need_of(handoff: Record) -> tuple[str, str]:
     """What the case asks of a person, and why. Only facts of the case count, so it is repeatable."""
     will = mapping(mapping(handoff, "package"), "what_will_happen")
@@ -93,6 +111,8 @@ def need_of(handoff: Record) -> tuple[str, str]:
         return "blocked", "frozen by the kill switch"
     if not texts(handoff, "offered"):
         return "blocked", "nothing is offered to decide"
+    if flag(mapping(handoff, "checkpoint"), "waits"):
+        return "later", ""
     if kind in ("takeover", "delegation"):
         return "route", f"{kind_word(kind).lower()}: someone must take it"
     if kind != "approval":
@@ -131,7 +151,7 @@ def unattended_of(figures: Record | None) -> Unattended | None:
 
 def _row(handoff: Record, now: datetime) -> Row:
     need, need_why = need_of(handoff)
-    due_at = moment(handoff, "due_at")
+    due_at, together = moment(handoff, "due_at"), mapping(handoff, "checkpoint")
     why = why_now(handoff)
     said = (f"{text(handoff, 'risk')} risk", kind_word(text(handoff, "kind")).lower())
     return Row(
@@ -150,6 +170,8 @@ def _row(handoff: Record, now: datetime) -> Row:
         frozen=flag(handoff, "frozen") is True,
         blocking=flag(handoff, "blocking") is not False,
         holder=text(handoff, "holder_name") or text(handoff, "holder"),
+        open_by=moment(together, "open_by"),
+        checkpoint_id=text(together, "checkpoint_id"),
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
-from handfast.server.web.inbox_view import decided_rows, grouped, unattended_of
-from handfast.server.web.reading import Record, moment, text
+from handfast.server.web.inbox_view import asked_now, decided_rows, gathered, grouped, unattended_of
+from handfast.server.web.reading import Record, mapping, moment, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
 from handfast.server.web.takes_view import takes_of
@@ -34,6 +34,7 @@ class Shell:
     hooks_pause: Record | None = None
     stopped: tuple[str, ...] = ()
     notice: str = ""
+    checkpoints: bool = False
 
 
 def inbox_page(
@@ -51,12 +52,13 @@ def inbox_page(
     `after` is the cursor of this page of the queue, `next_after` that of the next. `unattended` is `{calls, allowed, stopped, would_stop, runs, since}` and fills the empty state.
     """
     groups = grouped(handoffs, now)
-    return _context(
+    return page_context(
         shell,
         now,
         nav="inbox",
         groups=groups,
-        waiting=shell.waiting if after or next_after else sum(len(g.rows) for g in groups),
+        waiting=shell.waiting if after or next_after else asked_now(groups),
+        gathered=gathered(groups),
         after=after,
         next_after=next_after,
         decided=decided_rows(decided),
@@ -76,7 +78,7 @@ def case_page(
     next_id: str = "",
 ) -> Context:
     """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue."""
-    return _context(
+    return page_context(
         shell,
         now,
         nav="inbox",
@@ -84,12 +86,14 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
+        together=mapping(handoff, "checkpoint"),
+        open_by=moment(mapping(handoff, "checkpoint"), "open_by"),
     )
 
 
 def state_fragment(handoff: Record, *, shell: Shell, now: datetime) -> Context:
     """For `_state.html`: the line that tells an open page that the case moved on."""
-    return _context(
+    return page_context(
         shell,
         now,
         handoff_id=text(handoff, "handoff_id"),
@@ -113,7 +117,7 @@ def run_page(
     handoffs = list(handoffs)
     open_ones = [item for item in handoffs if standing_of(item).code == "waiting"]
     ended = [item for item in handoffs if standing_of(item).code != "waiting"]
-    return _context(
+    return page_context(
         shell,
         now,
         nav="runs",
@@ -131,14 +135,14 @@ def runs_page(
 ) -> Context:
     """For `runs.html`."""
     rows = tuple(run_row(run) for run in runs)
-    return _context(shell, now, nav="runs", runs=rows, next_after=next_after)
+    return page_context(shell, now, nav="runs", runs=rows, next_after=next_after)
 
 
 def login_page(
     *, shell: Shell, now: datetime, name: str = "", error: str = "", next_path: str = "/"
 ) -> Context:
     """For `login.html`. `next_path` must be a path of this server: the caller checks it."""
-    return _context(shell, now, nav="", name=name, error=error, next_path=next_path)
+    return page_context(shell, now, nav="", name=name, error=error, next_path=next_path)
 
 
 def setup_page(
@@ -151,7 +155,7 @@ def setup_page(
     error: str = "",
 ) -> Context:
     """For `setup.html`: the first account, through the one-time link."""
-    return _context(
+    return page_context(
         shell, now, nav="", name=name, login=login, error=error, setup_token=setup_token
     )
 
@@ -167,12 +171,13 @@ def message_page(
     back: tuple[str, str] = ("/", "Go to the inbox"),
 ) -> Context:
     """For `message.html`: an error or a plain notice. `back` is a path and its words."""
-    return _context(
+    return page_context(
         shell, now, nav="", title=title, message=message, hint=hint, code=code, back=back
     )
 
 
-def _context(shell: Shell, now: datetime, **names: object) -> Context:
+def page_context(shell: Shell, now: datetime, **names: object) -> Context:
+    """What surrounds every page, and the names of one."""
     names.setdefault("nav", "")
     pause = shell.hooks_pause or {}
     return {
