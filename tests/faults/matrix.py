@@ -70,11 +70,16 @@ CASES = (
 
 # Reached by nothing that these stories do; each names the test that kills a process there.
 _TWO_RUNNERS = "tests/faults/test_killed_beside.py"
+_OPENING = (
+    "tests/faults/test_checkpoints.py::test_killed_while_it_opens_it_is_opened_once_and_told_of"
+)
 _RELAY = (
     "tests/faults/test_relay_killed.py::test_killed_at_every_point_each_delivery_has_its_effect"
 )
 _RESTORE = "tests/integration/test_db_commands.py::test_a_kill_leaves_the_target_empty_and_it_is_done_again"
 ELSEWHERE = {
+    "checkpoint.before_commit": _OPENING,
+    "checkpoint.after_commit": _OPENING,
     "run.before_release": f"{_TWO_RUNNERS}::test_while_a_stopped_runner_gives_the_run_back",
     "runner.before_restore": f"{_TWO_RUNNERS}::test_before_the_snapshot_of_another_runner_is_restored",
     "snapshot.before_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_snapshot",

@@ -6,6 +6,7 @@ from handfast.core.domain.checkpoint import MAX_HANDOFFS, Checkpoint
 from handfast.core.domain.errors import InvalidTransition
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_checkpoint import CheckpointJoined, Why
+from handfast.core.domain.faults import fault_point
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.handoff_routing import Told
 from handfast.core.domain.ids import CheckpointId, PersonId
@@ -101,7 +102,11 @@ class Checkpoints:
         def work(unit: Unit) -> Result:
             return {"opened": open_together(self._audiences, unit, opening) is not None}
 
-        return 1 if self._kernel.run(SYSTEM, work)["opened"] else 0
+        done = self._kernel.run(
+            SYSTEM, work, before_commit=lambda: fault_point("checkpoint.before_commit")
+        )
+        fault_point("checkpoint.after_commit")
+        return 1 if done["opened"] else 0
 
     def _join(self, join: Join) -> int:
         def work(unit: Unit) -> Result:
