@@ -225,6 +225,29 @@ def test_gathering_never_interrupts_more_often_than_asking_at_once(asks: list[As
     assert all(gathered[p] <= at_once[p] for p in PEOPLE)
 
 
+@given(st.lists(st.integers(0, 600), min_size=1, max_size=9), st.sampled_from([1_000, 5_000]))
+def test_opening_at_the_cost_of_an_interruption_is_at_most_twice_the_best(
+    minutes: list[int], cost: int
+) -> None:
+    """For one person, against the cheapest schedule that knows what comes: it asks in batches, each at the
+    moment of its last ask."""
+    since = sorted(START + m * MINUTE for m in minutes)
+    far = START + 300 * DAY
+    asks = [Ask(f"a{i}", t, far, ("ana",), 150, cost, 1_000) for i, t in enumerate(since)]
+    by_id = {a.ask_id: a for a in asks}
+    told = _lived(asks)
+    ours = sum(cost + sum(by_id[a].waited_mils(t.at) for a in t.asks) for t in told)
+    best = [0] * (len(asks) + 1)
+    for end in range(1, len(asks) + 1):
+        at = asks[end - 1].since
+        batches = (
+            best[start] + cost + sum(a.waited_mils(at) for a in asks[start:end])
+            for start in range(end)
+        )
+        best[end] = min(batches)
+    assert ours <= 2 * best[-1] + len(asks)
+
+
 def test_a_cost_of_nothing_interrupts_at_once() -> None:
     ask = Ask("a", START, START + DAY, ("ana",), 150, 0, 3)
     assert [s.why for s in plan([ask], [], {}, START).stops] == [Why.COST]
