@@ -1,7 +1,5 @@
 """Checkpoints in the terminal: listed, shown, opened, and approved in one pass with one PIN."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from handfast.app import open_engine
@@ -17,7 +15,7 @@ __all__ = ["plain"]  # a fixture of the neighbouring file
 
 
 @pytest.fixture(scope="module")
-def world(plain: World) -> Iterator[World]:
+def world(plain: World) -> World:
     engine = open_engine(home=plain.home)
     try:
         person = engine.people.with_pin("ana", PIN)

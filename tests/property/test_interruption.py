@@ -71,67 +71,51 @@ def test_a_plan_is_a_partition_and_does_not_depend_on_order(
     assert plan(shuffled, others, told, now) == made
 
 
-@given(_asks(), SITTINGS, TOLD, NOW)
-def test_nothing_urgent_waits_and_it_tells_everybody_it_asks(
-    asks: list[Ask], sittings: list[Sitting], told: dict[str, int], now: datetime
-) -> None:
-    made = plan(asks, sittings, told, now)
-    urgent = {a.ask_id: a for a in asks if a.urgent}
-    opened = {a: stop for stop in made.stops for a in stop.asks}
+@dataclass(frozen=True)
+class _Seen:
+    asks: list[Ask]
+    sittings: list[Sitting]
+    told: dict[str, int]
+    now: datetime
+    made: Plan
+
+
+def _nothing_urgent_waits_and_it_tells_everybody_it_asks(s: _Seen) -> None:
+    urgent = {a.ask_id: a for a in s.asks if a.urgent}
+    opened = {a: stop for stop in s.made.stops for a in stop.asks}
     assert urgent.keys() <= opened.keys()
-    assert all(
-        set(a.people) <= set(opened[i].people) for i, a in urgent.items() if _leads(i, opened)
-    )
+    assert all(set(a.people) <= set(opened[i].people) for i, a in urgent.items())
 
 
-def _leads(ask_id: str, opened: dict[str, object]) -> bool:
-    return getattr(opened[ask_id], "lead", "") == ask_id
+def _nothing_waits_beyond_its_longest_wait(s: _Seen) -> None:
+    assert all(a.open_by > s.now for a in _left(s.asks, s.made))
+    assert all(w.at_latest >= (w.opens_at or w.at_latest) for w in s.made.waits)
 
 
-@given(_asks(), SITTINGS, TOLD, NOW)
-def test_nothing_waits_beyond_its_longest_wait(
-    asks: list[Ask], sittings: list[Sitting], told: dict[str, int], now: datetime
-) -> None:
-    made = plan(asks, sittings, told, now)
-    assert all(a.open_by > now for a in _left(asks, made))
-    assert all(w.at_latest >= (w.opens_at or w.at_latest) for w in made.waits)
-
-
-@given(_asks(), SITTINGS, TOLD, NOW)
-def test_what_goes_on_waiting_has_cost_less_than_an_interruption(
-    asks: list[Ask], sittings: list[Sitting], told: dict[str, int], now: datetime
-) -> None:
+def _what_goes_on_waiting_has_cost_less_than_an_interruption(s: _Seen) -> None:
     """For everybody who has an interruption left today."""
-    made = plan(asks, sittings, told, now)
-    counted = Counter(told)
-    for stop in made.stops:
+    counted = Counter(s.told)
+    for stop in s.made.stops:
         if stop.why is not Why.URGENT:
             counted.update(stop.people)
-    left = _left(asks, made)
+    left = _left(s.asks, s.made)
     for person in PEOPLE:
         queue = [a for a in left if person in a.people and counted[person] < a.per_day]
         if queue:
-            waited = sum((now - a.since) / MINUTE * a.rate_mils for a in queue if now > a.since)
+            waited = sum((s.now - a.since) / MINUTE * a.rate_mils for a in queue if s.now > a.since)
             assert waited < min(a.cost_mils for a in queue)
             assert not any(a.planned for a in queue)
 
 
-@given(_asks(), SITTINGS, TOLD, NOW)
-def test_whoever_is_interrupted_has_nothing_left_waiting(
-    asks: list[Ask], sittings: list[Sitting], told: dict[str, int], now: datetime
-) -> None:
-    made = plan(asks, sittings, told, now)
-    interrupted = {p for stop in made.stops for p in stop.people}
-    assert not any(interrupted & set(a.people) for a in _left(asks, made))
+def _whoever_is_interrupted_has_nothing_left_waiting(s: _Seen) -> None:
+    interrupted = {p for stop in s.made.stops for p in stop.people}
+    assert not any(interrupted & set(a.people) for a in _left(s.asks, s.made))
 
 
-@given(_asks(), SITTINGS, TOLD, NOW)
-def test_nobody_is_told_beyond_the_cap_but_of_what_waited_its_longest(
-    asks: list[Ask], sittings: list[Sitting], told: dict[str, int], now: datetime
-) -> None:
-    by_id = {a.ask_id: a for a in asks}
-    counted = Counter(told)
-    for stop in plan(asks, sittings, told, now).stops:
+def _nobody_is_told_beyond_the_cap_but_of_what_waited_its_longest(s: _Seen) -> None:
+    by_id = {a.ask_id: a for a in s.asks}
+    counted = Counter(s.told)
+    for stop in s.made.stops:
         most = {p: max(by_id[a].per_day for a in stop.asks) for p in stop.people}
         if stop.why in (Why.COST, Why.PLANNED):
             assert all(counted[p] < most[p] for p in stop.people)
@@ -139,17 +123,37 @@ def test_nobody_is_told_beyond_the_cap_but_of_what_waited_its_longest(
             counted.update(stop.people)
 
 
+def _who_joins_needs_nobody_who_is_not_there(s: _Seen) -> None:
+    by_id = {a.ask_id: a for a in s.asks}
+    for join in s.made.joins:
+        ask = by_id[join.ask_id]
+        open_ones = [
+            sat
+            for sat in s.sittings
+            if sat.checkpoint_id == join.checkpoint_id and s.now < sat.until
+        ]
+        needed = {p for p in ask.people if s.told.get(p, 0) < ask.per_day}
+        assert any(needed <= sat.people and sat.people & set(ask.people) for sat in open_ones)
+        assert not ask.urgent
+
+
+PROMISES = (
+    _nothing_urgent_waits_and_it_tells_everybody_it_asks,
+    _nothing_waits_beyond_its_longest_wait,
+    _what_goes_on_waiting_has_cost_less_than_an_interruption,
+    _whoever_is_interrupted_has_nothing_left_waiting,
+    _nobody_is_told_beyond_the_cap_but_of_what_waited_its_longest,
+    _who_joins_needs_nobody_who_is_not_there,
+)
+
+
 @given(_asks(), SITTINGS, TOLD, NOW)
-def test_who_joins_needs_nobody_who_is_not_there(
+def test_every_plan_keeps_every_promise(
     asks: list[Ask], sittings: list[Sitting], told: dict[str, int], now: datetime
 ) -> None:
-    by_id = {a.ask_id: a for a in asks}
-    for join in plan(asks, sittings, told, now).joins:
-        ask = by_id[join.ask_id]
-        open_ones = [s for s in sittings if s.checkpoint_id == join.checkpoint_id and now < s.until]
-        needed = {p for p in ask.people if told.get(p, 0) < ask.per_day}
-        assert any(needed <= s.people and s.people & set(ask.people) for s in open_ones)
-        assert not ask.urgent
+    seen = _Seen(asks, sittings, told, now, plan(asks, sittings, told, now))
+    for promise in PROMISES:
+        promise(seen)
 
 
 @given(_asks(), SITTINGS, TOLD, NOW)

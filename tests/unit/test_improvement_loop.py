@@ -73,8 +73,8 @@ def _lived(room: Room) -> Iterator[tuple[str, int]]:
         if minute in DECIDED_AT:
             for handoff in (room.handoff(h) for h in asked):
                 if handoff.waiting:
-                    words = {"answer": "yes"} if handoff.offered[0] == "answer" else {}
-                    room.decide(handoff.handoff_id, handoff.offered[0], **words)
+                    answer = "yes" if handoff.offered[0] == "answer" else ""
+                    room.decide(handoff.handoff_id, handoff.offered[0], answer=answer)
         room.clock.move(60)
 
 

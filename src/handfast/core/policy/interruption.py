@@ -193,7 +193,7 @@ def _gathered(
     while more := [a for a in waiting.values() if interrupted & set(a.people)]:
         for ask in more:
             taken.append(waiting.pop(ask.ask_id))
-            interrupted |= set(_room(ask, told))
+            interrupted |= set(ask.people if ask.urgent else _room(ask, told))
     waited = _cost_us(taken, now) // _MINUTE_US
     asks = tuple(ask.ask_id for ask in taken)
     return Stop(why, lead.ask_id, asks, tuple(sorted(interrupted)), waited)

@@ -86,7 +86,7 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
-        together=mapping(handoff, "checkpoint"),
+        asked_with=text(mapping(handoff, "checkpoint"), "checkpoint_id"),
         open_by=moment(mapping(handoff, "checkpoint"), "open_by"),
     )
 
