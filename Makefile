@@ -55,7 +55,7 @@ soak: .venv/.dev ## random load and faults, each round proved: ARGS="--minutes 3
 
 lock: .venv/.uv ## resolve the lock files again; ARGS=--upgrade takes newer versions
 	@$(LOCK) pyproject.toml --extra postgres -o requirements.lock
-	@$(LOCK) pyproject.toml --extra postgres --extra otel --group dev -c requirements.lock -o requirements-dev.lock
+	@$(LOCK) pyproject.toml --extra postgres --extra otel --extra apprise --extra tui --group dev -c requirements.lock -o requirements-dev.lock
 	@$(LOCK) --group pyproject.toml:agents -c requirements-dev.lock -o requirements-agents.lock
 	@$(LOCK) bench/peers/requirements.in -o bench/peers/requirements.lock
 	@if command -v npm >/dev/null; then cd web && npm install --silent --package-lock-only; fi

@@ -39,6 +39,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long `load` runs")
     parser.add_argument("--handoffs", type=int, default=100_000, help="how many `scale` fills in")
+    parser.add_argument(
+        "--rest",
+        action="store_true",
+        help="`scale`, `huge`: once filled, wait for a load under 0.6",
+    )
     args = parser.parse_args()
     if unknown := [name for name in args.parts if name not in PARTS]:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
@@ -46,7 +51,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _room(folder: Path, args: argparse.Namespace) -> Room:
-    return Room(folder, quick=args.quick, minutes=args.minutes, handoffs=args.handoffs)
+    return Room(
+        folder, quick=args.quick, minutes=args.minutes, handoffs=args.handoffs, rest=args.rest
+    )
 
 
 def _run(name: str, room: Room, results: Path) -> list[Figure]:

@@ -1,15 +1,19 @@
 """What a measurement gives back: a figure with its definition, what it stands beside, and its target."""
 
+import fcntl
 import json
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import TypeAlias
 
 SQLITE, POSTGRES = "sqlite", "postgresql"
+AT_REST = 0.6  # load of the last minute
 FULL_SECONDS, QUICK_SECONDS = 4.0, 0.6
 
 
@@ -70,11 +74,25 @@ class Room:
     quick: bool = False
     minutes: float = 10.0
     handoffs: int = 100_000
+    rest: bool = False
 
     @property
     def seconds(self) -> float:
         """How long a rate is measured."""
         return QUICK_SECONDS if self.quick else FULL_SECONDS
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Around what is measured after a long preparation. With `rest`, one run at a time, and not before
+        the machine has come to rest."""
+        if not self.rest:
+            yield
+            return
+        with (Path(gettempdir()) / "handfast-bench.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            while os.getloadavg()[0] > AT_REST:
+                time.sleep(2)
+            yield
 
     def new(self, name: str) -> Path:
         """A fresh folder in it."""

@@ -39,10 +39,10 @@ def figures(room: Room) -> Iterator[Figure]:
 
 
 def _measured(room: Room, name: str, url: str, home: Path) -> Iterator[Figure]:
-    runs = _prepare(url, home)
-    asyncio.run(_load(url, home, runs, min(room.seconds, 1.0), 0))
+    runs = prepare(url, home)
+    asyncio.run(load(url, home, runs, min(room.seconds, 1.0), 0))
     rounds = [
-        sorted(asyncio.run(_load(url, home, runs, room.seconds, n)))
+        sorted(asyncio.run(load(url, home, runs, room.seconds, n)))
         for n in range(1, 2 if room.quick else ROUNDS + 1)
     ]
     for share, limit in ((0.5, P50_MS), (0.99, P99_MS)):
@@ -52,7 +52,9 @@ def _measured(room: Room, name: str, url: str, home: Path) -> Iterator[Figure]:
         yield at_most(Figure(what, best, "ms", means), limit)
 
 
-async def _load(url: str, home: Path, runs: list[str], seconds: float, number: int) -> list[float]:
+async def load(
+    url: str, home: Path, runs: list[str], seconds: float, number: int, rate: int = RATE
+) -> list[float]:
     """Sixteen agents, each with a run and a connection of its own, share the rate. A request that is
     due while its connection is busy waits for it, and the wait counts."""
     token = (home / "runner.token").read_text().strip()
@@ -60,12 +62,12 @@ async def _load(url: str, home: Path, runs: list[str], seconds: float, number: i
     took: list[float] = []
     async with asyncio.TaskGroup() as group:
         for n, run in enumerate(runs):
-            due = [start + i / RATE for i in range(n, int(RATE * seconds), CONNECTIONS)]
+            due = [start + i / rate for i in range(n, int(rate * seconds), CONNECTIONS)]
             group.create_task(_agent(url, token, run, due, took, number))
     return took
 
 
-def _prepare(url: str, home: Path) -> list[str]:
+def prepare(url: str, home: Path) -> list[str]:
     operator = {"Authorization": f"Bearer {(home / 'operator.token').read_text().strip()}"}
     runner = {"Authorization": f"Bearer {(home / 'runner.token').read_text().strip()}"}
     runs = []

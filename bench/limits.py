@@ -21,7 +21,8 @@ from handfast.core.domain import events_work as e
 from handfast.core.domain.events_limits import RunMeasured, UsageReported
 from handfast.core.domain.ids import AgentId, RunId, StepId
 from handfast.core.domain.limit_facts import Level, Reported
-from handfast.core.domain.run import Run, evolve
+from handfast.core.domain.run import Run
+from handfast.core.domain.run_fold import evolve
 from handfast.core.domain.track import Track, history
 from handfast.core.domain.track import evolve as follow
 from handfast.core.policy.limits import DEFAULTS, check

@@ -2,7 +2,20 @@
 
 from collections.abc import Iterator
 
-from bench import cycles, facts, http, load, policy, race, record, resume, scale, store, takeover
+from bench import (
+    costs,
+    cycles,
+    facts,
+    http,
+    load,
+    policy,
+    race,
+    record,
+    resume,
+    scale,
+    store,
+    takeover,
+)
 from bench import engine as in_process
 from bench.figures import Figure, Part, Room, percentile
 from bench.floor import fsync_ms
@@ -59,6 +72,7 @@ PARTS: dict[str, Part] = {
     "verify": record.verifying,
     "race": race.figures,
     "http": http.figures,
+    "costs": costs.figures,
     "policy": policies,
     "resume": resume.figures,
     "takeover": takeover.figures,

@@ -18,7 +18,8 @@ from handfast.core.audit.tree import leaf_hash
 from handfast.core.domain.events import NAMES, SYSTEM, Recorded, RunEvent, to_bytes
 from handfast.core.domain.events_work import BodyRef, Mode, RunCreated, StepFinished, StepJudged
 from handfast.core.domain.ids import AgentId, RunId, StepId
-from handfast.core.domain.run import Run, evolve
+from handfast.core.domain.run import Run
+from handfast.core.domain.run_fold import evolve
 from handfast.engine.facade import Engine
 from handfast.engine.projections import BY_NAME, fold, load, row_of
 from handfast.engine.snapshots import EVERY

@@ -7,17 +7,20 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 
 from bench import waiting
-from bench.engine import Bench, open_bench
+from bench.engine import open_bench
 from bench.figures import POSTGRES, SQLITE, Figure, Room, at_most, percentile
 from bench.filler import Mix, fill
 from bench.postgres import durable
 from bench.served import Process, serving, timed
+from handfast.app import open_engine
 from handfast.core.audit.tree import Frontier, leaf_hash
+from handfast.engine.facade import Engine
 
 HUGE = Mix(waiting=10_000, approved=10_000, refused=980_000, light=True)
 QUICK = Mix(waiting=300, approved=200, refused=200, step_events=1_000)
@@ -34,47 +37,51 @@ def _large(handoffs: int) -> Mix:
 def figures(room: Room) -> Iterator[Figure]:
     """A million entries and a hundred thousand handoffs, on both databases."""
     mix = QUICK if room.quick else _large(room.handoffs)
-    home = room.new("home")
-    yield from _measured(room, SQLITE, mix, home, f"sqlite:///{home / 'handfast.db'}")
     with durable() as server:
+        places = [(SQLITE, room.new("home"), "")]
         if server is not None:
-            yield from _measured(room, POSTGRES, mix, room.new("home"), server.create())
+            places.append((POSTGRES, room.new("home"), server.create()))
+        yield from _measured(room, mix, places)
 
 
 def huge(room: Room) -> Iterator[Figure]:
     """A million handoffs, most of them refused calls that were asked for again."""
-    home = room.new("home")
     mix = QUICK if room.quick else HUGE
-    yield from _measured(room, SQLITE, mix, home, f"sqlite:///{home / 'handfast.db'}")
+    yield from _measured(room, mix, [(SQLITE, room.new("home"), "")])
 
 
-def _measured(room: Room, name: str, mix: Mix, home: Path, url: str) -> Iterator[Figure]:
+def _measured(room: Room, mix: Mix, places: list[tuple[str, Path, str]]) -> Iterator[Figure]:
+    """All are filled first, which takes long; then each is measured."""
+    filled = [(name, home, url, _fill(home, url, mix)) for name, home, url in places]
+    with room.quiet():
+        for name, home, url, (ids, size, rate) in filled:
+            where = f"{name}, {mix.handoffs:,} handoffs, {size:,} entries"
+            means = "entries a second in groups of 400 handoffs, through the shipped write path"
+            yield Figure(f"filling: {where}", rate, "/s", means)
+            with closing(open_engine(url=url, home=home)) as engine:
+                yield from _sweeps(engine, where)
+                yield from _checked(engine, where)
+            with serving(home, url) as server:
+                yield from pages(server, ids, size, where, 5 if room.quick else ROUNDS)
+                if not mix.light:
+                    yield from waiting.figures(server, ids, where, quick=room.quick)
+
+
+def _fill(home: Path, url: str, mix: Mix) -> tuple[list[str], int, float]:
+    """The ids of what waits, the size of the log, and entries a second."""
     bench = open_bench(home, url)
-    start = time.perf_counter()
-    ids = fill(bench, mix)
-    size = bench.engine.kernel.store.size()
-    rate = size / (time.perf_counter() - start)
-    where = f"{name}, {mix.handoffs:,} handoffs, {size:,} entries"
-    yield Figure(
-        f"filling: {where}",
-        rate,
-        "/s",
-        "entries a second in groups of 400 handoffs, through the shipped write path",
-    )
-    yield from _sweeps(bench, where)
-    yield from _checked(bench, where)
-    bench.engine.close()
-    with serving(home, url) as server:
-        yield from pages(server, ids, size, where, 5 if room.quick else ROUNDS)
-        if not mix.light:
-            yield from waiting.figures(server, ids, where, quick=room.quick)
+    with closing(bench.engine):
+        start = time.perf_counter()
+        ids = fill(bench, mix)
+        size = bench.engine.kernel.store.size()
+        return ids, size, size / (time.perf_counter() - start)
 
 
-def _sweeps(bench: Bench, where: str) -> Iterator[Figure]:
+def _sweeps(engine: Engine, where: str) -> Iterator[Figure]:
     took = []
     for _ in range(5):
         start = time.perf_counter()
-        bench.engine.sweep()
+        engine.sweep()
         took.append((time.perf_counter() - start) * 1000)
     means = "milliseconds of the deadlines and freezing sweep that every server makes once a second, nothing due"
     yield Figure(
@@ -86,9 +93,9 @@ def _sweeps(bench: Bench, where: str) -> Iterator[Figure]:
     yield Figure(f"sweep: {where}", percentile(took[1:], 0.5), "ms", means)
 
 
-def _checked(bench: Bench, where: str) -> Iterator[Figure]:
+def _checked(engine: Engine, where: str) -> Iterator[Figure]:
     """The filled log is a valid one: the tree over all entries, and a sample of streams folded again."""
-    store = bench.engine.kernel.store
+    store = engine.kernel.store
     start, tree = time.perf_counter(), Frontier()
     page = 0
     while rows := store.events(after=page, limit=5_000):
@@ -102,8 +109,8 @@ def _checked(bench: Bench, where: str) -> Iterator[Figure]:
         "/s",
         "entries a second, read in pages of 5,000",
     )
-    sample = bench.engine.views.handoffs("all", limit=200).items
-    same = [bench.engine.audit.replay(f"handoff/{h['handoff_id']}").same for h in sample]
+    sample = engine.views.handoffs("all", limit=200).items
+    same = [engine.audit.replay(f"handoff/{h['handoff_id']}").same for h in sample]
     assert all(same), "a filled handoff is not the fold of its events"
 
 

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-from tests import needs, postgres
+from handfast.storage.sql.store import SqlStore
+from tests import needs, postgres, prepared
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# A slow machine is not a wrong answer. `--hypothesis-profile=thorough` looks longer.
-settings.register_profile("handfast", deadline=None, print_blob=True)
-settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
+# A slow machine is not a wrong answer. `--hypothesis-profile=thorough` looks longer; every run of `make test`
+# looks elsewhere, because the seed is another one.
+PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("handfast", PATIENT)
+settings.register_profile("thorough", PATIENT, max_examples=2000)
 settings.load_profile("handfast")
 
 CHROMIUM_FLAGS = [
@@ -91,12 +94,40 @@ def pg_database(pg_server: postgres.Postgres) -> Iterator[str]:
     pg_server.drop(url)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=KINDS)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty store, once on each kind of database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     url: str = request.getfixturevalue("pg_database")
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_database(pg_server: postgres.Postgres) -> str:
+    """URL of a PostgreSQL database with its schema and without entries, to copy."""
+    url = pg_server.create()
+    SqlStore(url).close()
+    return url
+
+
+@pytest.fixture
+def pg_ready_url(pg_server: postgres.Postgres, migrated_database: str) -> Iterator[str]:
+    """URL of a PostgreSQL database with its schema and without entries, gone after the test."""
+    url = pg_server.create(like=migrated_database)
+    yield url
+    pg_server.drop(url)
+
+
+@pytest.fixture(params=KINDS)
+def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a store with its schema and without entries, once on each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{prepared.migrated(tmp_path / 'store.db')}"
+    url: str = request.getfixturevalue("pg_ready_url")
     return url
 
 

@@ -1,5 +1,6 @@
 """An engine in a folder of its own, with a clock that stands still, a person, an agent and a session."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -120,6 +121,33 @@ def opened(home: Path, url: str = "", clock: FrozenClock | None = None) -> Itera
         yield _furnished(engine, clock, home)
     finally:
         engine.close()
+
+
+@dataclass(frozen=True)
+class Furnished:
+    """What `opened` makes, to be copied: an installation that is closed, on SQLite in its own folder."""
+
+    home: Path
+    me: Actor
+    agent_id: str
+    run_id: str
+
+    @contextmanager
+    def copied(self, home: Path) -> Iterator[Room]:
+        """As `opened`, in a moment."""
+        shutil.copytree(self.home, home, dirs_exist_ok=True)
+        clock = FrozenClock()
+        engine = open_engine(f"sqlite:///{home / 'handfast.db'}", home, clock)
+        try:
+            yield Room(engine, clock, home, self.me, self.agent_id, self.run_id)
+        finally:
+            engine.close()
+
+
+def furnish(home: Path) -> Furnished:
+    """To copy from."""
+    with opened(home) as made:
+        return Furnished(made.home, made.me, made.agent_id, made.run_id)
 
 
 def _furnished(engine: Engine, clock: FrozenClock, home: Path) -> Room:

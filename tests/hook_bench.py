@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from handfast.runner.hooks.sessions import token_hash
 from handfast.runner.hooks.settings import HookSettings
 from handfast.runner.serving import RunnerServer
 from handfast.server.serving import ServerThread
+from tests.prepared import Files, kept, put
+from tests.served import _TLS
 
 OPERATOR = Actor("operator", "operator", "token")
 PIN = "424242"
@@ -76,7 +79,12 @@ class HookBench:
             **headers,
         }
         return httpx.post(
-            self.runner.hook_url, content=raw, headers=given, timeout=60, trust_env=False
+            self.runner.hook_url,
+            content=raw,
+            headers=given,
+            timeout=60,
+            trust_env=False,
+            verify=_TLS,
         )
 
     def asks(self, tool: str, tool_input: Json, call_id: str = "", **fields: Any) -> Json:
@@ -171,6 +179,26 @@ class HookBench:
             time.sleep(0.02)
 
 
+def _opened(root: Path) -> Engine:
+    return open_engine(f"sqlite:///{root / 'handfast.db'}", root / "data")
+
+
+@cache
+def _prepared() -> tuple[Files, str, str]:
+    """An installation with Ana and an agent; the agent's id and token."""
+    names: list[str] = []
+
+    def make(root: Path) -> None:
+        engine = _opened(root)
+        agent_id = str(engine.agents.add(OPERATOR, "claude", "claude-code")["agent_id"])
+        names.extend((agent_id, engine.agents.issue(OPERATOR, agent_id).token))
+        new = NewPerson("Ana", "ana", "password12345", PIN)
+        engine.people.set_up(engine.people.invite(), new)
+        engine.close()
+
+    return kept(make), names[0], names[1]
+
+
 @contextmanager
 def hook_bench(root: Path, mode: Mode = Mode.ENFORCE, **settings: Any) -> Iterator[HookBench]:
     repo = root / "repo"
@@ -179,15 +207,11 @@ def hook_bench(root: Path, mode: Mode = Mode.ENFORCE, **settings: Any) -> Iterat
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):
         subprocess.run(["git", *command], cwd=repo, check=True)
     home = root / "data"
-    engine = open_engine(f"sqlite:///{root / 'handfast.db'}", home)
+    files, agent_id, token = _prepared()
+    put(files, root)
+    engine = _opened(root)
     try:
-        agent_id = str(engine.agents.add(OPERATOR, "claude", "claude-code")["agent_id"])
-        token = engine.agents.issue(OPERATOR, agent_id).token
-        person_id = engine.people.set_up(
-            engine.people.invite(), NewPerson("Ana", "ana", "password12345", PIN)
-        )
         person = engine.people.with_pin("ana", PIN)
-        assert person_id
         if mode is Mode.ENFORCE:
             engine.hooks.set_mode(OPERATOR, mode)
         runner_token = engine.access.ensure_file_token(home, PrincipalKind.RUNNER)

@@ -73,21 +73,28 @@ class Postgres:
     url: str
     _made: int = field(default=0, init=False)
 
-    def create(self) -> str:
-        """A fresh, empty database; returns its URL."""
+    def create(self, like: str = "") -> str:
+        """A fresh database, empty or a copy of the one behind the URL `like`, which nobody uses meanwhile;
+        returns its URL."""
         self._made += 1
         name = f"t{os.getpid()}_{self._made}"
-        self._run("CREATE DATABASE {}", name)
+        if like:
+            self._run("CREATE DATABASE {} TEMPLATE {}", name, _name(like))
+        else:
+            self._run("CREATE DATABASE {}", name)
         return re.sub(r"/[^/?]+(\?|$)", rf"/{name}\1", self.url, count=1)
 
     def drop(self, url: str) -> None:
         """Remove the database behind `url`, cutting connections that are still open."""
-        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", str(name))
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", _name(url))
 
-    def _run(self, statement: str, name: str) -> None:
+    def _run(self, statement: str, *names: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _name(url: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from handfast.runner.serving import RunnerServer
 from handfast.runner.supervisor.service import Supervisor
 from handfast.runner.supervisor.settings import SupervisorSettings
 from handfast.server.serving import ServerThread
+from tests.prepared import Files, kept, put
 
 Json = dict[str, Any]
 PATIENCE_S = 60.0
@@ -52,11 +54,13 @@ class RunBench:
 
     @contextlib.contextmanager
     def serving(self, *, supervise: bool = True) -> Iterator["RunBench"]:
+        if not (self.root / "handfast.db").exists():
+            put(_prepared(), self.root)
         self.engine = open_engine(self.database, home=self.home)
         with contextlib.ExitStack() as stack:
             stack.callback(self.engine.close)
             self.server = stack.enter_context(ServerThread(self.engine))
-            self.person = self._person()
+            self.person = self.engine.people.with_pin("ann", "271828")
             token = self.engine.access.ensure_file_token(self.home, PrincipalKind.RUNNER)
             self.client = Client(self.server.url, token)
             stack.callback(self.client.close)
@@ -91,12 +95,6 @@ class RunBench:
         )
         with self.supervisor:
             yield self.supervisor
-
-    def _person(self) -> Actor:
-        if not self.engine.people.any():
-            new = NewPerson(name="Ann", login="ann", password="correct horse battery", pin="271828")
-            self.engine.people.set_up(self.engine.people.invite(), new)
-        return self.engine.people.with_pin("ann", "271828")
 
     # -- orders
 
@@ -183,6 +181,19 @@ class RunBench:
 
     def steps(self, run_id: str) -> list[Json]:
         return list(self.client.send(calls.steps(run_id))["items"])
+
+
+@cache
+def _prepared() -> Files:
+    """An installation with a person who decides."""
+
+    def make(root: Path) -> None:
+        engine = open_engine(f"sqlite:///{root / 'handfast.db'}", home=root / "data")
+        new = NewPerson(name="Ann", login="ann", password="correct horse battery", pin="271828")
+        engine.people.set_up(engine.people.invite(), new)
+        engine.close()
+
+    return kept(make)
 
 
 def plain_environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ from handfast.engine.facade import Engine
 from handfast.engine.people import NewPerson
 from handfast.server.serving import ServerThread
 from handfast.server.sessions import COOKIE
+from tests.prepared import quick_hashes
 
 Json = dict[str, Any]
 LOGIN, PASSWORD, PIN = "noor", "correct horse battery", "402613"
@@ -55,7 +56,7 @@ class Served:
         if kind:
             headers["Authorization"] = f"Bearer {self.tokens[kind]}"
         made = httpx.Client(
-            base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=_TLS
+            base_url=self.url, headers=headers, timeout=90, trust_env=False, verify=_TLS
         )
         return self._open.enter_context(made)
 
@@ -111,7 +112,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     home = tmp_path_factory.mktemp("prepared") / "installation"
     engine = open_engine(home=home)
     agent_id = str(engine.agents.add(OPERATOR, "claude-billing", "claude-code")["agent_id"])
-    names = {"agent_id": agent_id, "person_id": set_up(engine)}
+    with quick_hashes():
+        names = {"agent_id": agent_id, "person_id": set_up(engine)}
     names["agent"] = engine.agents.issue(OPERATOR, agent_id).token
     for kind in (PrincipalKind.RUNNER, PrincipalKind.OPERATOR):
         names[kind.value] = engine.access.ensure_file_token(home, kind)

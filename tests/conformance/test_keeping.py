@@ -17,8 +17,8 @@ from tests.old_database import make
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[SqlStore]:
-    with closing(SqlStore(store_url)) as opened:
+def store(ready_url: str) -> Iterator[SqlStore]:
+    with closing(SqlStore(ready_url)) as opened:
         yield opened
 
 

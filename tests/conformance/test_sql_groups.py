@@ -61,10 +61,10 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_each_write_set_of_a_group_rests_on_those_before_it(
-    store_url: str, alone: list[int]
+    ready_url: str, alone: list[int]
 ) -> None:
     first = replace(write("thing/1", 0, 2, status="new"), key="k", result=b"first")
-    with closing(SqlStore(store_url)) as store:
+    with closing(SqlStore(ready_url)) as store:
         jobs = _grouped(
             store,
             first,
@@ -97,14 +97,14 @@ def test_each_write_set_of_a_group_rests_on_those_before_it(
 
 
 def test_a_poisoned_write_set_leaves_the_others_of_its_group(
-    store_url: str, alone: list[int]
+    ready_url: str, alone: list[int]
 ) -> None:
     """What only the database finds: the group is written again, each behind a savepoint."""
     taken = replace(whole("taken"), bodies=(body("bo_first"),))
     overflow = write("thing/overflow", 0, 1, rank=2**70)
     naive = write("thing/naive", due_at=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
     overtaken = replace(whole("late"), lease=Lease("run/one", "other", 1, NOON))
-    with closing(SqlStore(store_url)) as store:
+    with closing(SqlStore(ready_url)) as store:
         store.commit(replace(write("thing/first"), bodies=(body("bo_first"),)))
         store.commit(whole("one"))
         jobs = _grouped(
@@ -135,8 +135,8 @@ def test_a_poisoned_write_set_leaves_the_others_of_its_group(
         assert check_log(store) == 6
 
 
-def test_a_group_without_a_good_one_writes_nothing(store_url: str) -> None:
-    with closing(SqlStore(store_url)) as store:
+def test_a_group_without_a_good_one_writes_nothing(ready_url: str) -> None:
+    with closing(SqlStore(ready_url)) as store:
         store.commit(whole("one"))
         heard: list[int] = []
         store.subscribe(heard.append)
@@ -148,9 +148,9 @@ def test_a_group_without_a_good_one_writes_nothing(store_url: str) -> None:
         assert check_log(store) == 1
 
 
-def test_a_large_group_is_one_transaction(store_url: str, alone: list[int]) -> None:
+def test_a_large_group_is_one_transaction(ready_url: str, alone: list[int]) -> None:
     """More rows than one statement takes on SQLite, and more streams than one list."""
-    with closing(SqlStore(store_url)) as store:
+    with closing(SqlStore(ready_url)) as store:
         jobs = _grouped(store, *[write(f"thing/{n}") for n in range(600)])
         assert [job.committed.position for job in jobs if job.committed] == list(range(1, 601))
         jobs = _grouped(store, *[write(f"thing/{n}", 1, rank=n % 2) for n in range(600)])
@@ -186,9 +186,9 @@ def test_a_lease_is_decided_before_its_group_is_committed(pg_database: str) -> N
         assert not any(parts_of(store, "late").values())
 
 
-def test_writers_of_two_stores_on_one_database_see_each_other(store_url: str) -> None:
+def test_writers_of_two_stores_on_one_database_see_each_other(ready_url: str) -> None:
     """The cached frontier is given up when another process has written."""
-    with closing(SqlStore(store_url)) as store, closing(SqlStore(store_url)) as other:
+    with closing(SqlStore(ready_url)) as store, closing(SqlStore(ready_url)) as other:
         for n in range(10):
             store.commit(write("thing/1", 2 * n))
             other.commit(write("thing/1", 2 * n + 1))
@@ -197,10 +197,10 @@ def test_writers_of_two_stores_on_one_database_see_each_other(store_url: str) ->
         assert check_log(store) == check_log(other) == 20
 
 
-def test_connections_for_reads_are_bounded(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_for_reads_are_bounded(ready_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "MOST", 2)
     monkeypatch.setattr(readers, "WAIT_S", 0.05)
-    with closing(SqlStore(store_url)) as store:
+    with closing(SqlStore(ready_url)) as store:
         with store._readers.connection(), store._readers.connection(), pytest.raises(Unavailable):
             store.size()
         for _ in range(3):
@@ -301,9 +301,9 @@ def _until(true: object) -> None:
         time.sleep(0.001)
 
 
-def test_an_error_of_a_group_is_everybodys(store_url: str) -> None:
+def test_an_error_of_a_group_is_everybodys(ready_url: str) -> None:
     """The database itself fails: nobody is told that its write is there."""
-    with closing(SqlStore(store_url)) as store:
+    with closing(SqlStore(ready_url)) as store:
         session = store._writer._session
 
         def fail(rows: object) -> None:

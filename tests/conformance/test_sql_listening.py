@@ -39,16 +39,16 @@ def _until(heard: "queue.Queue[int]", size: int) -> list[int]:
     return found
 
 
-def test_a_commit_of_another_server_is_heard(pg_database: str) -> None:
-    with closing(SqlStore(pg_database)) as writer, _hearing(pg_database) as (_, heard):
+def test_a_commit_of_another_server_is_heard(pg_ready_url: str) -> None:
+    with closing(SqlStore(pg_ready_url)) as writer, _hearing(pg_ready_url) as (_, heard):
         writer.commit(whole("one"))
         assert _until(heard, 1)[-1] == 1
         writer.commit(write("thing/many", 0, 300))
         assert _until(heard, 301) == [301], "one word a commit, whatever it holds"
 
 
-def test_what_was_not_committed_is_not_announced(pg_database: str) -> None:
-    with closing(SqlStore(pg_database)) as writer, _hearing(pg_database) as (_, heard):
+def test_what_was_not_committed_is_not_announced(pg_ready_url: str) -> None:
+    with closing(SqlStore(pg_ready_url)) as writer, _hearing(pg_ready_url) as (_, heard):
         writer.commit(write("thing/1"))
         _until(heard, 1)
         with pytest.raises(Concurrency):
@@ -57,8 +57,8 @@ def test_what_was_not_committed_is_not_announced(pg_database: str) -> None:
         assert _until(heard, 2) == [2]
 
 
-def test_own_commits_are_told_once(pg_database: str) -> None:
-    with _hearing(pg_database) as (store, heard), closing(SqlStore(pg_database)) as other:
+def test_own_commits_are_told_once(pg_ready_url: str) -> None:
+    with _hearing(pg_ready_url) as (store, heard), closing(SqlStore(pg_ready_url)) as other:
         for n in range(1, 6):
             store.commit(write(f"thing/{n}"))
         other.commit(write("thing/last"))
@@ -66,13 +66,13 @@ def test_own_commits_are_told_once(pg_database: str) -> None:
         assert sorted(set(found)) == found
 
 
-def test_what_was_said_while_nobody_listened_is_made_up_for(pg_database: str) -> None:
+def test_what_was_said_while_nobody_listened_is_made_up_for(pg_ready_url: str) -> None:
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN handfast_log'"
     )
-    with _hearing(pg_database) as (store, heard), closing(SqlStore(pg_database)) as writer:
+    with _hearing(pg_ready_url) as (store, heard), closing(SqlStore(pg_ready_url)) as writer:
         assert store._hearing is not None
-        with psycopg.connect(pg_database, autocommit=True) as server:
+        with psycopg.connect(pg_ready_url, autocommit=True) as server:
             ended = 0
             while not ended:  # the probe's answer may still be the newest query
                 ended = len(server.execute(cut).fetchall())
@@ -142,17 +142,17 @@ class _Pooler:
 
 
 def test_a_pooler_in_transaction_mode_is_found_out(
-    pg_database: str,
+    pg_ready_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(listening, "PROBE_WAIT_S", 0.3)
     monkeypatch.setattr(listening, "AGAIN_S", 0.1)
-    host = psycopg.conninfo.conninfo_to_dict(pg_database)["host"]
+    host = psycopg.conninfo.conninfo_to_dict(pg_ready_url)["host"]
     pooler = _Pooler(tmp_path, f"{host}/.s.PGSQL.5432")
     heard: queue.Queue[int] = queue.Queue()
-    through = pg_database.replace(str(host), str(tmp_path))
+    through = pg_ready_url.replace(str(host), str(tmp_path))
     with caplog.at_level(logging.WARNING, "handfast.storage"), closing(SqlStore(through)) as store:
         store.subscribe(heard.put)
         while pooler.dropped < 2:  # it tries again
@@ -166,11 +166,11 @@ def test_a_pooler_in_transaction_mode_is_found_out(
     assert len(said) == 1, "said once, not at every try"
 
 
-def test_an_upgrade_is_heard(pg_database: str, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR, "handfast.storage"), _hearing(pg_database) as (_, heard):
-        with psycopg.connect(pg_database, autocommit=True) as c:
+def test_an_upgrade_is_heard(pg_ready_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "handfast.storage"), _hearing(pg_ready_url) as (_, heard):
+        with psycopg.connect(pg_ready_url, autocommit=True) as c:
             c.execute("SELECT pg_notify('handfast_log', 'schema 9001')")
-        with closing(SqlStore(pg_database)) as writer:
+        with closing(SqlStore(pg_ready_url)) as writer:
             writer.commit(write("thing/1"))
         _until(heard, 1)
     assert any("upgraded to schema 9001" in r.message for r in caplog.records)

@@ -81,18 +81,18 @@ def test_sqlite_sorts_no_more_than_a_page(tmp_path: object, name: str) -> None:
 
 
 @pytest.mark.postgres
-def test_postgres_goes_through_the_index(pg_database: str) -> None:
+def test_postgres_goes_through_the_index(pg_ready_url: str) -> None:
     for name, (query, index, times) in ASKED.items():
-        plan = _postgres_plan(pg_database, query)
+        plan = _postgres_plan(pg_ready_url, query)
         scans = [line for line in plan if "Scan" in line and "Subquery Scan" not in line]
         assert len(scans) == times, (name, plan)
         assert all(f"using {index} on state" in line for line in scans), (name, plan)
 
 
 @pytest.mark.postgres
-def test_postgres_sorts_no_more_than_a_page(pg_database: str) -> None:
+def test_postgres_sorts_no_more_than_a_page(pg_ready_url: str) -> None:
     """Nothing but the end of a page comes between an index and what merges the pages."""
     for name in LONG:
-        plan = _postgres_plan(pg_database, ASKED[name][0])
+        plan = _postgres_plan(pg_ready_url, ASKED[name][0])
         for line, following in itertools.pairwise(plan):
             assert not ("Sort " in line and "using state_" in following), (name, plan)

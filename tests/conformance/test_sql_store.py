@@ -63,12 +63,12 @@ def _raw(url: str, *statements: str) -> None:
         "DELETE FROM tree_head",
     ],
 )
-def test_the_log_is_append_only(store_url: str, attempt: str) -> None:
-    with closing(SqlStore(store_url)) as store:
+def test_the_log_is_append_only(ready_url: str, attempt: str) -> None:
+    with closing(SqlStore(ready_url)) as store:
         store.commit(write("thing/1", 0, 300))
-        _raw(store_url, "INSERT INTO tree_head (size, note) VALUES (1, 'note')")
+        _raw(ready_url, "INSERT INTO tree_head (size, note) VALUES (1, 'note')")
         with pytest.raises((sqlite3.IntegrityError, psycopg.Error), match="append-only"):
-            _raw(store_url, attempt)
+            _raw(ready_url, attempt)
         assert check_log(store) == 300
 
 
@@ -82,15 +82,15 @@ def test_the_log_cannot_be_truncated(pg_database: str, table: str) -> None:
         assert check_log(store) == 1
 
 
-def test_a_newer_schema_is_refused_untouched(store_url: str) -> None:
-    with closing(SqlStore(store_url)) as store:
+def test_a_newer_schema_is_refused_untouched(ready_url: str) -> None:
+    with closing(SqlStore(ready_url)) as store:
         store.commit(write("thing/1"))
-    _raw(store_url, "UPDATE alembic_version SET version_num = '9999'")
+    _raw(ready_url, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaVersion, match="9999") as caught:
-        SqlStore(store_url)
+        SqlStore(ready_url)
     assert caught.value.hint
-    _raw(store_url, f"UPDATE alembic_version SET version_num = '{HEAD}'")  # noqa: S608
-    with closing(SqlStore(store_url)) as store:
+    _raw(ready_url, f"UPDATE alembic_version SET version_num = '{HEAD}'")  # noqa: S608
+    with closing(SqlStore(ready_url)) as store:
         assert check_log(store) == 1
 
 
@@ -138,10 +138,10 @@ def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_wait")
-def test_a_locked_database_is_unavailable_after_the_wait(store_url: str) -> None:
-    with closing(SqlStore(store_url)) as store:
+def test_a_locked_database_is_unavailable_after_the_wait(ready_url: str) -> None:
+    with closing(SqlStore(ready_url)) as store:
         store.commit(whole("one"))
-        for hold in _held(store_url):
+        for hold in _held(ready_url):
             with pytest.raises(Unavailable) as caught:
                 store.commit(whole("two"))
             assert caught.value.retryable
@@ -166,9 +166,9 @@ def _held(url: str) -> Iterator[Callable[[], object]]:
             yield server.rollback
 
 
-def test_a_short_lock_is_waited_for(store_url: str) -> None:
-    with closing(SqlStore(store_url)) as store:
-        for hold in _held(store_url):
+def test_a_short_lock_is_waited_for(ready_url: str) -> None:
+    with closing(SqlStore(ready_url)) as store:
+        for hold in _held(ready_url):
             timer = threading.Timer(0.2, hold)
             done = threading.Thread(target=store.commit, args=(write("thing/1"),))
             done.start()
@@ -332,11 +332,11 @@ def test_an_erased_body_is_not_in_the_file(tmp_path: Path) -> None:
     assert b"sealed bo_one" not in (tmp_path / "store.db").read_bytes()
 
 
-def test_errors_of_the_store_are_ours(store_url: str) -> None:
+def test_errors_of_the_store_are_ours(ready_url: str) -> None:
     """A database whose tables vanished answers with our error on every path."""
-    with closing(SqlStore(store_url)) as store:
+    with closing(SqlStore(ready_url)) as store:
         store.commit(whole("one"))
-        _raw(store_url, "DROP TABLE body")
+        _raw(ready_url, "DROP TABLE body")
         calls: list[Callable[[], object]] = [
             lambda: store.commit(whole("two")),
             lambda: store.body("bo_one"),

@@ -11,8 +11,8 @@ class OnBothDatabases:
     opener = "handfast.storage.sql.store:SqlStore"
 
     @pytest.fixture
-    def place(self, store_url: str) -> str:
-        return store_url
+    def place(self, ready_url: str) -> str:
+        return ready_url
 
 
 class TestContract(OnBothDatabases, StoreContract):

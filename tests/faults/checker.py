@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 
 from tests.faults.folds import HANDOFF_STATUS, Told
+from tests.faults.hands import in_hands
 from tests.faults.published import Tree, against, joined, leaf_of
 
 Json = dict[str, Any]
@@ -336,6 +337,7 @@ def check(
     found = [*reading.wrong, *_tree(log, witness), *_projections(log, reading.told)]
     found += [f"lost: `{h}` was named, never requested" for h in reading.named - set(reading.cases)]
     found += [*_doubts(reading), *_receipts(reading, witness)]
+    found += in_hands((row.stream, row.type, row.data) for row in log.rows)
     if settled:
         found += [*_unsettled(reading), *_untold(reading, witness)]
     return [*found, *_lines(reading, effects)]

@@ -33,6 +33,7 @@ RUN_STATUS = {
     "run.ready": "ready",
     "run.agent_exited": "exited",
     "run.agent_never_started": "exited",
+    "run.handed_back": "ready",
     "run.ended": "ended",
 }
 GRANT_STATUS = {
@@ -85,7 +86,12 @@ def _effect(state: Json, data: Json) -> None:
 def _run(state: Json, kind: str, data: Json) -> None:
     if kind == "run.created":
         state["status"] = "queued" if data.get("command") else "running"
-    state["status"] = RUN_STATUS.get(kind, state.get("status"))
+    if kind == "run.taken_over":
+        state["held"], state["waits"] = True, []
+    elif kind == "run.handed_back":
+        state["held"] = False
+    status = RUN_STATUS.get(kind, state.get("status"))
+    state["status"] = "taken_over" if state.get("held") and status != "ended" else status
     if kind == "run.leased":
         state["epoch"] = data["epoch"]
     elif kind == "run.paused":

@@ -77,9 +77,13 @@ _RELAY = (
     "tests/faults/test_relay_killed.py::test_killed_at_every_point_each_delivery_has_its_effect"
 )
 _RESTORE = "tests/integration/test_db_commands.py::test_a_kill_leaves_the_target_empty_and_it_is_done_again"
+_HANDS = "tests/faults/test_taken_over.py::test_around_the_hands"
 ELSEWHERE = {
     "checkpoint.before_commit": _OPENING,
     "checkpoint.after_commit": _OPENING,
+    "takeover.before_handed_over": _HANDS,
+    "takeover.before_recorded": _HANDS,
+    "takeover.after_recorded": _HANDS,
     "run.before_release": f"{_TWO_RUNNERS}::test_while_a_stopped_runner_gives_the_run_back",
     "runner.before_restore": f"{_TWO_RUNNERS}::test_before_the_snapshot_of_another_runner_is_restored",
     "snapshot.before_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_snapshot",
@@ -91,6 +95,8 @@ ELSEWHERE = {
     "relay.before_deliver": _RELAY,
     "relay.after_deliver": _RELAY,
     "relay.before_mark": _RELAY,
+    "notify.after_send": "tests/faults/test_notify_killed.py"
+    "::test_killed_between_sending_and_recording_it_is_sent_again_with_the_same_id",
     "backup.page": "tests/integration/test_db_commands.py::test_a_killed_backup_leaves_no_file",
     "restore.page": _RESTORE,
     "restore.before_commit": _RESTORE,

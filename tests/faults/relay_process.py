@@ -20,6 +20,7 @@ from handfast.app import open_engine
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.events_org import AccessRefused
 from handfast.core.domain.installation import Installation
+from handfast.engine.channels.sending import notifiers
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.relay.relay import Relay
@@ -95,8 +96,13 @@ def run(order: Order) -> None:
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     engine = open_engine(order.url, order.root / "home")
     receivers = Receivers(order.name, order.root)
+    told_people = notifiers(engine, "https://handfast.example")
     routes = Routes(
-        [Sink("effect", "t.effect", receivers.effect), Sink("once", "t.once", receivers.once)],
+        [
+            *told_people,
+            Sink("effect", "t.effect", receivers.effect),
+            Sink("once", "t.once", receivers.once),
+        ],
         [Segment("two", receivers.segment)],
     )
     relay = Relay(engine.kernel, engine.deliveries, engine.database, routes)

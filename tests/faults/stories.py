@@ -106,15 +106,15 @@ def go_on(place: Installation, agent: Agent) -> list[str]:
 class Run:
     """A run of a scripted agent in a worktree of its own, without a harness that the runner knows."""
 
-    def __init__(self, place: Installation, script: str) -> None:
+    def __init__(self, place: Installation, script: str, name: str = "") -> None:
         self.place = place
         task = {
             "brief": {"intent": "make it better", "risk": "low"},
             "repository": str(place.repo),
             "target_branch": "main",
         }
-        made = place.sure(lambda: place.call("POST", "/v1/tasks", task, key="task"))
-        command = ["bash", "-c", WITNESS.format(root=place.root) + script]
+        made = place.sure(lambda: place.call("POST", "/v1/tasks", task, key=f"task{name}"))
+        command = ["bash", "-c", (WITNESS.format(root=place.root) if not name else "") + script]
         run = {
             "task_id": made.json()["task_id"],
             "agent_id": place.names["agent_id"],
@@ -122,7 +122,7 @@ class Run:
             "harness": "none",
             "contained": "off",  # the script leaves its traces beside the worktree
         }
-        queued = place.sure(lambda: place.call("POST", "/v1/runs", run, key="run"))
+        queued = place.sure(lambda: place.call("POST", "/v1/runs", run, key=f"run{name}"))
         assert queued.status_code == 201, queued.text
         self.run_id = queued.json()["run_id"]
 

@@ -93,8 +93,8 @@ def test_sigterm_lets_what_runs_end_and_leaves_the_rest_durable(relays: Relays) 
     relays.signal("first", signal.SIGTERM)
     told = time.monotonic()
     relays.post("t.once")
-    assert relays.ended("first", 20) == 0, relays.log("first")
-    assert time.monotonic() - told < 15
+    assert relays.ended("first", 40) == 0, relays.log("first")
+    assert time.monotonic() - told < 40
     (ended,) = relays.noted("end")
     left = relays.engine.kernel.store.outbox(10)
     assert [row.topic for row in left] == ["t.effect", "t.once"], "no new one was begun"

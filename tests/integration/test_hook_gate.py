@@ -134,10 +134,10 @@ def test_a_pause_by_a_person_lets_calls_through(bench: HookBench) -> None:
 
 
 def test_shortly_before_the_time_out_the_call_is_denied_naming_the_handoff(tmp_path: Path) -> None:
-    with hook_bench(tmp_path, hook_timeout_s=2.0) as bench:
+    with hook_bench(tmp_path, hook_timeout_s=4.0) as bench:
         started = time.monotonic()
         answer = bench.bash(PUSH, "t1")
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 4.0
         handoff_id = bench.waiting()[0]["handoff_id"]
         assert answer["permissionDecision"] == "deny"
         assert handoff_id in answer["permissionDecisionReason"]
@@ -212,7 +212,7 @@ def test_a_run_of_ours_is_paused_with_defer_and_goes_on_after_the_decision(
     token = registration.token
     started = time.monotonic()
     assert bench.bash(PUSH, "t1", token=token)["permissionDecision"] == "defer"
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
     handoff_id = bench.waiting()[0]["handoff_id"]
     assert registration.deferred is not None
     assert registration.deferred.handoff_id == handoff_id

@@ -17,6 +17,7 @@ from handfast.runner.hooks.settings import HookSettings
 from handfast.runner.serving import RunnerServer
 from handfast.server.serving import ServerThread
 from tests.hook_bench import HookBench, hook_bench
+from tests.served import _TLS
 
 PUSH = "git push origin main"
 EFFECT = "echo hi > out.txt"
@@ -200,6 +201,11 @@ def _ask(runner: RunnerServer, folder: Path, tool: str, tool_input: dict[str, An
     }
     headers = {"Authorization": "Bearer hfa_x"}
     answer = httpx.post(
-        runner.hook_url, content=json.dumps(event), headers=headers, timeout=30, trust_env=False
+        runner.hook_url,
+        content=json.dumps(event),
+        headers=headers,
+        timeout=30,
+        trust_env=False,
+        verify=_TLS,
     )
     return str(answer.json()["hookSpecificOutput"]["permissionDecision"])

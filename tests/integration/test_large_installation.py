@@ -12,6 +12,7 @@ from bench.filler import Mix, fill
 from handfast.core.audit.tree import Frontier, leaf_hash
 from handfast.server.pages import inbox
 from handfast.server.pages.reader import Reader, page
+from handfast.server.web.inbox_filters import Filters
 from handfast.storage.api import Query, SealedBody, StateRow, Store
 from tests.faults.checker import check, read_log
 
@@ -80,7 +81,7 @@ def test_the_inbox_shows_a_page_and_the_way_to_the_next(filled: tuple[Bench, lis
 
 
 def _shown(reader: Reader, after: str = "") -> str:
-    return bytes(page("inbox.html", inbox._inbox(reader, after)).body).decode()
+    return bytes(page("inbox.html", inbox._inbox(reader, Filters(), after)).body).decode()
 
 
 class _Counted:

@@ -25,9 +25,9 @@ SHOWN = inert("no\u202e route")
 
 
 @pytest.fixture
-def rooms(tmp_path: Path, store_url: str) -> Iterator[RelayRoom]:
+def rooms(tmp_path: Path, ready_url: str) -> Iterator[RelayRoom]:
     """On each kind of database."""
-    with relay_room(tmp_path / "home", store_url) as made:
+    with relay_room(tmp_path / "home", ready_url) as made:
         yield made
 
 

@@ -111,16 +111,19 @@ def test_a_runner_killed_before_the_start_starts_it_once(bench: CrashBench) -> N
 
 
 def test_a_lost_agent_is_ended_and_what_it_did_is_reviewed(bench: CrashBench) -> None:
-    run_id = bench.order("bash", "-c", WITNESS + "echo a > a.txt; setsid sleep 300")
+    # Waits for what it started: as the last command, `setsid` would take bash's place, leave its child and
+    # end the agent with code 0 before it could be lost.
+    works = 'echo a > a.txt; setsid sleep 300 & echo $! > "$DIR/escaped"; wait'
+    run_id = bench.order("bash", "-c", WITNESS + works)
     process = bench.runner()
-    bench.until("the agent's work", (bench.home / "worktrees" / run_id / "a.txt").exists)
+    bench.until("the agent's work", lambda: bench.lines("escaped"))
     bench.until("the record of it", lambda: bench.run(run_id)["status"] == "running")
     process.kill()
     process.wait()
-    agent = int(bench.lines("pid")[0])
+    started = [int(bench.lines(name)[0]) for name in ("pid", "escaped")]
     with bench.running():
         review = bench.waiting(run_id, "review")
-        assert not Path(f"/proc/{agent}").exists()
+        assert not any(_there(pid) for pid in started)
     assert any("lost" in line for line in review["package"]["not_seen"])
     assert bench.lines("starts") == ["start"]
 

@@ -85,6 +85,9 @@ def test_a_person_who_says_stop_ends_the_run(bench: RunBench) -> None:
 def test_taking_over_leaves_the_branch_to_the_person(bench: RunBench) -> None:
     run_id, asked = paused(bench)
     bench.decide(asked, "take_over", reason="I do it")
+    bench.until("its worktree", lambda: bench.run(run_id)["takeovers"][-1]["handed_over_at"])
+    assert bench.run(run_id)["held_by_name"] == "Ann"
+    bench.engine.takeovers.hand_back(bench.person, run_id, "done without it", "end")
     assert bench.ended(run_id)["outcome"] == "withdrawn"
 
 

@@ -27,6 +27,7 @@ from handfast.engine.runs import Session
 from handfast.engine.telemetry import METRICS, OFF, SPANS, Telemetry, wanted
 from handfast.server.serving import ServerThread
 from tests.engine_room import OPERATOR, PASSWORD, PIN
+from tests.served import _TLS
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-of-the-agent"
@@ -119,7 +120,7 @@ def _work(url: str, engine: Any, home: Path) -> None:
 
     def client(kind: PrincipalKind) -> httpx.Client:
         headers = {"Authorization": f"Bearer {tokens[kind]}"}
-        return httpx.Client(base_url=url, headers=headers, trust_env=False)
+        return httpx.Client(base_url=url, headers=headers, trust_env=False, verify=_TLS)
 
     with client(PrincipalKind.RUNNER) as runner, client(PrincipalKind.OPERATOR) as operator:
         call = {"tool": "Bash", "arguments": {"command": f"git push {SECRET}"}}

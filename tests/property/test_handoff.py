@@ -454,7 +454,7 @@ class HandoffMachine(RuleBasedStateMachine):
         assert self.starts == starts
 
 
-HandoffMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
+HandoffMachine.TestCase.settings = settings(stateful_step_count=25)
 TestHandoffMachine = HandoffMachine.TestCase
 
 

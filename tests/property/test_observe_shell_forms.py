@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handfast.core.domain.action import Verdict
@@ -73,9 +73,6 @@ def wrap(command: str, how: int) -> str:
     ][how]
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(
     chosen=st.sampled_from(DANGEROUS),
     spelling=st.lists(st.integers(0, 6), min_size=6, max_size=6),
@@ -95,9 +92,6 @@ def test_no_spelling_hides_a_hazard(
         assert hazard in facts.hazards, written
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(
     text=st.one_of(
         st.text(max_size=200), st.text("abrmgit $(){}[]'\"`|&;<>\\\n-*~=#!/.", max_size=120)
@@ -112,9 +106,7 @@ def test_any_text_gives_bounded_facts(scope: Scope, text: str) -> None:
     assert all(character.isprintable() for character in facts.summary)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(
     first=st.sampled_from([command for command, _ in DANGEROUS]),
     text=st.sampled_from(["ls", "cat README.md", "echo hi", "pytest", "X=1", "# note\n"]),

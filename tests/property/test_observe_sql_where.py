@@ -87,7 +87,10 @@ def condition(r: Random, depth: int) -> str:
             return f"({condition(r, depth - 1)} {word} {condition(r, depth - 1)})"
 
 
-@settings(max_examples=1_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=500,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(r=st.randoms(use_true_random=False))
 def test_a_condition_that_takes_every_row_is_none(table: sqlite3.Connection, r: Random) -> None:
     where = condition(r, 2)

@@ -14,7 +14,7 @@ import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_math, ext_optional, ext_strings
 from google.protobuf import timestamp_pb2
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from handfast.core.policy.subject import (
@@ -177,7 +177,6 @@ def same(mine: str, theirs: object) -> bool:
     return theirs is True if mine == "" else theirs == mine
 
 
-@settings(max_examples=250)
 @given(when=conditions, subject=subjects)
 def test_every_answer_is_the_one_of_the_library(when: str, subject: Subject) -> None:
     assume(language().check(when) is None)
@@ -221,7 +220,6 @@ PLACES = [("call", name) for name in asdict(CallFacts(""))] + [
 ]
 
 
-@settings(max_examples=200)
 @given(when=conditions, subject=subjects, place=st.sampled_from(PLACES), value=st.sampled_from(ODD))
 def test_facts_of_a_wrong_shape_gate_in_the_same_way(
     when: str, subject: Subject, place: tuple[str, str], value: object

@@ -5,20 +5,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from handfast.core.domain import events_takeover as t
 from handfast.core.domain import events_work as e
 from handfast.core.domain import run as runs
+from handfast.core.domain import takeover
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import InvalidTransition, RejectedError, StaleEpoch
 from handfast.core.domain.events import SYSTEM, Recorded, RunEvent, from_bytes, to_bytes
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome
-from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId
-from handfast.core.domain.run import MAX_OPEN_STEPS, Run, RunStatus, evolve
+from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, RunnerId, StepId
+from handfast.core.domain.run import Run, RunStatus
+from handfast.core.domain.run_fold import MAX_OPEN_STEPS, evolve
 from handfast.engine.projections import BY_NAME, dump, load
 from handfast.testing.clock import START
 
 BODY = BodyRef("bo_1", "hmac-sha256:00", 3)
 RUN = RunId("run_1")
 HANDOFFS = st.sampled_from([HandoffId("ho_1"), HandoffId("ho_2")])
+PEOPLE = st.sampled_from([PersonId("pe_1"), PersonId("pe_2")])
 KEYS = st.integers(0, MAX_OPEN_STEPS * 2).map("toolu_{}".format)
 
 
@@ -62,6 +66,17 @@ class RunMachine(RuleBasedStateMachine):
             return False
         return True
 
+    def _agents(self, epoch: int) -> bool:
+        """And nobody holds it: what an agent's run may do."""
+        if not self._mine(epoch):
+            return False
+        try:
+            takeover.check_free(RUN, self.state.takeovers)
+        except InvalidTransition:
+            assert self.state.held
+            return False
+        return True
+
     def _epochs(self, behind: int) -> int:
         return self.state.epoch - behind
 
@@ -72,21 +87,23 @@ class RunMachine(RuleBasedStateMachine):
             events = runs.lease(was, RunnerId("runner"), "host", expired=expired)
         except InvalidTransition:
             return
-        assert was.status in (RunStatus.QUEUED, RunStatus.READY) or expired
+        waits = was.held is not None and was.held.point is None and was.held.free
+        assert was.status in (RunStatus.QUEUED, RunStatus.READY) or expired or waits
         assert not was.over
+        assert was.held is None or was.held.point is None
         self._write(*events)
         assert self.state.epoch == was.epoch + 1
 
     @rule(behind=st.integers(0, 1))
     def start(self, behind: int) -> None:
         epoch = self._epochs(behind)
-        if self._mine(epoch):
+        if self._agents(epoch):
             self._write(e.AgentStarted(RUN, epoch, 1, 2, "boot", worktree="/w", session_id="s"))
 
     @rule(behind=st.integers(0, 1), waiting=st.sets(HANDOFFS))
     def pause(self, behind: int, waiting: set[HandoffId]) -> None:
         epoch = self._epochs(behind)
-        if self._mine(epoch):
+        if self._agents(epoch):
             self._write(e.RunPaused(RUN, epoch, tuple(sorted(waiting)), session=BODY))
 
     @rule(handoff=HANDOFFS)
@@ -106,8 +123,54 @@ class RunMachine(RuleBasedStateMachine):
 
     @rule(outcome=st.sampled_from(list(RunOutcome)), really=st.integers(0, 9))
     def end(self, outcome: RunOutcome, really: int) -> None:
-        if really == 0 and self._mine(self.state.epoch):
+        if really == 0 and self._agents(self.state.epoch):
             self._write(e.RunEnded(RUN, outcome))
+
+    @rule(person=PEOPLE)
+    def take_over(self, person: PersonId) -> None:
+        was = self.state
+        if was.over or was.command is None:
+            return
+        event = t.RunTakenOver(RUN, person)
+        try:
+            events = takeover.take(RUN, was.takeovers, event, "Ann")
+        except InvalidTransition:
+            unrecorded = takeover.unrecorded(was.takeovers) is not None
+            assert unrecorded or (was.held is not None and was.held.by != person)
+            return
+        self._write(*events)
+        assert self.state.held is not None
+        assert self.state.held.by == person
+
+    @rule(behind=st.integers(0, 1))
+    def hand_over(self, behind: int) -> None:
+        epoch, now = self._epochs(behind), self.state.held
+        if self._mine(epoch) and now is not None and now.point is None:
+            self._write(t.RunHandedOver(RUN, epoch, "host", "/w", "b", "h", "r", "c", BODY, BODY))
+            assert self.state.process is None
+
+    @rule(person=PEOPLE, admin=st.booleans(), following=st.sampled_from(list(t.Following)))
+    def hand_back(self, person: PersonId, admin: bool, following: t.Following) -> None:
+        was = self.state
+        event = t.RunHandedBack(RUN, person, following)
+        try:
+            events = takeover.hand_back(RUN, was.takeovers, event, admin=admin)
+        except RejectedError:
+            now = was.held
+            assert now is None or now.point is None or (now.by != person and not admin)
+            return
+        if was.over:
+            return
+        self._write(*events)
+        assert self.state.status is RunStatus.READY
+        assert self.state.held is None
+
+    @rule(behind=st.integers(0, 1))
+    def record_work(self, behind: int) -> None:
+        epoch = self._epochs(behind)
+        if self._agents(epoch) and takeover.unrecorded(self.state.takeovers):
+            self._write(t.PersonsWorkRecorded(RUN, epoch, "c", "h", "r", "d", 1, BODY))
+            assert takeover.unrecorded(self.state.takeovers) is None
 
     @rule(
         key=KEYS,
@@ -152,6 +215,15 @@ class RunMachine(RuleBasedStateMachine):
         assert len(self.state.open_steps) <= MAX_OPEN_STEPS
 
     @invariant()
+    def a_held_run_is_nobody_elses(self) -> None:
+        held = self.state.held is not None
+        assert held == (self.state.status is RunStatus.TAKEN_OVER)
+        if held:
+            assert self.state.waiting_on == ()
+            assert self.state.usage.active_since is None
+        assert len(self.state.takeovers) <= takeover.MAX_KEPT
+
+    @invariant()
     def an_ended_run_stays_ended(self) -> None:
         if self.over:
             assert self.state.over
@@ -159,7 +231,7 @@ class RunMachine(RuleBasedStateMachine):
         self.over = self.state.over
 
 
-RunMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+RunMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestRunMachine = RunMachine.TestCase
 
 

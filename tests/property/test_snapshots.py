@@ -21,7 +21,7 @@ from handfast.core.domain.events import NAMES, SYSTEM, Recorded, RunEvent, to_by
 from handfast.core.domain.events_work import BodyRef, Mode
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId, StepId
 from handfast.core.domain.limit_facts import Crossed, Level, Reported
-from handfast.core.domain.run import MAX_OPEN_STEPS, evolve
+from handfast.core.domain.run_fold import MAX_OPEN_STEPS, evolve
 from handfast.engine import projections, snapshots
 from handfast.engine.projections import Folding, fold
 from handfast.engine.snapshots import Snapshots

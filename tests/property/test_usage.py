@@ -10,7 +10,8 @@ from handfast.core.domain import events_work as e
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.events import RunEvent
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, StepId
-from handfast.core.domain.run import Run, evolve
+from handfast.core.domain.run import Run
+from handfast.core.domain.run_fold import evolve
 from handfast.core.domain.usage import MAX_FAILING, MAX_WAITS
 from handfast.testing.clock import START
 

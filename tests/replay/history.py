@@ -37,8 +37,10 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId
 from handfast.core.domain.installation import Installation
 from handfast.core.domain.limit_facts import Reported
+from handfast.core.domain.notice import Notice
 from handfast.core.domain.package import ReviewedWork
 from handfast.core.domain.publication import ORGANISATION
+from handfast.core.domain.reach import Quiet
 from handfast.engine import ids, vault
 from handfast.engine.carrying import Proof
 from handfast.engine.grants import EffectReport, Redemption
@@ -50,6 +52,7 @@ from handfast.engine.reviews import FinishedWork
 from handfast.engine.runners import NewRunner, Process
 from handfast.engine.runs import Exit, Pause, Session
 from handfast.engine.staff import Absence
+from handfast.engine.takeovers import Changed, Found
 from handfast.engine.tasks import NewTask
 from tests.engine_room import OPERATOR, PASSWORD, RUNNER, Room, opened
 
@@ -227,6 +230,30 @@ def _runners(room: Room) -> None:
     runners.retire(OPERATOR, runner_id, "the machine is gone")
 
 
+def _in_hands(room: Room) -> None:
+    """A run that a person takes over, works on, and hands back."""
+    runs, takeovers = room.engine.runs, room.engine.takeovers
+    room.queued_run()
+    run = runs.lease(RUNNER, "runner-1", "host")
+    assert run is not None
+    run_id = run.run_id
+    runs.started(RUNNER, AgentStarted(run_id, run.epoch, 10, 20, "boot", "/trees/3"))
+    takeovers.take(room.me, run_id, "I see what is wrong")
+    ref = "refs/handfast/snapshots/1"
+    seen: dict[str, object] = {"processes": []}
+    found = Found("host", "/trees/3", "b", "a" * 40, ref, "b" * 40, b"session", seen)
+    takeovers.handed_over(RUNNER, run_id, run.epoch, found)
+    takeovers.hand_back(room.me, run_id, "mind the second half")
+    again = runs.lease(RUNNER, "runner-1", "host")
+    assert again is not None
+    assert again.run_id == run_id
+    work: dict[str, object] = {"diff": "diff"}
+    changed = Changed("b" * 40, "c" * 40, ref, "d" * 40, 1, work)
+    takeovers.recorded(RUNNER, run_id, again.epoch, changed)
+    runs.started(RUNNER, AgentStarted(run_id, again.epoch, 11, 21, "boot", "/trees/3"))
+    runs.ended(RUNNER, run_id, again.epoch, RunOutcome.FAILED)
+
+
 def _merge(room: Room, handoff_id: str, grant_id: str) -> None:
     grant = room.handoff(handoff_id).grant
     assert grant is not None
@@ -284,6 +311,7 @@ def _several(room: Room) -> None:
     room.decide(asked, edit, actor=ben, edited="git push two origin")
     engine.handoffs.re_route(ben, asked, ("person:ana",), "she knows the remote")
     engine.handoffs.acknowledge(room.me, asked)
+    engine.saved_views.save(room.me, "Mine", "held=me")
     engine.handoffs.snooze(room.me, asked, room.clock.now() + timedelta(minutes=5))
     seen = room.handoff(asked).presented_digest
     engine.overrides.override(room.me, Emergency(asked, seen, "the site is down"))
@@ -344,12 +372,38 @@ def _given_up(room: Room) -> None:
     deliveries.retry(room.me, row.id)
 
 
+def _notified(room: Room) -> None:
+    """Contacts, quiet hours, and a notice with each of its ends."""
+    engine, me = room.engine, room.me
+    hook = "https://192.0.2.7/hook"
+    with patch("handfast.engine.contacts.Poster.check"):
+        first = cast("str", engine.contacts.add(me, "webhook", hook, "all")["contact_id"])
+        second = cast("str", engine.contacts.add(me, "webhook", hook, "all")["contact_id"])
+    engine.contacts.change(me, first, "digest")
+    engine.contacts.rotate(me, first)
+    engine.contacts.set_quiet(me, Quiet("Europe/Berlin", (5,), 0, 60), 15)
+    run_id = room.queued_run()
+    asked = cast("str", engine.reviews.ask(RUNNER, run_id, "Which one?")["handoff_id"])
+    engine.notices.plan(asked)
+    told = engine.notices.of_handoff(asked)
+    ids = {cast("str", n["contact_id"]): cast("str", n["notice_id"]) for n in told}
+    engine.notices.failed([ids[second]], 7, 1, "ConnectionError: no route to host")
+    engine.notices.delivered([ids[second]], 7, 2, "msg_7")
+    notice = engine.kernel.state(Notice, ids[second])
+    engine.notices.links.open(me, engine.notices.links.path(notice).removeprefix("/n/"))
+    room.clock.move(20 * 60)
+    engine.notices.release()
+    room.decide(asked, DecisionKind.REJECT)
+    engine.notices.to_send([ids[first]])
+    engine.contacts.remove(me, first)
+
+
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
         chapters = (
             _people_and_agents, _gate, _limits, _scoped, _together, _work, _audit, _several, _runners, _kept,
-            _given_up,
+            _given_up, _in_hands, _notified,
         )  # fmt: skip
         for chapter in chapters:
             chapter(room)

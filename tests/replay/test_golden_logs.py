@@ -79,10 +79,10 @@ def test_every_stream_reaches_its_recorded_state(log: Path) -> None:
         assert {name: doc.get(name) for name in kept} == kept, stream
 
 
-def test_a_store_takes_it_and_gives_it_back(log: Path, store_url: str) -> None:
+def test_a_store_takes_it_and_gives_it_back(log: Path, ready_url: str) -> None:
     entries = log.read_bytes().splitlines()
     versions: dict[str, list[EventRow]] = defaultdict(list)
-    with closing(SqlStore(store_url)) as store:
+    with closing(SqlStore(ready_url)) as store:
         for row in _rows(entries):
             versions[row.stream].append(row)
             new = (NewEvent(row.type, row.data, row.leaf),)

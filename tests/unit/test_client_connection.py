@@ -1,7 +1,11 @@
 """Both faces send the same, read the same, and repeat only what may be repeated."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -115,3 +119,29 @@ def test_a_busy_server_is_asked_again(face: str) -> None:
 
 def test_ids_cannot_leave_their_place_in_a_path() -> None:
     assert calls.run("../../x?y").path == "/v1/runs/..%2F..%2Fx%3Fy"
+
+
+def test_threads_that_call_at_once_share_what_is_closed_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[httpx.Client] = []
+
+    class Slow(httpx.Client):
+        """Takes long enough to open that every thread comes meanwhile."""
+
+        def __init__(self, **settings: Any) -> None:
+            opened.append(self)
+            time.sleep(0.05)
+            super().__init__(**settings)
+
+    monkeypatch.setattr(httpx, "Client", Slow)
+    at_once = threading.Barrier(4)
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, json={}))
+
+    def ask(client: Client) -> None:
+        at_once.wait(10)
+        client.send(calls.run("run_1"))
+
+    with Client("http://x", transport=answers) as client, ThreadPoolExecutor(4) as threads:
+        list(threads.map(ask, [client] * 4))
+    assert [each.is_closed for each in opened] == [True]

@@ -8,6 +8,7 @@ import pytest
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
+from handfast.core.domain import events_notify as t
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_relay as d
@@ -20,8 +21,10 @@ from handfast.core.domain.events_work import BodyRef, Mode
 from handfast.core.domain.grant_scope import MAX_TIMES
 from handfast.core.domain.ids import (
     AgentId,
+    ContactId,
     GrantId,
     HandoffId,
+    NoticeId,
     PersonId,
     RunId,
     RunnerId,
@@ -162,6 +165,28 @@ def _topic(n: int) -> Event:
     return d.DeliveryDeadLettered("handoff.requested", n, 12, HandoffId(f"ho_{n}"), BODY)
 
 
+def _reach(n: int) -> Event:
+    """Contacts come and go; there are never more than the command lets there be."""
+    contact, who = ContactId(f"co_{n // 4}"), PersonId("pe_1")
+    events: tuple[Event, ...] = (
+        t.ContactAdded(contact, who, "webhook", BODY, "all", who, BODY),
+        t.SecretRotated(contact, BODY, _at(n + 86_400), who),
+        t.QuietSet(who, "Europe/Berlin", (0, 1, 2, 3, 4), 1200, 420, 60, who),
+        t.ContactRemoved(contact, who),
+    )
+    return events[n % len(events)]
+
+
+def _notice(n: int) -> Event:
+    notice = NoticeId("no_1")
+    if n % 2:
+        return t.NoticeDelivered(notice, n, n, f"C1 {n}")
+    return t.NoticeFailed(notice, n, n, BODY)
+
+
+_PLANNED = t.NoticePlanned(
+    NoticeId("no_1"), PersonId("pe_1"), ContactId("co_1"), "email", _at(9_999)
+)
 _REQUESTED = h.HandoffRequested(
     HO, HandoffKind.APPROVAL, "high", AGENT, "sha256:a", "seen", BODY, BODY,
     (DecisionKind.APPROVE,), (600, 600), RUN, TASK, action=BODY,
@@ -180,6 +205,8 @@ STREAMS: dict[str, tuple[tuple[Event, ...], Callable[[int], Event]]] = {
     "track": ((), _track),
     "runner": ((r.RunnerAdded(RunnerId("rn_1"), "build"),), _runner),
     "topic": ((), _topic),
+    "reach": ((), _reach),
+    "notice": ((_PLANNED,), _notice),
 }
 
 

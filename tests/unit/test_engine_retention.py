@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from starlette.requests import Request
 
 from handfast.core.audit.bundle import verify_bundle
 from handfast.core.audit.note import parse_verifier_key
@@ -22,6 +24,7 @@ from handfast.engine.runs import Pause
 from handfast.server.pages.cases import show_case
 from handfast.server.pages.reader import Reader
 from handfast.server.pages.runs import show_run
+from handfast.server.presence import Presence
 from tests.engine_room import OPERATOR, RUNNER, Room
 
 DAY_S = 86_400
@@ -113,7 +116,9 @@ def test_what_was_erased_is_shown_as_erased(room: Room) -> None:
     assert views.run(run_id)["command"] is None
     assert views.timeline(f"handoff/{handoff_id}")
     reader = Reader(room.engine, room.me.id, "secret")
-    for shown in (show_case(reader, handoff_id), show_run(reader, run_id)):
+    app = SimpleNamespace(state=SimpleNamespace(presence=Presence()))
+    request = Request({"type": "http", "app": app})
+    for shown in (show_case(request, reader, handoff_id), show_run(reader, run_id)):
         assert shown.status_code == 200
         assert b"(erased)" in shown.body
 

@@ -15,9 +15,9 @@ from tests.replay import history
 LOGS = sorted(history.LOGS.glob("*.jsonl"))
 
 
-def test_what_another_server_wrote_is_read_at_once(rooms: Room, store_url: str) -> None:
+def test_what_another_server_wrote_is_read_at_once(rooms: Room, ready_url: str) -> None:
     """Also by a command that only reads the state, and so has no guard at its commit."""
-    other = open_engine(url=store_url, home=rooms.home, clock=rooms.clock)
+    other = open_engine(url=ready_url, home=rooms.home, clock=rooms.clock)
     try:
         for n in range(4):
             mine, theirs = (rooms.engine, other) if n % 2 else (other, rooms.engine)

@@ -187,9 +187,9 @@ def test_hostile_text_is_linear() -> None:
         "login ",
     ):
         text = unit * (200_000 // len(unit))
-        start = time.monotonic()
+        start = time.process_time()  # others may be at work
         redact(text)
-        assert time.monotonic() - start < 10
+        assert time.process_time() - start < 10
 
 
 def test_one_line_without_secrets_or_hidden_characters() -> None:

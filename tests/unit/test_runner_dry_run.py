@@ -31,12 +31,12 @@ def test_a_program_that_is_not_there_is_no_preview(tmp_path: Path) -> None:
 
 
 def test_it_ends_in_time_with_all_it_started(tmp_path: Path) -> None:
-    (tmp_path / "slow.sh").write_text("sleep 30 & echo $! > pid; sleep 30\n")
+    (tmp_path / "slow.sh").write_text("sleep 300 & echo $! > pid; sleep 300\n")
     began = time.monotonic()
     found = dry_run(["bash", "slow.sh"], scope_of(tmp_path), timeout_s=0.5)
     assert found.exit_code is None
     assert found.refused == ""
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     child = Path("/proc") / (tmp_path / "pid").read_text().strip() / "stat"
     until = time.monotonic() + 5
     while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":

@@ -2,7 +2,15 @@
 import 'htmx.org'
 import 'htmx.org/dist/ext/hx-sse.js'
 import { keepDrafts } from './drafts'
+import { offerHelp } from './help'
+import { followInbox } from './inbox'
 import { listenForKeys } from './keys'
+import { showConnection } from './live'
+import { keepTimes } from './times'
 
 keepDrafts()
 listenForKeys()
+offerHelp()
+followInbox()
+showConnection()
+keepTimes()

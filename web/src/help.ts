@@ -2,16 +2,22 @@
 // the content security policy allows no others.
 function entries(): [key: string, meaning: string][] {
   const found: [string, string][] = []
-  if (document.querySelector('#rows a') !== null) {
+  if (document.querySelector('#rows a, #rows summary') !== null) {
     found.push(['j', 'next row'], ['k', 'previous row'], ['Enter', 'open'])
   }
   for (const target of document.querySelectorAll<HTMLElement>('[data-key]')) {
     const key = target.dataset.key ?? ''
-    const meaning = target.getAttribute('aria-label') ?? wording(target)
+    const meaning = target.getAttribute('aria-label') ?? labelOf(target) ?? wording(target)
     if (key !== '' && target.checkVisibility()) found.push([key, meaning])
   }
   found.push(['?', 'show or hide this list'])
   return found
+}
+
+// What a field is called.
+function labelOf(target: HTMLElement): string | null {
+  const label = target instanceof HTMLInputElement ? target.labels?.[0] : undefined
+  return label === undefined ? null : `go to: ${wording(label)}`
 }
 
 // The text of a button without its own key hint.
@@ -51,4 +57,8 @@ export function toggleHelp(): boolean {
   document.body.append(dialog)
   dialog.showModal()
   return true
+}
+
+export function offerHelp(): void {
+  document.querySelector('#keys-button')?.addEventListener('click', () => toggleHelp())
 }

@@ -2,14 +2,17 @@
 // ? lists the keys of the page. Nothing happens while someone types, and a key held down acts once.
 import { toggleHelp } from './help'
 
-const TYPING = 'input, textarea, select, [contenteditable]'
+// What one types into. A box that is ticked is not.
+const TYPING = 'input:not([type="checkbox"]), textarea, select, [contenteditable]'
+// What j and k go through: the rows of the list on this page.
+const ROWS = '#rows a, #rows summary'
 
 function isTyping(event: KeyboardEvent): boolean {
   return event.target instanceof Element && event.target.closest(TYPING) !== null
 }
 
 function move(step: 1 | -1): void {
-  const rows = [...document.querySelectorAll<HTMLElement>('#rows a')]
+  const rows = [...document.querySelectorAll<HTMLElement>(ROWS)].filter((row) => row.checkVisibility())
   const at = rows.findIndex((row) => row === document.activeElement)
   const next = at === -1 ? 0 : Math.min(Math.max(at + step, 0), rows.length - 1)
   rows[next]?.focus()
@@ -20,7 +23,8 @@ function press(key: string): boolean {
   if (target === null || target.matches(':disabled, [aria-disabled="true"]')) return false
   // A button out of sight is not what the reader means to press.
   if (!target.checkVisibility()) return false
-  target.click()
+  if (target.matches(TYPING)) target.focus()
+  else target.click()
   return true
 }
 

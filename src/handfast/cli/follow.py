@@ -105,7 +105,9 @@ class _Followed:
             case "paused":
                 self._say("paused: the agent's process is gone, its work is kept")
             case "ready":
-                self._say("decided: the run goes on")
+                self._say("the run goes on")
+            case "taken_over":
+                self._say(f"taken over by {cell(run['held_by_name'])}: the agent is stopped")
             case "exited":
                 self._say(f"the agent ended with exit code {run.get('exit_code')}")
             case _:

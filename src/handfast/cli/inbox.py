@@ -17,6 +17,7 @@ _EVERY_S = 1.0
 def inbox(
     *,
     watch: Annotated[bool, Parameter(negative=())] = False,
+    tui: Annotated[bool, Parameter(negative=())] = False,
     limit: int = 50,
     as_json: Json = False,
 ) -> None:
@@ -27,9 +28,16 @@ def inbox(
     watch
         Stay and show changes as they come. With `--json` or into a pipe: one line for each new
         handoff, and what is stopped on standard error. End it with Ctrl-C.
+    tui
+        Full screen: read cases and decide them with a key. Needs the extra `handfast[tui]`.
     limit
         At most so many.
     """
+    if tui:
+        from handfast.cli import tui as full_screen
+
+        full_screen.run()
+        return
     with reads() as source:
         if watch:
             _watch(source, limit, as_json=as_json)

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from handfast.client.discovery import data_folder
 from handfast.core.domain.errors import UsageError
-from handfast.core.domain.events import Actor
 
 if TYPE_CHECKING:
+    from handfast.core.domain.events import Actor
     from handfast.engine.facade import Engine
 
 
-def operator() -> Actor:
+def operator() -> "Actor":
     """Who may open the data folder is its operator, as who holds the operator's token file is."""
+    # The events take as long to load as the rest of a command that only asks a server.
+    from handfast.core.domain.events import Actor
+
     return Actor("operator", "operator", "token")
 
 

@@ -16,7 +16,6 @@ from handfast.cli.terminal import Terminal
 from handfast.client import discovery
 from handfast.client.request import Request
 from handfast.core.domain.errors import HandfastError, NotPermitted
-from handfast.core.domain.events import Actor
 
 _LAST_LOGIN = "last-login"
 
@@ -68,14 +67,15 @@ def logged_in(what: str, attempt: Request[Any]) -> Iterator[tuple[Control, Termi
 def sign(terminal: Terminal, what: str) -> Signature:
     """Ask for login and PIN. Raises NotPermitted when one is left empty."""
     terminal.say(what)
-    login = terminal.ask("Login", _last_login())
+    login = terminal.ask("Login", last_login())
     pin = terminal.ask_secret("PIN") if login else ""
     if not login or not pin:
         raise NotPermitted("nothing was decided: login or PIN is empty", code="no_pin")
     return Signature(login, pin)
 
 
-def _last_login() -> str:
+def last_login() -> str:
+    """Whoever decided here last; '' for nobody."""
     try:
         path = discovery.data_folder() / _LAST_LOGIN
         return path.read_text(encoding="utf-8")[:64].strip()
@@ -92,6 +92,8 @@ def _record(what: str, why: str, attempt: Request[Any]) -> None:
         control = running()
         if control is None:
             with existing_engine() as engine:
+                from handfast.core.domain.events import Actor
+
                 engine.access.refused(Actor("anonymous"), f"{what} in a terminal", why)
             return
         try:

@@ -18,10 +18,13 @@ from handfast.cli.output import (
 )
 from handfast.cli.reads import reads
 from handfast.cli.show import limit_lines, step_line
+from handfast.cli.takeover import hand_back, take_over
 from handfast.core.domain.errors import UsageError
 
 _DOES = {e.name: e.does for e in COMMANDS if e.group == "run"}
 app = App(name="run", help=_DOES[""])
+app.command(take_over, name="take-over", help=_DOES["take-over"])
+app.command(hand_back, name="hand-back", help=_DOES["hand-back"])
 
 
 @Parameter(name="*")
@@ -166,6 +169,9 @@ def _fields(run: dict[str, Any]) -> dict[str, object]:
     return {
         "run": run["run_id"],
         "status": run.get("outcome") or run["status"],
+        "in the hands of": f"{run['held_by_name']} since {short_time(run['held_since'])} UTC"
+        if run.get("held_by")
+        else "",
         "mode": run["mode"],
         "containment": run.get("containment", ""),
         "agent": run["agent_name"],
@@ -175,6 +181,7 @@ def _fields(run: dict[str, Any]) -> dict[str, object]:
         "task": run.get("task_id", ""),
         "repository": run.get("repository") or run.get("cwd", ""),
         "branch": run.get("branch", ""),
+        "worktree": run.get("worktree", "") if run.get("held_by") else "",
         "command": " ".join(run.get("command") or []),
         "created": short_time(run["created_at"]),
         "exit": run.get("exit_code"),

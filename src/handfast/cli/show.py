@@ -11,8 +11,16 @@ _MAX_SAID = 2_000
 
 def handoff_lines(h: dict[str, Any]) -> Iterator[str]:
     """All a person needs before deciding."""
+    yield from before_lines(h)
+    yield ""
+    yield "What will happen"
+    yield _indented(shown(h["package"]["what_will_happen"]["text"], _MAX_EXACT))
+    yield from after_lines(h)
+
+
+def before_lines(h: dict[str, Any]) -> Iterator[str]:
+    """What stands before the action itself."""
     package = h["package"]
-    what = package["what_will_happen"]
     yield f"{h['handoff_id']}  {h['kind']}, {h['risk']} risk, {h['status']}"
     yield ""
     yield f"Ask      {cell(h['ask'])}"
@@ -25,10 +33,12 @@ def handoff_lines(h: dict[str, Any]) -> Iterator[str]:
         yield f"Due      {short_time(h['due_at'])} UTC"
     yield f"Digest   {h.get('presented_digest', '')}"
     yield from _takes(h)
-    yield ""
-    yield "What will happen"
-    yield _indented(shown(what["text"], _MAX_EXACT))
-    yield from _facts(what)
+
+
+def after_lines(h: dict[str, Any]) -> Iterator[str]:
+    """What stands behind it: facts, evidence, the question, and what the agent says."""
+    package = h["package"]
+    yield from _facts(package["what_will_happen"])
     yield from _listed("Not seen", package.get("not_seen") or [])
     yield from _evidence(package.get("evidence") or [])
     if package.get("open_question"):

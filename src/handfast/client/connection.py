@@ -6,6 +6,7 @@ Both faces send the same requests and read answers with the same functions; only
 import asyncio
 import json
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Client:
         self._transport, self._async_transport = transport, async_transport
         # Loading certificates takes longer than a call: only where there is something to verify.
         self._tls = not self.url.startswith("http:")
+        self._opening = threading.Lock()
         self._sync: httpx.Client | None = None
         self._async: httpx.AsyncClient | None = None
 
@@ -113,18 +115,24 @@ class Client:
         raise AssertionError("the last pause is None")
 
     def _once(self, request: Request[T]) -> "Answer | HandfastError | Stop":
-        if self._sync is None:
-            self._sync = httpx.Client(
-                base_url=self.url,
-                headers=self._headers,
-                transport=self._transport,
-                trust_env=False,
-                verify=self._tls,
-            )
+        client = self._open()
         try:
-            return self._judge(request, _answer(self._sync.send(self._build(self._sync, request))))
+            return self._judge(request, _answer(client.send(self._build(client, request))))
         except httpx.HTTPError as error:
             return self._failed(request, error)
+
+    def _open(self) -> httpx.Client:
+        """One for all threads: a second one would hold connections that nobody closes."""
+        with self._opening:
+            if self._sync is None:
+                self._sync = httpx.Client(
+                    base_url=self.url,
+                    headers=self._headers,
+                    transport=self._transport,
+                    trust_env=False,
+                    verify=self._tls,
+                )
+            return self._sync
 
     # -- the face for event loops
 
@@ -215,9 +223,10 @@ class Client:
 
     def close(self) -> None:
         """Close the connections of the face for threads."""
-        if self._sync is not None:
-            self._sync.close()
-            self._sync = None
+        with self._opening:
+            client, self._sync = self._sync, None
+        if client is not None:
+            client.close()
 
     async def aclose(self) -> None:
         """Close the connections of both faces."""

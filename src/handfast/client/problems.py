@@ -33,6 +33,11 @@ _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "frozen": errors.InvalidTransition,
     "legal_hold": errors.InvalidTransition,
     "still_open": errors.InvalidTransition,
+    "taken_over": errors.InvalidTransition,
+    "not_taken_over": errors.InvalidTransition,
+    "not_handed_over": errors.InvalidTransition,
+    "hand_back_pending": errors.InvalidTransition,
+    "merge_running": errors.InvalidTransition,
     "runner_followed": errors.StaleEpoch,
 }
 _BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)

@@ -37,6 +37,9 @@ from handfast.engine.staleness import form_of
 
 MAX_KEY = 200
 _STOPPED = "Stop here; a person lets agents go on. Reading is still possible."
+HELD_RULE = "taken-over"
+_HELD = "A person has taken this run over: nothing of it runs until it is handed back"
+_STOP = "Stop here. You will be told what was changed, and go on from there."
 _ALWAYS = MatchedRule(
     "always-required",
     Verdict.GATE,
@@ -141,6 +144,9 @@ class Actions:
         stopped = "" if looks else self._switch.blocked(unit, agent.agent_id)
         if stopped:
             rule = MatchedRule(RULE, Verdict.DENY, f"Nothing runs now: {stopped}", _STOPPED)
+            return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
+        if run.held and not looks:
+            rule = MatchedRule(HELD_RULE, Verdict.DENY, _HELD, _STOP)
             return replace(judged, verdict=Verdict.DENY, rules=(rule, *judged.rules))
         return _required(judged) if p.require_approval else judged
 

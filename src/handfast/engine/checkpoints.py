@@ -7,7 +7,7 @@ from handfast.core.domain.errors import InvalidTransition
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_checkpoint import CheckpointJoined, Why
 from handfast.core.domain.faults import fault_point
-from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.handoff import Handoff, Status
 from handfast.core.domain.handoff_routing import Told
 from handfast.core.domain.ids import CheckpointId, PersonId
 from handfast.core.policy.interruption import Join, Plan, Sitting, Stop, plan
@@ -78,6 +78,11 @@ class Checkpoints:
             return {"checkpoint_id": opened or "", "handoffs": list(asks[:MAX_HANDOFFS])}
 
         return self._kernel.run(actor, work)
+
+    def in_use(self) -> bool:
+        """Whether something was asked together here, or waits to be."""
+        waits = self._kernel.store.count("handoff", [Status.REQUESTED.value])
+        return waits > 0 or bool(recent(self._kernel, 1))
 
     def undecided(self, checkpoint: Checkpoint) -> bool:
         """Whether one of its handoffs still waits."""

@@ -62,6 +62,8 @@ def _lead_on(audiences: Audiences, unit: Unit, h: Handoff) -> None:
     ttl_s = audiences.kernel.settings.grant_ttl_s
     due = routing.Due(grant_of(h.handoff_id), ttl_s, people)
     after = unit.record(Handoff, h.handoff_id, routing.sweep(h, unit.now, due))
+    if after.waiting:
+        unit.post("handoff.routed", {"handoff_id": h.handoff_id})
     if after.status is Status.EXPIRED and is_override_review(after):
         review_again(audiences, unit, after)
     if after.decision is not None and after.decision.by_machine:

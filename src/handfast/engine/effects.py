@@ -95,3 +95,11 @@ def _package_in(content: Content) -> Package:
 def erased_package() -> Package:
     gone = "(erased)"
     return Package(gone, WhatWillHappen(ShowKind.TEXT, gone), gone, gone, gone)
+
+
+def changed_lines(package: Package) -> int:
+    """How many lines finished work adds and removes; 0 for everything else."""
+    if package.review is None or package.what_will_happen.kind is not ShowKind.DIFF:
+        return 0
+    lines = package.what_will_happen.text.split("\n")
+    return sum(line[:1] in ("+", "-") and line[:3] not in ("+++", "---") for line in lines)

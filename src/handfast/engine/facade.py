@@ -1,6 +1,8 @@
 """Everything an installation can do, in one object: the engine."""
 
+import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from handfast.core.domain.events import SYSTEM
@@ -13,8 +15,10 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
+from handfast.engine.chat import Chat
 from handfast.engine.checkpoint_views import CheckpointViews
 from handfast.engine.checkpoints import Checkpoints
+from handfast.engine.contacts import Contacts
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.edits import Edits
@@ -28,6 +32,8 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.killing import KillSwitch
 from handfast.engine.limits import RunLimits
+from handfast.engine.notices import Notices
+from handfast.engine.outlets import outlets_of
 from handfast.engine.overrides import Overrides
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
@@ -38,7 +44,9 @@ from handfast.engine.retention import Retain, Retention
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
+from handfast.engine.saved_views import SavedViews
 from handfast.engine.staff import Staff
+from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
@@ -52,6 +60,7 @@ class Engine:
     kernel: Kernel
     tasks: Tasks
     runs: Runs
+    takeovers: Takeovers
     actions: Actions
     limits: RunLimits
     handoffs: Handoffs
@@ -68,6 +77,7 @@ class Engine:
     overrides: Overrides
     calendars: Calendars
     staff: Staff
+    saved_views: SavedViews
     switch: KillSwitch
     freezing: Freezing
     undoing: Undoing
@@ -78,13 +88,24 @@ class Engine:
     retention: Retention
     views: Views
     deliveries: Deliveries
-    checkpoints: Checkpoints
-    checkpoint_views: CheckpointViews
+    contacts: Contacts
+    notices: Notices
+    chat: Chat
     database: str = field(default="", repr=False)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
-        return self.freezing.sweep() + self.checkpoints.sweep() + sweep(self.audiences)
+        due = self.freezing.sweep() + self.checkpoints.sweep() + sweep(self.audiences)
+        return due + self.notices.release()
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What is asked together, and passes over it. It keeps nothing in memory."""
+        return Checkpoints(self.audiences, self.handoffs)
+
+    @property
+    def checkpoint_views(self) -> CheckpointViews:
+        return CheckpointViews(self.kernel, self.people, self.views, self.checkpoints)
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:
@@ -105,19 +126,20 @@ def build(
     policies, calendars = Policies(kernel), Calendars(home)
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
+    chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    handoffs = Handoffs(audiences, policies, limits, read_call)
-    edits, checkpoints = Edits(audiences, policies, read_call), Checkpoints(audiences, handoffs)
+    edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
     heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
-    views = Views(kernel, people, tasks, limits, Progress(audiences, people))
-    engine = Engine(
+    _first_entry(kernel, key)
+    return Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
         runs=runs,
+        takeovers=takeovers,
         actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=handoffs,
+        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
@@ -131,6 +153,7 @@ def build(
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
+        saved_views=SavedViews(kernel),
         calendars=calendars,
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
@@ -139,14 +162,13 @@ def build(
         audit=Audit(kernel, heads, key),
         erasure=Erasure(kernel),
         retention=Retention(kernel, retain),
-        views=views,
+        views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
-        checkpoints=checkpoints,
-        checkpoint_views=CheckpointViews(kernel, people, views, checkpoints),
+        contacts=Contacts(kernel, outlets),
+        notices=Notices(kernel, people),
+        chat=chat,
         database=database,
     )
-    _first_entry(kernel, key)
-    return engine
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

@@ -96,6 +96,11 @@ class Grants:
                 )
         self._switch.check(unit, handoff.agent_id)
         run = unit.find(Run, handoff.run_id) if handoff.run_id else None
+        if run is not None and run.held:
+            raise GateClosed(
+                f"a person has taken run `{run.run_id}` over: nothing of its agent is started",
+                hint="Propose the action again when the run was handed back.",
+            )
         if run is not None and handoff.grant is not None and handoff.grant.uses > 1:
             _check_may_repeat(unit, run, r.grant_id)
         if run is not None and r.epoch is not None:

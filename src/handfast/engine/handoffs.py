@@ -23,7 +23,9 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import Person
 from handfast.core.domain.requirement import is_audience
+from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
+from handfast.engine.chat import Chat
 from handfast.engine.deferring import taken_up
 from handfast.engine.edits import Edited, Edits
 from handfast.engine.effects import settle_doubt
@@ -32,6 +34,7 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
 from handfast.engine.reading import ReadCall
+from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
 
 MAX_REASON = 20_000
@@ -56,9 +59,17 @@ class Handoffs:
     """All calls are atomic. The first decision wins; a later one raises AlreadyDecided."""
 
     def __init__(
-        self, audiences: Audiences, policies: Policies, limits: RunLimits, read_call: ReadCall
+        self,
+        audiences: Audiences,
+        policies: Policies,
+        limits: RunLimits,
+        read_call: ReadCall,
+        takeovers: Takeovers,
+        chat: Chat,
     ) -> None:
+        self._chat = chat
         self._limits = limits
+        self._takeovers = takeovers
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
         self._edits = Edits(audiences, policies, read_call)
@@ -85,8 +96,8 @@ class Handoffs:
         return result
 
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
-        person = deciding_person(unit, actor)
         handoff = _without_the_gone(unit, unit.get(Handoff, d.handoff_id))
+        person = deciding_person(unit, self._chat.admitted(unit, actor, handoff, d.kind))
         with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
         edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
         command = self._command(unit, actor, d, handoff, person.person_id, edited)
@@ -100,13 +111,24 @@ class Handoffs:
             wake(unit, handoff)
             return _said(new, "")
         handoff = unit.record(Handoff, d.handoff_id, events)
+        if edited is not None and handoff.waiting:
+            unit.post("handoff.routed", {"handoff_id": d.handoff_id})
         if handoff.decision is not None:
             if handoff.kind is HandoffKind.ESCALATION:
                 self._limits.decided(unit, handoff)
             settle_doubt(unit, handoff)
+            self._taken_over(unit, handoff, d.reason)
             wake(unit, handoff)
             unit.post("handoff.decided", {"handoff_id": d.handoff_id})
         return _said(handoff, d.kind.value)
+
+    def _taken_over(self, unit: Unit, handoff: Handoff, reason: str) -> None:
+        """The decision hands the run itself to whoever made it."""
+        d = handoff.decision
+        run = unit.find(Run, handoff.run_id) if handoff.run_id else None
+        if d is None or d.kind is not DecisionKind.TAKE_OVER or run is None or run.command is None:
+            return
+        self._takeovers.take_in(unit, run, d.person_id, reason, handoff.handoff_id)
 
     def _could(self, unit: Unit, handoff: Handoff) -> list[str]:
         """The ids of at most 20 people whose approval would count."""
@@ -213,6 +235,7 @@ class Handoffs:
             body = unit.put(reason.strip())
             command = routing.ReRoute(person.person_id, to, people, body)
             unit.record(Handoff, handoff_id, routing.re_route(state, command, unit.now))
+            unit.post("handoff.routed", {"handoff_id": handoff_id})
             return {"handoff_id": handoff_id, "asked": ", ".join(to)}
 
         return self._kernel.run(actor, work)

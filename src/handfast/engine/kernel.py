@@ -3,6 +3,10 @@
 A command handler gets a `Unit`, reads states through it, and hands it events. The kernel folds
 them, encodes them as leaves and commits everything in one write set. When another writer was
 faster (Concurrency), the handler runs again on fresh state, so a handler must do nothing else.
+
+The first run takes states from memory where this process saw them lately. They may be outdated, so the
+commit holds only while every one of them is still what is stored, and nothing else is answered from them:
+a command that is refused or that writes nothing runs again on what is stored.
 """
 
 import json
@@ -15,20 +19,26 @@ from typing import TypeVar, cast
 
 from handfast.core.audit.tree import leaf_hash
 from handfast.core.domain.canonical import digest
-from handfast.core.domain.errors import Concurrency, InvalidTransition, NotFound
+from handfast.core.domain.errors import (
+    Concurrency,
+    HandfastError,
+    InvalidTransition,
+    NotFound,
+    StorageError,
+)
 from handfast.core.domain.events import NAMES, Actor, Event, Recorded, to_bytes
 from handfast.core.domain.events_work import BodyRef
 from handfast.engine.clock import Clock
 from handfast.engine.encoding import canonical
 from handfast.engine.ids import new_id
-from handfast.engine.projections import KINDS, Kind, load, row_of
+from handfast.engine.projections import KINDS, MAX_KEPT, Kind, load, row_of
+from handfast.engine.recent import Recent
 from handfast.engine.settings import Settings
 from handfast.engine.snapshots import Snapshots
 from handfast.engine.telemetry import OFF, Telemetry
 from handfast.engine.vault import Vault
 from handfast.storage.api import (
     Append,
-    Committed,
     Credential,
     Lease,
     NewEvent,
@@ -51,16 +61,20 @@ class _Stream:
     version: int
     state: object | None
     events: list[NewEvent] = field(default_factory=list)
+    remembered: bool = False
 
 
 class Unit:
     """One command's view of the world, and what it wants to write."""
 
-    def __init__(self, kernel: "Kernel", actor: Actor, key: str) -> None:
+    def __init__(
+        self, kernel: "Kernel", actor: Actor, key: str, *, from_memory: bool = False
+    ) -> None:
         self.now: datetime = kernel.clock.now()
         self._kernel = kernel
         self._actor = actor
         self._key = key
+        self._from_memory = from_memory
         self._streams: dict[str, _Stream] = {}
         self._bodies: list[SealedBody] = []
         self._outbox: list[OutboxItem] = []
@@ -135,23 +149,51 @@ class Unit:
 
     def _stream(self, kind: Kind, item_id: str) -> _Stream:
         name = f"{kind.name}/{item_id}"
-        if name not in self._streams:
-            row = self._kernel.store.load(name)
-            version = row.version if row else 0
-            state = load(kind, row.doc) if row else None
-            self._streams[name] = _Stream(kind, version, version, state)
-        return self._streams[name]
+        found = self._streams.get(name)
+        if found is None:
+            found = self._streams[name] = self._remembered(kind, name) or self._stored(kind, name)
+        return found
 
-    def write_set(self, fingerprint: str, result: bytes) -> WriteSet:
+    def _remembered(self, kind: Kind, name: str) -> _Stream | None:
+        held = self._kernel.remembered.get(name) if self._from_memory else None
+        return _Stream(kind, held[0], held[0], held[1], remembered=True) if held else None
+
+    def _stored(self, kind: Kind, name: str) -> _Stream:
+        row = self._kernel.store.load(name)
+        if row is None:
+            return _Stream(kind, 0, 0, None)
+        state = load(kind, row.doc)
+        if len(row.doc) <= MAX_KEPT:
+            self._kernel.remembered.keep(name, (row.version, state))
+        return _Stream(kind, row.version, row.version, state)
+
+    def check_stored(self) -> None:
+        """Raises Concurrency when what it was told may not be what is stored."""
+        if any(s.remembered for s in self._streams.values()):
+            raise Concurrency("taken from memory", hint="Read it again.")
+
+    def forget(self) -> None:
+        """Nobody takes from memory what this command did."""
+        for name in self._streams:
+            self._kernel.remembered.forget(name)
+
+    def remember(self, write: WriteSet) -> None:
+        """After its commit: the next command on these streams need not read them."""
+        for a in write.appends:
+            if len(a.state.doc) <= MAX_KEPT:
+                stream = self._streams[a.state.stream]
+                self._kernel.remembered.keep(a.state.stream, (stream.version, stream.state))
+
+    def write_set(self, fingerprint: str, result: Result) -> WriteSet:
         appends = tuple(
             Append(s.base, tuple(s.events), row_of(s.kind, name, s.version, s.state))
             for name, s in self._streams.items()
             if s.events
         )
         seen = tuple(
-            Seen(name, self._streams[name].base)
-            for name in sorted(self._relied_on)
-            if not self._streams[name].events
+            Seen(name, s.base)
+            for name, s in self._streams.items()
+            if (s.remembered or name in self._relied_on) and not s.events
         )
         return WriteSet(
             appends=appends,
@@ -163,7 +205,7 @@ class Unit:
             lease=self._lease,
             key=self._key,
             fingerprint=fingerprint,
-            result=result,
+            result=canonical(result) if self._key else b"",
         )
 
 
@@ -177,6 +219,7 @@ class Kernel:
         self.settings = settings
         self.snapshots = Snapshots(store, vault)
         self.telemetry: Telemetry = OFF
+        self.remembered: Recent[str, tuple[int, object]] = Recent(1000)
 
     def run(
         self,
@@ -197,22 +240,42 @@ class Kernel:
         if key and (first := self._first_answer(key, fingerprint)) is not None:
             return first
         for attempt in range(ATTEMPTS):
-            unit = Unit(self, actor, key)
-            result = work(unit)
-            write = unit.write_set(fingerprint, canonical(result) if key else b"")
-            if not (key or _writes(write)):
-                return result
-            if before_commit:
-                before_commit()
+            unit = Unit(self, actor, key, from_memory=attempt == 0)
             try:
-                committed = self.store.commit(write)
+                return self._once(unit, work, fingerprint, before_commit)
             except Concurrency:
+                unit.forget()
                 time.sleep(random.uniform(0, 0.001 * min(attempt, 10)))  # noqa: S311 - jitter
-                continue
-            if committed.replayed is None:
-                self.committed(write)
-            return _answer(committed, result)
+            except StorageError:
+                self.remembered.clear()  # it may be another database when it is back
+                raise
         raise Concurrency("too many writers on one stream", hint="Try again in a moment.")
+
+    def _once(
+        self,
+        unit: Unit,
+        work: Callable[[Unit], Result],
+        fingerprint: str,
+        before_commit: Callable[[], None] | None,
+    ) -> Result:
+        """Raises Concurrency when something it rests on is not what is stored."""
+        try:
+            result = work(unit)
+        except HandfastError:
+            unit.check_stored()
+            raise
+        write = unit.write_set(fingerprint, result)
+        if not _writes(write):
+            unit.check_stored()
+            return result
+        if before_commit:
+            before_commit()
+        committed = self.store.commit(write)
+        if committed.replayed is not None:
+            return cast("Result", json.loads(committed.replayed))
+        unit.remember(write)
+        self.committed(write)
+        return result
 
     def committed(self, write: WriteSet) -> None:
         """Called after each commit. Must not raise: the write is durable and must be answered."""
@@ -239,10 +302,4 @@ class Kernel:
 
 
 def _writes(w: WriteSet) -> bool:
-    return bool(w.appends or w.bodies or w.erased or w.outbox or w.credentials or w.lease)
-
-
-def _answer(committed: Committed, result: Result) -> Result:
-    if committed.replayed is None:
-        return result
-    return cast("Result", json.loads(committed.replayed))
+    return bool(w.key or w.appends or w.bodies or w.erased or w.outbox or w.credentials or w.lease)

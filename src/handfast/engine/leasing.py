@@ -8,6 +8,7 @@ from typing import Final, cast
 from handfast.core.domain import events_work as e
 from handfast.core.domain import run as runs
 from handfast.core.domain import runner as runners
+from handfast.core.domain import takeover
 from handfast.core.domain.errors import InvalidTransition
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.faults import fault_point
@@ -21,6 +22,7 @@ from handfast.storage.api import Lease, Query, StateRow
 
 LEASABLE: Final = (RunStatus.READY.value, RunStatus.QUEUED.value)
 HELD: Final = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED.value)
+TAKEN: Final = RunStatus.TAKEN_OVER.value
 _PAGE: Final = 50
 CLOCKS_APART: Final = timedelta(minutes=1)  # how much the clocks of two servers may differ
 _MAX_LOOKED_AT: Final = 1_000
@@ -57,16 +59,16 @@ class Leasing:
         self._switch = KillSwitch(kernel)
 
     def lease(self, actor: Actor, seat: Seat) -> Run | None:
-        """The next run: ready ones first, then queued, then those whose runner fell silent.
+        """The next run: those a person waits for first, then ready ones, queued ones, and those whose runner
+        fell silent.
 
         Raises StaleEpoch (`runner_followed`) and NotPermitted (`runner_retired`) for a runner that may
         take none any more.
         """
         runner = self._runner(seat)
-        for status in LEASABLE:
-            for row in self._rows(status):
-                if self._fits(runner, seat, row) and (run := self._take(actor, row.stream, seat)):
-                    return run
+        for row in self._free(seat):
+            if self._fits(runner, seat, row) and (run := self._take(actor, row.stream, seat)):
+                return run
         for status in HELD:
             for row in self._rows(status):
                 if not self._fits(runner, seat, row) or not self._over(row.stream, seat):
@@ -75,6 +77,11 @@ class Leasing:
                     self._kernel.telemetry.count("handfast.lease.takeovers")
                     return run
         return None
+
+    def _free(self, seat: Seat) -> Iterator[StateRow]:
+        yield from (row for row in self._rows(TAKEN) if self._to_hand_over(row, seat))
+        for status in LEASABLE:
+            yield from self._rows(status)
 
     def _runner(self, seat: Seat) -> Runner | None:
         if not seat.instance:
@@ -97,9 +104,17 @@ class Leasing:
         run = cast("Run", load(BY_NAME["run"], row.doc))
         if run.command is None or run.run_id in seat.without:
             return False
+        if takeover.unrecorded(run.takeovers) and not _has_worktree(run, seat):
+            return False
         if runner is None:
             return not run.labels
         return not runners.unfit(runner, run.repository, run.agent_id, run.labels)
+
+    def _to_hand_over(self, row: StateRow, seat: Seat) -> bool:
+        """Whether a person waits for its worktree, and no runner is at it."""
+        now = cast("Run", load(BY_NAME["run"], row.doc)).held
+        waits = now is not None and now.point is None
+        return waits and (bool(now and now.free) or self._over(row.stream, seat))
 
     def _over(self, stream: str, seat: Seat) -> bool:
         """Whether nobody keeps the lease any more.
@@ -122,7 +137,8 @@ class Leasing:
             run = unit.get(Run, run_id)
             if run.command is None:
                 raise InvalidTransition(f"run `{run_id}` is a person's own session")
-            if why := self._switch.blocked(unit, run.agent_id):
+            # Handing the worktree to a person starts no agent.
+            if why := "" if run.held else self._switch.blocked(unit, run.agent_id):
                 raise InvalidTransition(why)
             if seat.instance:
                 runners.check_instance(unit.get(Runner, seat.runner_id), seat.instance)
@@ -149,7 +165,14 @@ class Leasing:
     def killed(self, run_id: str) -> bool:
         """Whether the agent of this run is stopped: its runner must end it and let go."""
         unit = Unit(self._kernel, SYSTEM, "")
-        return bool(self._switch.blocked(unit, unit.get(Run, run_id).agent_id))
+        run = unit.get(Run, run_id)
+        if run.held and run.process is None:
+            return False  # no agent runs: what is left is to hand the worktree over
+        return bool(self._switch.blocked(unit, run.agent_id))
+
+    def taken_over(self, run_id: str) -> bool:
+        """Whether a person has taken this run over: its runner must end the agent and hand it over."""
+        return self._kernel.state(Run, run_id).held is not None
 
     def release(
         self, actor: Actor, run_id: str, epoch: int, reason: str, kept: "Kept | None" = None
@@ -163,7 +186,7 @@ class Leasing:
         def work(unit: Unit) -> Result:
             run = unit.get(Run, run_id)
             check_epoch(run, epoch)
-            if run.status.value in HELD:
+            if run.status.value in (*HELD, TAKEN):
                 session = unit.put(kept.session, "application/jsonl") if kept.session else None
                 event = e.RunReleased(
                     run.run_id,
@@ -187,6 +210,11 @@ class Leasing:
             if run.runner_id in found:
                 found[run.runner_id].append(run.run_id)
         return found
+
+
+def _has_worktree(run: Run, seat: Seat) -> bool:
+    """What a person left in a worktree is on that machine only."""
+    return run.seat == seat.runner_id or run.host == seat.host
 
 
 @dataclass(frozen=True, slots=True)

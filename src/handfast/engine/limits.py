@@ -176,7 +176,8 @@ class RunLimits:
         if run is None or run.over or h.decision is None or run.limits.handoff_id != h.handoff_id:
             return
         events: list[RunEvent]
-        if h.decision.kind in _GO_ON:
+        handed_over = h.decision.kind is DecisionKind.TAKE_OVER and run.command is not None
+        if h.decision.kind in _GO_ON or handed_over:  # it may come back
             figures = measured(run, unit.now)
             raised = tuple(
                 raise_of(c, figures.get(c.metric, Decimal(c.figure))) for c in run.limits.crossed
@@ -189,7 +190,8 @@ class RunLimits:
 
     def _tells(self, h: Handoff) -> bool:
         """Approving needs no words to the agent; an answer and requested changes are for it."""
-        return h.decision is not None and h.decision.kind is not DecisionKind.APPROVE
+        silent = (DecisionKind.APPROVE, DecisionKind.TAKE_OVER)
+        return h.decision is not None and h.decision.kind not in silent
 
     # -- looking
 

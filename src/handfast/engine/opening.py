@@ -82,7 +82,7 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
     planned = askings(takes.requirement, o.requirement.within_s or o.within_s)
     of_override = o.kind is HandoffKind.REVIEW and bool(o.about)
     hid = HandoffId(handoff_id or new_id("ho"))
-    offered = OVERRIDE_REVIEWED if of_override else OFFERED[o.kind]
+    offered = OVERRIDE_REVIEWED if of_override else _offered(unit, o)
     if o.refused:
         offered = tuple(kind for kind in offered if kind is not DecisionKind.APPROVE)
     request = HandoffRequested(
@@ -143,6 +143,14 @@ def _asked(unit: Unit, o: Opening, takes: Resolved) -> Asked:
         worked=run is not None and run.counts.steps > run.counts.reads,
         hazards=what.hazards,
     )
+
+
+def _offered(unit: Unit, o: Opening) -> tuple[DecisionKind, ...]:
+    """Taking over needs a runner that can end the agent and hand the worktree over; a doubt ends no run."""
+    offered, take = OFFERED[o.kind], DecisionKind.TAKE_OVER
+    run = unit.find(Run, o.run_id) if o.run_id else None
+    of_runner = run is not None and run.command is not None and o.kind is not HandoffKind.DOUBT
+    return (*offered, take) if of_runner and take not in offered else offered
 
 
 def _may_proceed(o: Opening) -> bool:

@@ -21,6 +21,7 @@ from handfast.core.domain.person import Person
 from handfast.core.domain.publication import ORGANISATION, PolicyText, Publication
 from handfast.core.domain.run import Run
 from handfast.core.policy.carrying import CarryOver
+from handfast.core.policy.chat import ChatDecides
 from handfast.core.policy.directory import Roster
 from handfast.core.policy.judging import Rulebook, digest_of, judge
 from handfast.core.policy.kinds import ActionKind, together
@@ -299,6 +300,7 @@ def _only_tightens(book: Rulebook) -> None:
         "builtin.off": policy.off,
         "limits: … off": policy.limits.off,
         "carry_over": policy.carry_over is not None,
+        "chat: decide: low": policy.chat is ChatDecides.LOW,
         **{f"actions: {kind.id}": kind.loosens for kind in policy.actions},
     }
     for name, given in loose.items():

@@ -16,9 +16,12 @@ from handfast.core.domain import (
     handoff_fold,
     handoff_votes,
     installation,
+    notice,
     person,
     publication,
+    reach,
     run,
+    run_fold,
     runner,
     task,
     topic,
@@ -29,6 +32,7 @@ from handfast.core.domain.canonical import compact_json
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events import from_bytes
+from handfast.engine.recent import Recent
 from handfast.storage.api import EventRow, StateRow
 
 OVERRIDE_REVIEWS = "override-review"
@@ -119,9 +123,18 @@ def _topic(_: topic.Topic) -> dict[str, object]:
     return {"status": "kept"}
 
 
+def _reach(_: reach.Reach) -> dict[str, object]:
+    return {"status": "kept"}
+
+
+def _notice(n: notice.Notice) -> dict[str, object]:
+    """Found by what it is about; a test by who it is for."""
+    return {"status": n.status.value, "match": n.handoff_id or n.person_id, "due_at": n.due_at}
+
+
 _ALL = (
     Kind("handoff", handoff.Handoff, handoff_fold.evolve, _handoff),
-    Kind("run", run.Run, run.evolve, _run, fold=2),
+    Kind("run", run.Run, run_fold.evolve, _run, fold=2),
     Kind("task", task.Task, task.evolve, _task),
     Kind("agent", agent.Agent, agent.evolve, _agent),
     Kind("track", track.Track, track.evolve, _track),
@@ -130,6 +143,8 @@ _ALL = (
     Kind("runner", runner.Runner, runner.evolve, _runner),
     Kind("checkpoint", checkpoint.Checkpoint, checkpoint.evolve, _checkpoint),
     Kind("topic", topic.Topic, topic.evolve, _topic),
+    Kind("reach", reach.Reach, reach.evolve, _reach),
+    Kind("notice", notice.Notice, notice.evolve, _notice),
     Kind("policy", publication.Publication, publication.evolve, _publication),
 )
 KINDS: dict[type, Kind] = {k.state: k for k in _ALL}
@@ -140,45 +155,20 @@ def dump(state: object) -> bytes:
     return compact_json(encode(state))
 
 
-class _Decoded:
-    """States by the very bytes they were decoded from: an equal document is an equal state, whoever wrote it.
-
-    The states of people, agents and policies are read by every command and hardly ever change. Two
-    generations bound it: what was not asked for while one filled up is forgotten. Safe between threads, as
-    each step is one operation on a dictionary.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._young: dict[bytes, object] = {}
-        self._old: dict[bytes, object] = {}
-
-    def get(self, kind: Kind, doc: bytes) -> object | None:
-        found = self._young.get(doc)
-        if found is None:
-            found = self._old.get(doc)
-            if found is not None:
-                self.keep(doc, found)
-        return found if type(found) is kind.state else None
-
-    def keep(self, doc: bytes, state: object) -> None:
-        if len(self._young) >= self._size:
-            self._old, self._young = self._young, {}
-        self._young[doc] = state
-
-
-_decoded = _Decoded(1000)
+# States by the very bytes they were decoded from: an equal document is an equal state, whoever wrote it.
+# The states of people, agents and policies are read by every command and hardly ever change.
+_decoded: Recent[bytes, object] = Recent(1000)
 # Larger ones are rare, and a thousand of them would be much.
-_MAX_KEPT = 20_000
+MAX_KEPT = 20_000
 
 
 def load(kind: Kind, doc: bytes) -> object:
     """The state in a document; the same object for equal bytes. Raises IntegrityError for a document that
     does not fit the state."""
-    found = _decoded.get(kind, doc)
-    if found is None:
+    found = _decoded.get(doc)
+    if type(found) is not kind.state:
         found = cast("object", decode(kind.state, json.loads(doc)))
-        if len(doc) <= _MAX_KEPT:
+        if len(doc) <= MAX_KEPT:
             _decoded.keep(doc, found)
     return found
 
@@ -186,7 +176,7 @@ def load(kind: Kind, doc: bytes) -> object:
 def row_of(kind: Kind, stream: str, version: int, state: object) -> StateRow:
     columns = cast("dict[str, Any]", kind.columns(state))
     doc = dump(state)
-    if len(doc) <= _MAX_KEPT:
+    if len(doc) <= MAX_KEPT:
         _decoded.keep(doc, state)  # the next command will most likely read what this one wrote
     return StateRow(stream=stream, kind=kind.name, version=version, doc=doc, **columns)
 

@@ -9,6 +9,7 @@ from handfast.core.domain.events_handoff import Executor, HandoffKind
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
 from handfast.core.domain.run import Run, check_epoch, check_not_over
+from handfast.core.domain.takeover import check_free
 from handfast.core.domain.task import Task
 from handfast.engine.audiences import Audiences
 from handfast.engine.kernel import Kernel, Result, Unit
@@ -67,6 +68,7 @@ class Reviews:
             run = unit.get(Run, work_done.run_id)
             check_epoch(run, work_done.epoch)
             check_not_over(run)
+            check_free(run.run_id, run.takeovers)
             if not run.task_id:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
             opening = self._opening(unit, run, unit.get(Task, run.task_id), f)
@@ -114,6 +116,8 @@ class Reviews:
             tool=MERGE_TOOL,
             owners=tuple(change.owners for change in f.changes),
             refused=judged.verdict is Verdict.DENY,
+            # Who wrote a part of it is no independent eye on it.
+            apart=tuple({t.by: None for t in run.takeovers if t.work and t.work.changed}),
         )
 
     def ask(self, actor: Actor, run_id: str, question: str, *, blocking: bool = True) -> Result:
@@ -125,6 +129,7 @@ class Reviews:
         def work(unit: Unit) -> Result:
             run = unit.get(Run, run_id)
             check_not_over(run)
+            check_free(run.run_id, run.takeovers)
             unit.rely_on(Run, run_id)
             package = Package(
                 ask="The agent asks a question",

@@ -7,6 +7,7 @@ from typing import cast
 from handfast.core.domain import events_work as e
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain import run as runs
+from handfast.core.domain import takeover
 from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.containment import Containment
@@ -170,7 +171,7 @@ class Runs:
 
     def started(self, actor: Actor, event: e.AgentStarted) -> Result:
         def work(unit: Unit) -> Result:
-            run = self._mine(unit, event.run_id, event.epoch)
+            run = self._agents(unit, event.run_id, event.epoch)
             unit.record(Run, run.run_id, [replace(event, seat=run.runner_id)])
             return {"run_id": run.run_id}
 
@@ -182,7 +183,7 @@ class Runs:
         """The agent's program never ran: its own outcome, not a failure of the work."""
 
         def work(unit: Unit) -> Result:
-            run = self._mine(unit, run_id, epoch)
+            run = self._agents(unit, run_id, epoch)
             body = unit.put(output) if output else None
             events: list[RunEvent] = [
                 e.AgentNeverStarted(run.run_id, epoch, reason[:500], body),
@@ -204,7 +205,7 @@ class Runs:
 
         def work(unit: Unit) -> Result:
             run = self._mine(unit, run_id, epoch)
-            if run.status is RunStatus.EXITED:
+            if run.status is RunStatus.EXITED or (run.held and run.process is None):
                 return {"run_id": run_id}
             event = e.AgentExited(
                 run_id=run.run_id,
@@ -227,7 +228,7 @@ class Runs:
         """Let go of a run that waits. When what it waits for is settled already, it is ready at once."""
 
         def work(unit: Unit) -> Result:
-            run = self._mine(unit, run_id, epoch)
+            run = self._agents(unit, run_id, epoch)
             session = unit.put(p.session, "application/jsonl") if p.session else None
             unit.record(Run, run_id, pause_events(run, epoch, p, session))
             for handoff_id in p.waiting_on:
@@ -268,6 +269,7 @@ class Runs:
                 return {"run_id": run_id, "outcome": run.outcome.value if run.outcome else ""}
             if epoch is not None:
                 check_epoch(run, epoch)
+            takeover.check_free(run.run_id, run.takeovers)
             unit.record(Run, run_id, [e.RunEnded(run.run_id, outcome)])
             keep_measure(unit, unit.get(Run, run_id))
             waiting = tuple(s.value for s in WAITING)
@@ -313,6 +315,12 @@ class Runs:
         if run.task_id:
             task = unit.get(Task, run.task_id)
             unit.record(Task, run.task_id, tasks.close(task, outcome))
+
+    def _agents(self, unit: Unit, run_id: str, epoch: int) -> Run:
+        """A run that goes on as its agent's: refused while a person holds it."""
+        run = self._mine(unit, run_id, epoch)
+        takeover.check_free(run.run_id, run.takeovers)
+        return run
 
     def _mine(self, unit: Unit, run_id: str, epoch: int) -> Run:
         run = unit.get(Run, run_id)

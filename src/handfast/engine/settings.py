@@ -19,6 +19,7 @@ class Settings:
     settle_within_s: int = HOUR
     lease_s: int = 6
     session_s: int = 12 * HOUR
+    link_s: int = 7 * DAY
     agent_token_s: int = 30 * DAY
     relay_attempts: int = 12
     relay_backoff_s: int = 1

@@ -132,6 +132,23 @@ def simulate(
     return done
 
 
+def recording_of(kernel: Kernel, run_id: str, step_id: str) -> Recording | None:
+    """One recorded action of a run, as it can be judged again: with what was known of its run by then.
+
+    None where there is no such step, or its content was erased.
+    """
+    history = _History(kernel, Simulation(), lambda *_: None)
+    after = 0
+    while page := kernel.store.events(
+        stream=f"run/{run_id}", after=after, limit=_PAGE, types=_TYPES
+    ):
+        after = page[-1].version
+        for found in history.page([from_bytes(row.data) for row in page]):
+            if found.step.step_id == step_id:
+                return found
+    return None
+
+
 def _shown(kernel: Kernel, recording: Recording) -> Result:
     step = recording.step
     return {
@@ -175,11 +192,11 @@ class _History:
         store, size = self._kernel.store, self._kernel.store.size()
         while page := store.events(after=position, limit=_PAGE, types=_TYPES):
             position = page[-1].position
-            yield from self._page([from_bytes(row.data) for row in page])
+            yield from self.page([from_bytes(row.data) for row in page])
             self._progress(position, size)
         self._progress(size, size)
 
-    def _page(self, page: list[Recorded]) -> Iterator[Recording]:
+    def page(self, page: list[Recorded]) -> Iterator[Recording]:
         steps = [r.event for r in page if isinstance(r.event, StepJudged)]
         wanted = [b.body_id for s in steps for b in (s.call, s.facts) if b]
         bodies = self._kernel.vault.open_many(wanted)

@@ -1,7 +1,7 @@
 """States and bodies put together for people and programs: the JSON of the API and the pages."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import cast
@@ -14,7 +14,7 @@ from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.checkpoint_notes import note_of
-from handfast.engine.effects import open_package, open_packages
+from handfast.engine.effects import changed_lines, open_package, open_packages
 from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
@@ -24,6 +24,7 @@ from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.saying import said
 from handfast.engine.surroundings import Surroundings
+from handfast.engine.takeover_views import TakeoverViews
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Query, StateRow
 
@@ -33,8 +34,6 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "closed": ("closed", "superseded", "withdrawn", "expired", "incomplete"),
     "all": (),
 }
-
-
 MAX_COMMAND = 4_000
 MACHINE = "policy (a machine)"
 
@@ -58,7 +57,7 @@ class Views:
         limits: RunLimits,
         progress: Progress,
     ) -> None:
-        self._limits = limits
+        self._limits, self._takeovers = limits, TakeoverViews(kernel, people)
         self._progress = progress
         self._kernel = kernel
         self._people = people
@@ -101,10 +100,13 @@ class Views:
         now = self._kernel.clock.now()
         states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
         shown = [h for h in states if not h.put_off(person_id, now)]
+        return Page(self.queued(shown), _next(rows, limit))
+
+    def queued(self, shown: Sequence[Handoff]) -> list[Result]:
+        """These handoffs as rows of a queue."""
         packages = open_packages(self._kernel, shown)
         around = self._around()
-        items = [self._queued(h, packages[h.package.body_id], around) for h in shown]
-        return Page(items, _next(rows, limit))
+        return [self._queued(h, packages[h.package.body_id], around) for h in shown]
 
     def first_waiting(self, number: int) -> list[str]:
         """Ids of the first handoffs of the queue."""
@@ -120,6 +122,9 @@ class Views:
         return self._summary(h, package.ask, around) | {
             "why_now": package.why_now,
             "package": {"what_will_happen": what, "evidence": evidence},
+            "presented_digest": h.presented_digest,
+            "changed_lines": changed_lines(package),
+            "edited_by": h.edit.person_id if h.edit else "",
         }
 
     def _summary(self, h: Handoff, ask: str, around: Surroundings) -> Result:
@@ -251,11 +256,8 @@ class Views:
         return Page(items, _next(rows, limit))
 
     def run_summary(self, r: Run) -> Result:
-        doc = encode(r)
-        for private in ("command", "session", "output", "open_steps", "usage", "limits"):
-            doc.pop(private, None)
         return {
-            **doc,
+            **self._takeovers.run_doc(r),
             "agent_name": self.agent_name(r.agent_id),
             "counts": full(r.counts),
             "status": r.status.value,
@@ -269,6 +271,7 @@ class Views:
         out["command"] = self._json(r.command)
         out["output"] = self.text(r.output)[-20_000:]
         out["limits"] = self._limits.standing(run_id)
+        out["takeovers"] = self._takeovers.all(r)
         out["session_body_id"] = r.session.body_id if r.session else ""
         if r.task_id:
             task = self._kernel.state(Task, r.task_id)

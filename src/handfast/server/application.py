@@ -7,12 +7,12 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from handfast import __version__
 from handfast.core.domain.errors import HandfastError
+from handfast.engine.channels.sending import notifiers
 from handfast.engine.facade import Engine
 from handfast.engine.relay.relay import Relay
 from handfast.engine.relay.routing import Routes
@@ -25,6 +25,7 @@ from handfast.server.hub import Hub
 from handfast.server.pages.account import Tries
 from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
+from handfast.server.presence import Presence
 from handfast.server.problems import Problem, problem_of, problem_response
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
@@ -54,7 +55,6 @@ def create_app(
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=_name,
         lifespan=_lifespan(engine),
     )
     app.state.engine = engine
@@ -62,7 +62,8 @@ def create_app(
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
-    routes = Routes([announcer(engine, url, say or log.info)])
+    app.state.presence = Presence()
+    routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
     app.state.relay = made
     add_api(app)
@@ -73,10 +74,6 @@ def create_app(
     if engine.kernel.telemetry.on:
         app.add_middleware(Tracing, telemetry=engine.kernel.telemetry)
     return app
-
-
-def _name(route: APIRoute) -> str:
-    return route.name
 
 
 def _lifespan(

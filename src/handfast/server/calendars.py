@@ -5,14 +5,10 @@ leads into the server's own network. The address is resolved once, checked, and 
 connected to; redirects stay on the host. No proxy is used.
 """
 
-import contextlib
 import http.client
-import ipaddress
 import logging
 import os
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +18,10 @@ from handfast.core.domain.errors import HandfastError, UsageError
 from handfast.core.policy.directory import Calendar
 from handfast.engine.calendars import MAX_BYTES
 from handfast.engine.facade import Engine
+from handfast.engine.outbound import Pinned, cut_at, public_address
 
 HOSTS_VARIABLE = "HANDFAST_CALENDAR_HOSTS"
+_REMEDY = f"{HOSTS_VARIABLE} names hosts that may be."
 TIMEOUT_S, AGAIN_S, MAX_REDIRECTS = 10.0, 60.0, 3
 log = logging.getLogger("handfast.server")
 
@@ -68,12 +66,10 @@ class Fetcher:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 443
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = _Pinned(host, port, self._address(host, port), self._tls, _left(until))
-        # A socket's time-out begins anew with every byte; this one does not.
-        cut = threading.Timer(_left(until), connection.cut)
-        cut.daemon = True
-        cut.start()
-        try:
+        tls = self._tls or ssl.create_default_context()
+        address = public_address(host, port, self._hosts, _REMEDY)
+        connection = Pinned(host, port, address, tls, _left(until))
+        with cut_at(connection, until):
             connection.request("GET", path, headers={"Accept": "text/calendar"})
             answer = connection.getresponse()
             if answer.status in (301, 302, 303, 307, 308):
@@ -81,51 +77,9 @@ class Fetcher:
             if answer.status != 200:
                 raise UsageError(f"`{host}` answered with {answer.status}")
             return _bounded(connection, answer, until)
-        finally:
-            cut.cancel()
-            connection.close()
-
-    def _address(self, host: str, port: int) -> str:
-        found = [
-            str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        ]
-        private = [a for a in found if not _public(a)]
-        if (private or not found) and host.lower() not in self._hosts:
-            raise UsageError(
-                f"`{host}` is in a private network ({', '.join(private[:3])})",
-                hint=f"{HOSTS_VARIABLE} names hosts that may be.",
-            )
-        return found[0]
 
 
-class _Pinned(http.client.HTTPSConnection):
-    """Connects to an address that was checked, and speaks to the host by its name."""
-
-    def __init__(
-        self, host: str, port: int, address: str, tls: ssl.SSLContext | None, timeout: float
-    ) -> None:
-        self._context_used = tls or ssl.create_default_context()
-        super().__init__(host, port, timeout=timeout, context=self._context_used)
-        self._address = address
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
-        try:
-            self.sock = self._context_used.wrap_socket(plain, server_hostname=self.host)
-        except BaseException:
-            plain.close()
-            raise
-
-    def cut(self) -> None:
-        """From another thread: whoever reads gets an error now."""
-        if self.sock is not None:
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
-
-
-def _bounded(
-    connection: http.client.HTTPSConnection, answer: http.client.HTTPResponse, until: float
-) -> bytes:
+def _bounded(connection: Pinned, answer: http.client.HTTPResponse, until: float) -> bytes:
     found = bytearray()
     while True:
         if connection.sock is not None:
@@ -144,18 +98,6 @@ def _left(until: float) -> float:
     if left <= 0:
         raise TimeoutError(f"the calendar did not come within {TIMEOUT_S:g} s")
     return left
-
-
-def _public(address: str) -> bool:
-    """Mapped and translated forms of an IPv4 address count as that address."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
-        if inner is not None:
-            return inner.is_global
-        if found in ipaddress.ip_network("64:ff9b::/96"):
-            return ipaddress.ip_address(int(found) & 0xFFFFFFFF).is_global
-    return found.is_global and not found.is_multicast
 
 
 def _same_host(url: str, location: str) -> str:

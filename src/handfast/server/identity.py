@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from handfast.core.domain.errors import NotFound, NotPermitted, StaleEpoch
@@ -27,7 +27,7 @@ bearer = HTTPBearer(
 cookie = APIKeyCookie(
     name=COOKIE, auto_error=False, scheme_name="session", description="A signed-in person."
 )
-SCHEMES = [Security(bearer), Security(cookie)]
+SCHEMES = {each.scheme_name: each.model for each in (bearer, cookie)}
 
 
 async def engine_of(request: Request) -> Engine:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from handfast.core.audit.bodies import BodyReference, reference_of
@@ -21,9 +21,9 @@ _encode = json.JSONEncoder(
 
 def _integer(text: str) -> int:
     # The length test comes first: int() is slow on a number of many digits.
-    if len(text) > 17 or not -MAX_SAFE_INTEGER <= int(text) <= MAX_SAFE_INTEGER:
+    if len(text) > 17 or not -MAX_SAFE_INTEGER <= (value := int(text)) <= MAX_SAFE_INTEGER:
         raise ValueError(text)
-    return int(text)
+    return value
 
 
 def _refuse(text: str) -> None:
@@ -118,14 +118,15 @@ class EntryCheck:
         if event["type"] in _ERASURES and isinstance(data, dict):
             self._note_erasure(position, event, data)
         pending: list[object] = [event]
-        while pending:
-            value = pending.pop()
-            if isinstance(value, dict):
+        for value in pending:  # grows on the way
+            inner: Iterable[object] = ()
+            if type(value) is dict:
                 if "body_id" in value and "digest" in value:
                     self._note_body(position, str(event["id"]), value)
-                pending.extend(value.values())
-            elif isinstance(value, list):
-                pending.extend(value)
+                inner = value.values()
+            elif type(value) is list:
+                inner = value
+            pending += [x for x in inner if type(x) is dict or type(x) is list]
 
     def _note_erasure(
         self, position: int, event: Mapping[str, object], data: Mapping[str, object]
@@ -172,16 +173,15 @@ def _by(actor: object) -> str:
 
 
 def _is_envelope(event: Mapping[str, object]) -> bool:
-    for name in ("id", "type", "stream"):
-        value = event.get(name)
-        if not isinstance(value, str) or not value:
-            return False
-    version, at, actor = event.get("version"), event.get("at"), event.get("actor")
-    if type(version) is not int or version < 1:
-        return False
+    get = event.get
+    version, at, actor = get("version"), get("at"), get("actor")
     return (
-        isinstance(at, str)
+        type(get("id")) is type(get("type")) is type(get("stream")) is str
+        and "" not in (event["id"], event["type"], event["stream"])
+        and type(version) is int
+        and version >= 1
+        and type(at) is str
         and _TIME.fullmatch(at) is not None
-        and isinstance(actor, (dict, str))
+        and type(actor) in (dict, str)
         and bool(actor)
     )

@@ -28,6 +28,8 @@ _TYPES: Mapping[str, BodyKind] = {
     "run.agent_exited": BodyKind.STEPS,
     "run.agent_never_started": BodyKind.STEPS,
     "run.paused": BodyKind.SESSIONS,
+    "run.handed_over": BodyKind.SESSIONS,
+    "run.persons_work_recorded": BodyKind.PACKAGES,
     "handoff.requested": BodyKind.PACKAGES,
     "handoff.edited": BodyKind.PACKAGES,
     "handoff.decided": BodyKind.PACKAGES,

@@ -15,10 +15,12 @@ from handfast.core.domain import events_checkpoint as k
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_limits as m
+from handfast.core.domain import events_notify as n
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
+from handfast.core.domain import events_takeover as t
 from handfast.core.domain import events_work as w
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import decode, encode, format_time, parse_time
@@ -44,6 +46,10 @@ RunEvent: TypeAlias = (
     | m.LimitReached
     | m.LimitRaised
     | m.LimitUpheld
+    | t.RunTakenOver
+    | t.RunHandedOver
+    | t.RunHandedBack
+    | t.PersonsWorkRecorded
 )
 HandoffEvent: TypeAlias = (
     h.HandoffRequested
@@ -94,6 +100,7 @@ PersonEvent: TypeAlias = (
     | c.RolesSet
     | c.AwaySet
     | c.AwayEnded
+    | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (
     o.InstallationCreated
@@ -118,6 +125,17 @@ RunnerEvent: TypeAlias = (
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
 CheckpointEvent: TypeAlias = k.CheckpointOpened | k.CheckpointJoined
+ReachEvent: TypeAlias = (
+    n.ContactAdded | n.ContactChanged | n.ContactRemoved | n.SecretRotated | n.QuietSet
+)
+NoticeEvent: TypeAlias = (
+    n.NoticePlanned
+    | n.NoticeReleased
+    | n.NoticeDelivered
+    | n.NoticeFailed
+    | n.NoticeDropped
+    | n.NoticeOpened
+)
 Event: TypeAlias = (
     TaskEvent
     | RunEvent
@@ -130,6 +148,8 @@ Event: TypeAlias = (
     | RunnerEvent
     | TopicEvent
     | CheckpointEvent
+    | ReachEvent
+    | NoticeEvent
 )
 
 WIRE: dict[str, type[Event]] = {
@@ -154,6 +174,10 @@ WIRE: dict[str, type[Event]] = {
     "run.limit_reached": m.LimitReached,
     "run.limit_raised": m.LimitRaised,
     "run.limit_upheld": m.LimitUpheld,
+    "run.taken_over": t.RunTakenOver,
+    "run.handed_over": t.RunHandedOver,
+    "run.handed_back": t.RunHandedBack,
+    "run.persons_work_recorded": t.PersonsWorkRecorded,
     "handoff.requested": h.HandoffRequested,
     "handoff.returned": h.HandoffReturned,
     "handoff.deferred": k.HandoffDeferred,
@@ -199,6 +223,7 @@ WIRE: dict[str, type[Event]] = {
     "person.roles_set": c.RolesSet,
     "person.away_set": c.AwaySet,
     "person.away_ended": c.AwayEnded,
+    "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,
     "control.released": c.ControlReleased,
     "rotation.covered": c.RotationCovered,
@@ -225,6 +250,17 @@ WIRE: dict[str, type[Event]] = {
     "delivery.retried": d.DeliveryRetried,
     "checkpoint.opened": k.CheckpointOpened,
     "checkpoint.joined": k.CheckpointJoined,
+    "contact.added": n.ContactAdded,
+    "contact.changed": n.ContactChanged,
+    "contact.removed": n.ContactRemoved,
+    "contact.secret_rotated": n.SecretRotated,
+    "contact.quiet_set": n.QuietSet,
+    "notice.planned": n.NoticePlanned,
+    "notice.released": n.NoticeReleased,
+    "notice.delivered": n.NoticeDelivered,
+    "notice.failed": n.NoticeFailed,
+    "notice.dropped": n.NoticeDropped,
+    "notice.opened": n.NoticeOpened,
 }
 NAMES: dict[type, str] = {cls: name for name, cls in WIRE.items()}
 

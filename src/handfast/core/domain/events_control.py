@@ -61,3 +61,11 @@ class RolesSet:
     person_id: PersonId
     roles: tuple[str, ...]
     by: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class ViewsSet:
+    """The saved views of a person's inbox, all of them, as JSON beside the log. None is no view."""
+
+    person_id: PersonId
+    views: BodyRef | None = None

@@ -81,6 +81,17 @@ class CommandRun:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """What a person wrote while they held the run. `files` are as they left them; what is in `changed_since` was
+    changed again after that. The rest of the work is the agent's."""
+
+    person_id: str
+    commits: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    changed_since: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewedWork:
     """Finished work: exactly `head_commit` is what approval merges into `target_branch`.
 
@@ -99,6 +110,7 @@ class ReviewedWork:
     submodules: tuple[str, ...] = ()
     mode_changes: tuple[str, ...] = ()
     target_commit: str = ""
+    parts: tuple[WrittenPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

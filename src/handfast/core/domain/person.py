@@ -32,6 +32,7 @@ class Person:
     added_at: datetime
     has_pin: bool = False
     absences: tuple[Away, ...] = ()
+    views: BodyRef | None = None
 
     @property
     def may_decide(self) -> bool:
@@ -58,6 +59,8 @@ def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
             return replace(state, absences=(*kept, Away(event.starts, event.ends, event.delegate)))
         case c.AwayEnded():
             return replace(state, absences=())
+        case c.ViewsSet():
+            return replace(state, views=event.views)
         case e.SignedIn() | e.SignedOut():
             return state
         case _:

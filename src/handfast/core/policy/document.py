@@ -23,6 +23,7 @@ from handfast.core.domain.requirement import REVIEWERS, Clause, Requirement, Sil
 from handfast.core.policy import directory, routes, sections
 from handfast.core.policy.builtin import RULES
 from handfast.core.policy.carrying import CarryOver, read_carry_over
+from handfast.core.policy.chat import ChatDecides, read_chat
 from handfast.core.policy.directory import Roster
 from handfast.core.policy.interruption_section import Budget, read_budget
 from handfast.core.policy.kinds import ActionKind, read_kind
@@ -71,6 +72,7 @@ class Policy:
     actions: tuple[ActionKind, ...] = ()
     carry_over: tuple[CarryOver, ...] | None = None
     interruptions: Budget | None = None
+    chat: ChatDecides | None = None
 
 
 @dataclass(slots=True)
@@ -256,6 +258,10 @@ def _interruptions(reading: Reading, value: object) -> None:
     reading.policy = replace(reading.policy, interruptions=found)
 
 
+def _chat(reading: Reading, value: object) -> None:
+    reading.policy = replace(reading.policy, chat=read_chat(value, ("chat",)))
+
+
 _SECTIONS: Mapping[str, Section] = {
     "builtin": _builtin,
     "gates": _gates,
@@ -264,5 +270,6 @@ _SECTIONS: Mapping[str, Section] = {
     "actions": _actions,
     "carry_over": _carry_over,
     "interruptions": _interruptions,
+    "chat": _chat,
     **{name: _of_roster(name) for name in directory.READERS},
 }

@@ -2,17 +2,21 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
+from handfast.client import takeover_calls
+from handfast.client.request import Json
 from handfast.core.domain.errors import HandfastError
 from handfast.core.domain.faults import fault_point
 from handfast.core.domain.inert import inert
 from handfast.runner.git import Identity
 from handfast.runner.snapshot import Snapshot, commit_all
-from handfast.runner.supervisor import claude, ending, finished
+from handfast.runner.supervisor import claude, ending, finished, handing
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.ground import Ground
-from handfast.runner.supervisor.held import Held
+from handfast.runner.supervisor.held import Held, TakenOver
+from handfast.runner.supervisor.leftovers import HOST
 from handfast.runner.supervisor.plan import Agent
 from handfast.runner.supervisor.probing import still_open
 from handfast.runner.workspace import Workspace
@@ -37,6 +41,9 @@ class Aftermath:
     def after(self, workspace: Workspace, found: Ended, *, first: bool) -> None:
         """The process has just ended, and the hook's records are delivered."""
         doubts = still_open(self._held, self._held.settle(), workspace.path)
+        if self._held.taken.is_set():
+            self.record(found)
+            raise TakenOver
         changed = self._changed(workspace) if first and found.code != 0 else True
         if not found.lost and ending.never_ran(found, first=first, changed=changed):
             self.never_started(
@@ -97,11 +104,50 @@ class Aftermath:
             session_body_id=session,
         )
 
-    def hand_over(self, workspace: Workspace, found: Ended, notes: tuple[str, ...] = ()) -> None:
-        """Commit what is left and open the review; without any change the run ends."""
-        done = commit_all(
-            workspace, self._commit_message(), self._author(), max_file_bytes=100 * 1024 * 1024
+    def to_person(self, workspace: Workspace, processes: list[Json]) -> None:
+        """The agent is gone; the worktree is theirs. `processes` were running when it was stopped."""
+        kept = self._keep(workspace)
+        fields = {
+            "epoch": self._held.epoch,
+            "host": HOST,
+            "worktree": str(workspace.path),
+            "branch": workspace.branch,
+            "head_commit": kept.head,
+            "snapshot_ref": kept.ref,
+            "snapshot_commit": kept.commit,
+            "session_body_id": self.session_body(),
+            "seen": handing.seen(workspace, kept, processes),
+        }
+        fault_point("takeover.before_handed_over")
+        self._held.send(takeover_calls.handed_over(self._held.run_id, fields))
+
+    def record_work(self, workspace: Workspace, last: Json) -> None:
+        """What the person changed, before anything goes on from it. Their files are kept as a snapshot."""
+        kept = self._keep(workspace)
+        ends = str(last["from_head"]), str(last["from_commit"])
+        fields = handing.persons_work(workspace, *ends, kept)
+        fault_point("takeover.before_recorded")
+        request = takeover_calls.persons_work(
+            self._held.run_id, {"epoch": self._held.epoch, **fields}
         )
+        self._held.send(request)
+        fault_point("takeover.after_recorded")
+
+    def hand_over_for(self, workspace: Workspace, last: Json) -> None:
+        """As a person hands it over: finished, by their word. What they left uncommitted is committed as theirs."""
+        who, folder = str(last["by_name"]), self._held.settings.folder(self._held.run_id)
+        seen = ending.seen_before(self._held.run, folder, is_claude=self._agent.is_claude)
+        found = replace(seen, code=0, signal=None, reason=ending.COMPLETED)
+        said = f"{last['handed_back_by']} handed it over for review: {last['note'] or 'no note'}"
+        self.hand_over(workspace, found, notes=(said,), by=who)
+
+    def hand_over(
+        self, workspace: Workspace, found: Ended, notes: tuple[str, ...] = (), by: str = ""
+    ) -> None:
+        """Commit what is left and open the review; without any change the run ends. `by` is the person who left
+        it uncommitted; '' is the agent."""
+        message, author = self._commit_message(by or "the agent"), self._author(by)
+        done = commit_all(workspace, message, author, max_file_bytes=100 * 1024 * 1024)
         not_seen = tuple(f"Left out of the commit: {path}" for path in done.left_out[:50])
         if not self._differs(workspace, done.commit):
             self._nothing(found, keep=bool(done.left_out))
@@ -182,16 +228,19 @@ class Aftermath:
         trees = [git.text("rev-parse", f"{c}^{{tree}}") for c in (workspace.base_commit, commit)]
         return trees[0] != trees[1]
 
-    def _author(self) -> Identity:
-        name = inert(str(self._held.run.get("agent_name") or "agent"), 100, multiline=False)
+    def _author(self, by: str) -> Identity:
+        agent = str(self._held.run.get("agent_name") or "agent")
+        name = inert(by or agent, 100, multiline=False)
         cleaned = "".join(c for c in name if c not in "<>\n").strip() or "agent"
+        if by:
+            return Identity(cleaned, "person@localhost")
         return Identity(f"{cleaned} (agent)", "agent@localhost")
 
-    def _commit_message(self) -> str:
+    def _commit_message(self, by: str) -> str:
         intent = str((self._held.run.get("brief") or {}).get("intent", "")).strip().splitlines()
         title = inert(intent[0] if intent else "Work of an agent", 72, multiline=False)
         return (
-            f"{title}\n\nCommitted by Handfast: the agent had left it uncommitted.\n\n"
+            f"{title}\n\nCommitted by Handfast: {inert(by, 100, multiline=False)} had left it uncommitted.\n\n"
             f"Handfast-Task: {self._held.run['task_id']}\nHandfast-Run: {self._held.run_id}\n"
         )
 

@@ -14,6 +14,7 @@ from handfast.runner.supervisor.leftovers import epoch_folders
 
 LOST: Final = "lost"
 STOPPED: Final = "runner_stopped"
+TAKEN: Final = "taken_over"
 COMPLETED: Final = "completed"
 MAX_OUTPUT: Final = 20_000
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -45,7 +46,7 @@ class Ended:
 
     @property
     def lost(self) -> bool:
-        return self.reason in (LOST, STOPPED)
+        return self.reason in (LOST, STOPPED, TAKEN)
 
     @property
     def failed(self) -> bool:
@@ -56,6 +57,8 @@ class Ended:
         """How it ended, in words."""
         if self.reason == STOPPED:
             return "The agent was ended because the runner stopped."
+        if self.reason == TAKEN:
+            return "The agent was ended because a person took the run over."
         if self.lost or (self.code is None and self.signal is None):
             return "The agent was lost: nobody saw how it ended."
         if self.signal is not None:
@@ -109,9 +112,9 @@ def seen_before(run: Json, folder: Path, *, is_claude: bool) -> Ended:
     )
 
 
-def stopped(found: Ended) -> Ended:
-    """Ended by the runner, which stops."""
-    return replace(found, reason=STOPPED)
+def stopped(found: Ended, reason: str = STOPPED) -> Ended:
+    """Ended by the runner, which stops; or because a person took the run over."""
+    return replace(found, reason=reason)
 
 
 def lost(run: Json, reason: str = LOST) -> Ended:

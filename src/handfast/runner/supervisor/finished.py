@@ -15,6 +15,7 @@ from handfast.observe.change import added_text
 from handfast.observe.review import ReviewFacts, review_facts
 from handfast.observe.secrets import redact
 from handfast.runner.snapshot import Snapshot
+from handfast.runner.supervisor import handing
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.held import Held
 from handfast.runner.workspace import Workspace
@@ -64,6 +65,8 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
         w.path, w.base_commit, work.head, (brief.get("scope") or {}).get("paths", [])
     )
     steps = held.steps()
+    written = handing.parts(w.git, run.get("takeovers") or [], work.head)
+    notes = (*work.notes, *handing.parts_in_words(written))
     fields = {
         "epoch": held.epoch,
         "base_commit": w.base_commit,
@@ -80,7 +83,8 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
         "insertions": facts.insertions,
         "deletions": facts.deletions,
         "agent_says": work.ended.says[:20_000],
-        "details": [_line(note) for note in (*work.notes, *_about(facts))][:MAX_LIST],
+        "details": [_line(note) for note in (*notes, *_about(facts))][:MAX_LIST],
+        "parts": [{k: v for k, v in part.items() if k != "name"} for part in written],
         "hazards": [],
         "not_seen": [_line(note) for note in (*work.not_seen, *_unseen(held, work))],
         "evidence": evidence(brief.get("acceptance") or [], steps),

@@ -71,6 +71,23 @@ class Ground:
         missing: RejectedError = NotFound(
             f"run `{self._run_id}` has no worktree here and no snapshot", code="workspace_missing"
         )
+        try:
+            return self.find_here()
+        except RejectedError as error:
+            missing = missing if isinstance(error, NotFound) else error
+        revision = self._run.get("snapshot_commit") or self._newest_snapshot()
+        if not revision:
+            raise missing
+        fault_point("runner.before_restore")
+        self.continued = False
+        return restore(self.repository, self._worktrees, str(revision)).workspace
+
+    def find_here(self) -> Workspace:
+        """As it was left on this machine; never from a snapshot of somewhere else. Raises NotFound, and
+        RejectedError for one that is damaged."""
+        missing: RejectedError = NotFound(
+            f"the worktree of run `{self._run_id}` is not on this machine", code="workspace_missing"
+        )
         # Another runner may have worked on it since it was here.
         if self._run.get("seat") in (None, "", self._run.get("runner_id")):
             try:
@@ -81,12 +98,11 @@ class Ground:
                 self.continued = True
                 return found
         beside = self._beside()
-        revision = beside or self._run.get("snapshot_commit") or self._newest_snapshot()
-        if not revision:
+        if not beside:
             raise missing
         fault_point("runner.before_restore")
-        self.continued = bool(beside)
-        return restore(self.repository, self._worktrees, str(revision)).workspace
+        self.continued = True
+        return restore(self.repository, self._worktrees, beside).workspace
 
     def _beside(self) -> str:
         """What another runner on this machine left in its worktree of the same repository, as a snapshot; the

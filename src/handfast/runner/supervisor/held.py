@@ -12,12 +12,14 @@ from handfast.client.request import Json, Request
 from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.errors import (
     HandfastError,
+    InvalidTransition,
     NotFound,
     NotPermitted,
     StaleEpoch,
     StorageError,
 )
 from handfast.core.domain.faults import fault_point
+from handfast.core.domain.takeover import HELD_CODE
 from handfast.runner.processes import AgentProcess
 from handfast.runner.supervisor.leftovers import HOST
 from handfast.runner.supervisor.settings import SupervisorSettings
@@ -34,6 +36,10 @@ log = logging.getLogger("handfast.runner")
 
 class LetGo(Exception):
     """Stop working on the run and say nothing more about it."""
+
+
+class TakenOver(Exception):
+    """A person has taken the run over: end the agent, and hand the worktree to them."""
 
 
 class Declined(Exception):
@@ -57,6 +63,7 @@ class Held:
         self.settings = settings
         self.stopping = stopping
         self.lost = threading.Event()
+        self.taken = threading.Event()  # by a person
         self.contained = str(run.get("containment") or "").startswith(CONTAINED)
         self._client = client
         self._lease_s = settings.lease_s or lease_s
@@ -115,6 +122,8 @@ class Held:
         self._silent = False
         if told["held"]:
             self._sure_at = asked_at
+        if told.get("taken_over"):
+            self.taken.set()
         # A person stopped the agent: it ends as if the lease were lost, and goes on when the run is
         # leased again.
         self.killed = bool(told.get("killed"))
@@ -176,8 +185,8 @@ class Held:
     # -- speaking to the server
 
     def send(self, request: Request[T]) -> T:
-        """Waits for a server that is away, as long as the lease may hold. Raises LetGo, and what the
-        server raises."""
+        """Waits for a server that is away, as long as the lease may hold. Raises LetGo, TakenOver where the call
+        was refused because of that, and what the server raises."""
         until = time.monotonic() + self.settings.patience_s
         while True:
             if self.lost.is_set():
@@ -187,6 +196,11 @@ class Held:
             except StaleEpoch:
                 self.lost.set()
                 raise LetGo from None
+            except InvalidTransition as error:
+                if error.code != HELD_CODE:
+                    raise
+                self.taken.set()
+                raise TakenOver from None
             except StorageError as error:
                 if not (error.retryable and request.repeatable) or time.monotonic() > until:
                     raise

@@ -18,7 +18,8 @@ from handfast.runner.supervisor import claude, ending, leftovers, merging, promp
 from handfast.runner.supervisor.aftermath import Aftermath
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.ground import Ground
-from handfast.runner.supervisor.held import Declined, Held, LetGo
+from handfast.runner.supervisor.handed_back import handed_back
+from handfast.runner.supervisor.held import Declined, Held, LetGo, TakenOver
 from handfast.runner.supervisor.plan import Agent, Going
 from handfast.runner.supervisor.probing import still_open
 from handfast.runner.supervisor.working import Working
@@ -31,6 +32,7 @@ _LOST: Final = (
 _DECIDED: Final = (
     "You were paused for a decision, and there is one. This is what became of your calls:"
 )
+_HANDED_BACK: Final = "This is what became of your earlier calls:"
 _NOT_KEPT: Final = (
     "the agent had ended, and its runner was lost before a snapshot of its work left that machine"
 )
@@ -55,6 +57,7 @@ class Life:
         self._agent: Agent
         self._after: Aftermath
         self._environment = environment
+        self._running: list[Json] = []  # when a person took the run over
         self.started = False  # whether an agent was started under this lease
 
     def go(self) -> None:
@@ -70,7 +73,18 @@ class Life:
         held.deliver(self._flush)
         ready_for = str(held.run.get("ready_for") or "")
         handoff = held.send(calls.handoff(ready_for)) if ready_for else None
-        if handoff is not None and handoff["kind"] == "review":
+        try:
+            self._go(handoff)
+        except TakenOver:
+            self._to_person()
+
+    def _go(self, handoff: Json | None) -> None:
+        held = self._held
+        if held.run.get("held_by"):
+            raise TakenOver
+        if self._untold():
+            self._handed_back()
+        elif handoff is not None and handoff["kind"] == "review":
             self._reviewed(handoff)
         elif handoff is not None:
             self._decided(handoff)
@@ -89,6 +103,56 @@ class Life:
             if self._held.settings.declines:
                 raise Declined(error.message) from error
             log.warning("run `%s`: %s", self._held.run_id, error.message)
+
+    # -- in a person's hands
+
+    def _to_person(self) -> None:
+        """End what is left of the agent, and hand its worktree over. Nothing of it is started any more."""
+        held = self._held
+        held.deliver(self._flush)
+        held.settle()
+        run = held.refresh()
+        if run.get("process"):  # its end was not seen
+            self._after.record(ending.lost(run, ending.TAKEN))
+        try:
+            workspace = self._ground.find()
+        except NotFound:
+            workspace = self._ground.make(self._base())
+        self._after.to_person(workspace, self._running)
+
+    def _untold(self) -> list[Json]:
+        """Take-overs that were handed back, and of which the agent does not know yet."""
+        takeovers: list[Json] = self._held.run.get("takeovers") or []
+        return [t for t in takeovers if t["handed_back_at"] and not t["told"]]
+
+    def _handed_back(self) -> None:
+        """First git says what the person changed, and that is on record; then it goes on as they said."""
+        try:
+            workspace = self._ground.find_here()
+        except NotFound as error:
+            raise Declined(f"what a person left is not here: {error.message}") from error
+        if not self._untold()[-1]["recorded"]:
+            self._after.record_work(workspace, self._untold()[-1])
+            self._held.refresh()
+        told = self._untold()
+        match told[-1]["then"]:
+            case "end":
+                self._after.withdrawn()
+            case "review":
+                self._after.hand_over_for(workspace, told[-1])
+            case _:
+                self._resume(workspace, handed_back(told))
+
+    def _resume(self, workspace: Workspace, said: str) -> None:
+        doubts = still_open(self._held, self._held.settle(), workspace.path)
+        waiting = [str(h["handoff_id"]) for h in self._held.handoffs("waiting")]
+        waits_on = list(dict.fromkeys([*doubts, *waiting]))
+        if waits_on:
+            self._after.pause(workspace, waits_on, "handed back; first what is in doubt is settled")
+            return
+        self._after.restore_session(workspace)
+        words = self._story(_HANDED_BACK)
+        self._work(workspace, Going(fresh=False, words=words, handed_back=said))
 
     # -- the situations
 
@@ -162,7 +226,7 @@ class Life:
         """Whether a person does not let the run go on beyond its limit: then it ends, and work that is
         there is shown before it is dropped."""
         match (handoff.get("decision") or {}).get("kind"):
-            case "take_over":
+            case "take_over":  # decided before a run could be handed over
                 self._after.withdrawn()
             case "reject":
                 folder = self._held.settings.folder(self._held.run_id)
@@ -206,6 +270,7 @@ class Life:
             found = working.run(workspace, going)
         finally:
             self.started = working.began
+            self._running = working.running
         if self._nothing_pending(found, going):
             # The call that was paused is not in the session any more: the agent is told instead.
             found = working.run(workspace, Going(fresh=False, words=self._story(_DECIDED)))

@@ -16,22 +16,25 @@ from handfast.runner.supervisor.settings import SupervisorSettings
 # So that the agent's own git works as it does for the person.
 _KEPT: Final = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 _MAX_FEEDBACK: Final = 20_000
-SETTINGS, FEEDBACK = "settings.json", "feedback.txt"
+SETTINGS, FEEDBACK, HANDED_BACK = "settings.json", "feedback.txt", "handed-back.txt"
 _LOOPBACK: Final = "127.0.0.1,localhost,::1"
 
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """What an agent goes on with: `feedback` of a reviewer, else `words` of ours. A `pending` call was
-    paused by the hook, and its agent asks about it again by itself."""
+    """What an agent goes on with: `feedback` of a reviewer, else `words` of ours, before them what a person
+    `handed_back`. A `pending` call was paused by the hook, and its agent asks about it again by itself."""
 
     fresh: bool = True
     words: str = ""
     feedback: str = ""
     pending: bool = False
+    handed_back: str = ""
 
     @property
     def prompt(self) -> str:
+        if self.handed_back:
+            return f"{self.handed_back}\n\n{self.words}"
         return prompts.feedback_text(self.feedback) if self.feedback else self.words
 
 
@@ -97,7 +100,7 @@ class Agent:
 
     def told_files(self, folder: Path) -> tuple[Path, ...]:
         """Files of a start that its agent reads."""
-        return folder / SETTINGS, folder / FEEDBACK
+        return folder / SETTINGS, folder / FEEDBACK, folder / HANDED_BACK
 
     def start(self, going: Going, token: str, folder: Path) -> Start:
         """`folder` is of this start alone and is not the agent's to write."""
@@ -153,6 +156,10 @@ class Agent:
         told = {"HANDFAST_BRIEF": brief.replace("\0", "")[:_MAX_FEEDBACK]}
         if not going.fresh:
             told["HANDFAST_RESUME"] = "1"
+        if going.handed_back:
+            path = folder / HANDED_BACK
+            path.write_text(going.handed_back, "utf-8")
+            told["HANDFAST_HANDED_BACK_FILE"] = str(path)
         if going.feedback:
             path = folder / FEEDBACK
             path.write_text(going.feedback, "utf-8")

@@ -98,6 +98,8 @@ def _about_approval(h: Json) -> str:
     if effect:
         return ""  # the doubt about it says what holds
     kind, words = decision.get("kind", ""), decision.get("reason") or "no reason given"
+    if (h.get("grant") or {}).get("status") == "revoked":
+        return f"- Never ran, and its approval is void. Ask again if it is still needed ({name}): {what}"
     if h.get("waiting"):
         return f"- Never ran, and waits for a person ({name}): {what}"
     if kind == "approve":

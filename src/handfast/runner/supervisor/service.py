@@ -212,13 +212,23 @@ class Supervisor:
             raise
         except HandfastError as error:
             log.warning("run `%s`: %s", held.run_id, error.message)
-            self._broken(held, f"{error.message}. {error.hint}".strip())
+            why = f"{error.message}. {error.hint}".strip()
+            if held.taken.is_set():
+                self._not_handed_over(held, why)
+            else:
+                self._broken(held, why)
         except Exception as error:
             log.exception("run `%s` failed in the runner", held.run_id)
             self._failures[held.run_id] = self._failures.get(held.run_id, 0) + 1
             if self._failures[held.run_id] < _MAX_FAILURES:
                 raise LetGo from error
             self._broken(held, f"the runner failed ({type(error).__name__}); see its log")
+
+    def _not_handed_over(self, held: Held, why: str) -> None:
+        """A person waits for the worktree and does not get it here. Somebody else may try; nothing ends."""
+        self._declined[held.run_id] = time.monotonic()
+        held.gap("not-handed-over", why)
+        held.tell("release", reason=why[:500])
 
     def _broken(self, held: Held, why: str) -> None:
         """It cannot go on here. Worktree and branch stay, so that a person finds the work."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from handfast.client.request import Json
 from handfast.core.domain.errors import RejectedError
 from handfast.core.domain.faults import fault_point
 from handfast.runner import processes, state
@@ -16,7 +17,7 @@ from handfast.runner.containment.sandbox import Sandbox
 from handfast.runner.hook_settings import run_settings
 from handfast.runner.hooks.registry import Registration, SessionRegistry
 from handfast.runner.processes import AgentProcess, Exit, Launch, NeverStarted
-from handfast.runner.supervisor import contained, ending, leftovers
+from handfast.runner.supervisor import contained, ending, handing, leftovers
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.held import Held, LetGo
 from handfast.runner.supervisor.plan import SETTINGS, Agent, Going, Start
@@ -39,6 +40,7 @@ class Working:
         self._flush = flush
         self._starts = 0
         self.began = False
+        self.running: list[Json] = []  # when a person took the run over
         self._ended_here = False
 
     def run(self, workspace: Workspace, going: Going) -> Ended | NeverStarted:
@@ -80,7 +82,9 @@ class Working:
             registration=registration,
             duration_ms=int((time.monotonic() - began) * 1000),
         )
-        return ending.stopped(found) if self._ended_here and not found.deferred else found
+        if not self._ended_here or found.deferred:
+            return found
+        return ending.stopped(found, ending.TAKEN if held.taken.is_set() else ending.STOPPED)
 
     def _start(
         self,
@@ -166,11 +170,13 @@ class Working:
 
     def _attend(self, process: AgentProcess, registration: Registration) -> Exit:
         held = self._held
-        while not (held.lost.is_set() or held.stopping.is_set()):
+        while not (held.lost.is_set() or held.stopping.is_set() or held.taken.is_set()):
             held.watch(process)
             found = process.wait(_LOOK_S)
             if found is not None:
                 return found
+        if held.taken.is_set():
+            self.running = handing.running(process.identity)
         if not held.lost.is_set() and (found := self._drained(process, registration)):
             return found
         self._ended_here = True

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from handfast.core.domain.action import Effect, Facts
 from handfast.core.domain.errors import UsageError
-from handfast.core.domain.package import CommandRun, Commit, ReviewedWork
+from handfast.core.domain.package import CommandRun, Commit, ReviewedWork, WrittenPart
 from handfast.engine.actions import Read, StepResult
 from handfast.engine.gating import Proposal
 from handfast.engine.packages import ReviewFacts
@@ -140,6 +140,9 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         submodules=asked.submodules,
         mode_changes=asked.mode_changes,
         target_commit=asked.target_commit,
+        parts=tuple(
+            WrittenPart(p.person_id, p.commits, p.files, p.changed_since) for p in asked.parts
+        ),
     )
     return ReviewFacts(
         work=work,

@@ -5,7 +5,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from handfast.server.api.router import routes
 from handfast.server.api.schema_org import ProblemOut
+from handfast.server.identity import SCHEMES
 from handfast.server.problems import MEDIA
 
 REFUSALS = {
@@ -31,12 +33,16 @@ def document(app: FastAPI) -> dict[str, Any]:
         title=app.title,
         version=app.version,
         description=app.description,
-        routes=app.routes,
+        routes=routes(),
     )
     components = made.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = ProblemOut.model_json_schema()
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
+    components["securitySchemes"] = {
+        name: scheme.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for name, scheme in SCHEMES.items()
+    }
     components["responses"] = {code: _refusal(text) for code, text in REFUSALS.items()}
     for path, operations in made["paths"].items():
         for operation in operations.values():

@@ -129,11 +129,13 @@ def lease_run(caller: CallerDep, asked: schema.LeaseIn) -> schema.RunOut | Respo
 
 @router.post("/runs/{run_id}/heartbeat")
 def heartbeat_run(caller: CallerDep, run_id: str, asked: schema.HeartbeatIn) -> schema.Held:
-    """Keep the lease. `held` false: it was taken over, so stop the agent and let go. `killed` true:
-    a person stopped the agent, so end it and let go, too."""
+    """Keep the lease. `held` false: another runner has the run, so stop the agent and let go. `killed` true:
+    a person stopped the agent, so end it and let go, too. `taken_over` true: a person wants the run, so end the
+    agent and hand the worktree over to them."""
     runs = caller.engine.runs
     held = runs.heartbeat(caller.holds(run_id), asked.epoch)
-    return schema.Held(held=held, killed=held and runs.killed(run_id))
+    taken = held and runs.leasing.taken_over(run_id)
+    return schema.Held(held=held, killed=held and runs.killed(run_id), taken_over=taken)
 
 
 @router.post("/runs/{run_id}/started")

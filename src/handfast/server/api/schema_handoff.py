@@ -41,6 +41,15 @@ class CommandIn(Asked):
     step_id: Id = ""
 
 
+class PartIn(Asked):
+    """What a person wrote while they held the run."""
+
+    person_id: Id
+    commits: Lines = ()
+    files: Lines = ()
+    changed_since: Lines = ()
+
+
 class ReviewIn(Asked):
     """Finished work. `head_commit` is exactly what an approval merges.
 
@@ -74,6 +83,7 @@ class ReviewIn(Asked):
     snapshot_commit: Line = ""
     session_body_id: Id = ""
     target_commit: Line = ""
+    parts: Annotated[tuple[PartIn, ...], Field(max_length=50)] = ()
 
 
 class ReviewOpened(Reply):
@@ -241,6 +251,13 @@ class CommandOut(Reply):
     step_id: str
 
 
+class PartOut(Reply):
+    person_id: str
+    commits: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    changed_since: tuple[str, ...] = ()
+
+
 class ReviewedOut(Reply):
     """Finished work: exactly `head_commit` is merged into `target_branch` on approval."""
 
@@ -256,6 +273,7 @@ class ReviewedOut(Reply):
     submodules: list[str]
     mode_changes: list[str]
     target_commit: str = ""
+    parts: tuple[PartOut, ...] = ()
 
 
 class DoubtOut(Reply):

@@ -9,6 +9,7 @@ from handfast.core.domain.containment import MAX_HOSTS, Contained
 from handfast.core.domain.events_work import Mode, RunOutcome
 from handfast.core.domain.limit_facts import Reported
 from handfast.core.domain.package import Attempt, Evidence
+from handfast.server.api.schema_taken import TakeoverOut
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Id = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_]*$")]
@@ -172,6 +173,9 @@ class RunSummary(Reply):
     containment: str = ""
     labels: list[str] = []
     seat: str = ""
+    held_by: str = ""
+    held_by_name: str = ""
+    held_since: str = ""
 
 
 class UsageIn(Asked):
@@ -222,6 +226,7 @@ class RunOut(RunSummary):
     brief: BriefOut | None = None
     target_branch: str = ""
     limits: LimitsOut = LimitsOut()
+    takeovers: list[TakeoverOut] = []
 
 
 class RunPage(Reply):
@@ -275,6 +280,7 @@ class HeartbeatIn(Asked):
 class Held(Reply):
     held: bool
     killed: bool = False
+    taken_over: bool = False
 
 
 class StartedIn(Asked):

@@ -1,6 +1,7 @@
 """The case page and the form that decides it. Opening a page never decides anything."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from fastapi import APIRouter, Request
@@ -18,6 +19,7 @@ from handfast.core.domain.inert import inert
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result
 from handfast.engine.overrides import Emergency
+from handfast.server.pages.live import presence_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.problems import problem_of
 from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
@@ -28,20 +30,31 @@ router = APIRouter(prefix="/handoffs/{handoff_id}")
 
 
 @router.get("")
-def show_case(reader: ReaderDep, handoff_id: str) -> Response:
+def show_case(request: Request, reader: ReaderDep, handoff_id: str) -> Response:
     """The case. While it waits, it is recorded that this person had it before them."""
     handoff = reader.engine.views.handoff(handoff_id)
     if handoff["waiting"]:
+        presence_of(request).looked(handoff_id, reader.person_id)
         reader.engine.handoffs.viewed(reader.actor, handoff_id)
-    return page("case.html", _context(reader, handoff))
+    also_open = _also_open(request, reader, handoff_id)
+    return page("case.html", _context(reader, handoff, also_open=also_open))
 
 
 @router.get("/state")
-def show_state(reader: ReaderDep, handoff_id: str) -> Response:
-    """The line that tells an open page that the case moved on."""
-    handoff = reader.engine.views.handoff(handoff_id)
-    context = state_fragment(handoff, shell=reader.shell(), now=reader.engine.kernel.clock.now())
+def show_state(request: Request, reader: ReaderDep, handoff_id: str) -> Response:
+    """The line that tells an open page that the case moved on, or that somebody else looks at it."""
+    context = state_fragment(
+        reader.engine.views.handoff(handoff_id),
+        shell=replace(reader.shell(), also_open=_also_open(request, reader, handoff_id)),
+        now=reader.engine.kernel.clock.now(),
+    )
     return page("_state.html", context)
+
+
+def _also_open(request: Request, reader: Reader, handoff_id: str) -> tuple[str, ...]:
+    """The names of the others who have the case open on this server."""
+    found = presence_of(request).others(handoff_id, reader.person_id)
+    return tuple(reader.engine.people.name(person_id) for person_id in found[:5])
 
 
 @router.post("/decide")
@@ -72,17 +85,18 @@ def routing(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str)
     """Hold, give back, ask others, put off, take an approval back, override. None but the last decides."""
     check_token(request, form)
     try:
-        _act(reader, handoff_id, form)
+        leads_to = _act(reader, handoff_id, form)
     except HandfastError as e:
         problem = problem_of(e)
         if problem.status in (500, 502):
             raise
         now = reader.engine.views.handoff(handoff_id)
         return _refused(reader, now, form, _said(e), problem.status)
-    return RedirectResponse(f"/handoffs/{handoff_id}", 303)
+    return RedirectResponse(f"/handoffs/{leads_to}", 303)
 
 
-def _act(reader: Reader, handoff_id: str, form: Mapping[str, str]) -> None:
+def _act(reader: Reader, handoff_id: str, form: Mapping[str, str]) -> str:
+    """The id of the case that it leads to."""
     handoffs, actor = reader.engine.handoffs, reader.actor
     why = form.get("why", "")
     match form.get("act"):
@@ -101,11 +115,16 @@ def _act(reader: Reader, handoff_id: str, form: Mapping[str, str]) -> None:
                 raise UsageError("`minutes` is not a whole number", hint="For instance 30.")
             until = reader.engine.kernel.clock.now() + timedelta(minutes=int(minutes))
             handoffs.snooze(actor, handoff_id, until)
+        case "revoke":
+            reader.engine.grants.revoke(actor, handoff_id, why)
+        case "undo":
+            return str(reader.engine.undoing.undo(actor, handoff_id)["handoff_id"])
         case "override":
             seen = form.get("presented_digest", "")
             reader.engine.overrides.override(actor, Emergency(handoff_id, seen, why))
         case _:
             raise UsageError("that is not offered here", hint="Choose one of the buttons.")
+    return handoff_id
 
 
 def _decision(handoff_id: str, given: DecisionInput) -> Decision:
@@ -137,10 +156,12 @@ def _context(
     typed: Mapping[str, str] | None = None,
     error: str = "",
     notice: str = "",
+    also_open: tuple[str, ...] = (),
 ) -> Context:
+    told = reader.engine.notices.of_handoff(str(handoff["handoff_id"]))
     return case_page(
-        handoff,
-        shell=reader.shell(notice),
+        {**handoff, "notices": told},
+        shell=replace(reader.shell(notice), also_open=also_open),
         now=reader.engine.kernel.clock.now(),
         brief=_part(handoff, "brief"),
         run=_part(handoff, "run"),

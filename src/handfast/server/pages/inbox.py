@@ -1,58 +1,151 @@
-"""The inbox, its rows alone, and the stream that tells open pages to look again."""
+"""The inbox, its rows alone, and the pass over several small cases."""
 
-import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Annotated
 
-from anyio import to_thread
-from fastapi import APIRouter, Header, Request
-from starlette.responses import Response, StreamingResponse
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
 
+from handfast.core.domain.errors import HandfastError, StorageError
+from handfast.core.domain.handoff import Handoff
+from handfast.engine.bulk import Pick, approve_together
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
+from handfast.engine.queues import OfState, QueuePage, collisions, everything, queue_page
 from handfast.engine.views import Views
 from handfast.server.api.tasks import After
-from handfast.server.hub import Hub
-from handfast.server.pages.reader import Reader, ReaderDep, page
-from handfast.server.waiting import hub_of
-from handfast.server.web.pages import Context, inbox_page
-from handfast.storage.api import EventRow
+from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
+from handfast.server.web.inbox_filters import Filters, read_filters
+from handfast.server.web.inbox_page import Around, bulk_page, inbox_page
+from handfast.server.web.pages import Context
 
 router = APIRouter()
 SHOWN, DECIDED, RUNS = 50, 10, 200
 UNATTENDED = timedelta(hours=24)
-HEARTBEAT_S = 15
-STREAM = "handoff/"
-# A look at a case changes nothing that a page shows.
-SILENT = frozenset({"handoff.viewed"})
+PICK = "pick."
+
+
+def _wanted(request: Request) -> Filters:
+    return read_filters(request.query_params)
+
+
+FiltersDep = Annotated[Filters, Depends(_wanted)]
 
 
 @router.get("/")
-def show_inbox(reader: ReaderDep, after: After = "") -> Response:
-    return page("inbox.html", _inbox(reader, after))
+def show_inbox(reader: ReaderDep, filters: FiltersDep, after: After = "") -> Response:
+    return page("inbox.html", _inbox(reader, filters, after))
 
 
 @router.get("/inbox/rows")
-def show_rows(reader: ReaderDep, after: After = "") -> Response:
+def show_rows(reader: ReaderDep, filters: FiltersDep, after: After = "") -> Response:
     """The same rows without the page around them, for a page that is open."""
-    return page("_rows.html", _inbox(reader, after))
+    return page("_rows.html", _inbox(reader, filters, after))
 
 
-def _inbox(reader: Reader, after: str) -> Context:
+@router.post("/inbox/approve")
+def approve(request: Request, reader: ReaderDep, form: FormDep) -> Response:
+    """Approve the marked cases that one look is enough for. The others are refused, each with why."""
+    check_token(request, form)
+    picks = [Pick(n.removeprefix(PICK), seen) for n, seen in form.items() if n.startswith(PICK)]
+    engine, back = reader.engine, _back(form)
+    if not picks:
+        said = "Nothing is marked. Mark the cases first, then approve them."
+        return page("inbox.html", _inbox(reader, read_filters(form), "", said), 422)
+    taken = approve_together(engine.kernel, engine.handoffs, reader.actor, picks)
+    rows: list[Result] = [
+        {"handoff_id": t.handoff_id, "ask": t.ask, "approved": t.approved, "why": t.why}
+        for t in taken
+    ]
+    now = engine.kernel.clock.now()
+    return page("bulk.html", bulk_page(rows, shell=reader.shell(), now=now, back=back))
+
+
+@router.post("/inbox/views")
+def save_view(request: Request, reader: ReaderDep, form: FormDep) -> Response:
+    """Keep the filters of the page under a name, or forget one."""
+    check_token(request, form)
+    filters, views = read_filters(form), reader.engine.saved_views
+    try:
+        if forgotten := form.get("forget", ""):
+            views.forget(reader.actor, forgotten)
+            return RedirectResponse("/", 303)
+        views.save(reader.actor, form.get("name", ""), filters.address)
+    except StorageError:
+        raise
+    except HandfastError as e:
+        said = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()
+        return page("inbox.html", _inbox(reader, filters, "", said), 422)
+    return RedirectResponse(f"/?{filters.address}", 303)
+
+
+def _back(form: dict[str, str]) -> str:
+    address = read_filters(form).address
+    return f"/?{address}" if address else "/"
+
+
+def _inbox(reader: Reader, filters: Filters, after: str, error: str = "") -> Context:
     """A page of the queue. What was decided lately stands below the first one."""
-    views = reader.engine.views
-    queue = views.queue(SHOWN, after=after, person_id=reader.person_id)
-    empty = not (after or queue.items or queue.next)
+    engine, first = reader.engine, not after
+    queue = _queue(reader, filters, after)
+    empty = first and not (filters.any or queue.items or queue.next)
     return inbox_page(
         queue.items,
         shell=reader.shell(),
-        now=reader.engine.kernel.clock.now(),
-        decided=[] if after else _decided(views),
-        unattended=_unattended(reader.engine) if empty else None,
+        now=engine.kernel.clock.now(),
+        around=Around(
+            filters,
+            saved_of(reader),
+            tuple(collisions(engine)) if first and not filters.any else (),
+            queue.looked_at,
+            error,
+        ),
+        decided=_decided(engine.views) if first and not filters.any else [],
+        unattended=_unattended(engine) if empty else None,
         after=after,
         next_after=queue.next,
     )
+
+
+def saved_of(reader: Reader) -> tuple[tuple[str, str], ...]:
+    """The saved views of a reader, as (name, address)."""
+    found = reader.engine.saved_views.of(reader.person_id)
+    return tuple((view.name, view.address) for view in found)
+
+
+def _queue(reader: Reader, filters: Filters, after: str) -> QueuePage:
+    return queue_page(
+        reader.engine,
+        reader.person_id,
+        after=after,
+        limit=SHOWN,
+        of_state=_of_state(reader, filters),
+        of_record=filters.takes if filters.of_text else everything,
+    )
+
+
+def _of_state(reader: Reader, filters: Filters) -> OfState:
+    """What the state of a case tells without its content."""
+    if not (filters.risk or filters.kind or filters.agent or filters.held):
+        return everything
+    agents = _agents(reader.engine, filters.agent) if filters.agent else set()
+    holder = {"me": reader.person_id, "nobody": ""}.get(filters.held)
+
+    def fits(handoff: Handoff) -> bool:
+        return (
+            (not filters.risk or handoff.risk == filters.risk)
+            and (not filters.kind or handoff.kind.value == filters.kind)
+            and (not filters.agent or handoff.agent_id in agents)
+            and (holder is None or handoff.holder == holder)
+        )
+
+    return fits
+
+
+def _agents(engine: Engine, wanted: str) -> set[str]:
+    """Agents with this in their name, of the newest 1,000."""
+    named = ((str(a["agent_id"]), str(a["name"])) for a in engine.views.agents())
+    return {agent_id for agent_id, name in named if wanted.casefold() in name.casefold()}
 
 
 def _decided(views: Views) -> list[Result]:
@@ -84,42 +177,3 @@ def _unattended(engine: Engine) -> dict[str, object] | None:
         "runs": len(recent),
         "since": since.isoformat(),
     }
-
-
-@router.get("/events")
-async def follow(
-    request: Request, reader: ReaderDep, last_event_id: Annotated[str, Header()] = ""
-) -> Response:
-    """An event `handoff` whenever one changed. Ends when the session does."""
-    hub = hub_of(request)
-    known = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 16
-    end = await hub.end()
-    start = min(int(last_event_id), end) if known else end
-    headers = {"X-Accel-Buffering": "no"}
-    source = _changes(hub, reader, start)
-    return StreamingResponse(source, headers=headers, media_type="text/event-stream")
-
-
-async def _changes(hub: Hub, reader: Reader, position: int) -> AsyncIterator[str]:
-    with hub.follow():
-        yield ": open\n\n"
-        while not hub.closing:
-            rows = await hub.after(position)
-            if rows:
-                position = rows[-1].position
-                for handoff_id, status in await to_thread.run_sync(_changed, reader.engine, rows):
-                    data = json.dumps({"handoff_id": handoff_id, "status": status})
-                    yield f"id: {position}\nevent: handoff\ndata: {data}\n\n"
-            elif not await hub.grown(position, HEARTBEAT_S):
-                if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
-                    return
-                yield ": still here\n\n"
-
-
-def _changed(engine: Engine, rows: list[EventRow]) -> list[tuple[str, str]]:
-    """Each handoff once, with the status that it has now."""
-    streams = dict.fromkeys(
-        row.stream for row in rows if row.stream.startswith(STREAM) and row.type not in SILENT
-    )
-    states = [engine.kernel.store.load(stream) for stream in streams]
-    return [(s.stream.removeprefix(STREAM), s.status) for s in states if s is not None]

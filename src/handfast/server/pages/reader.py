@@ -7,7 +7,7 @@ from functools import cache
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from handfast.core.domain.errors import NotPermitted
@@ -16,11 +16,11 @@ from handfast.core.domain.events_org import HookPaused
 from handfast.core.domain.handoff import WAITING, Status
 from handfast.engine.facade import Engine
 from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
-from handfast.server.web.pages import Shell
+from handfast.server.web.frame import Shell
 from handfast.server.web.render import render
-from handfast.storage.api import Query
 
-MAX_FIELDS = 20
+MAX_FIELDS = 80
+Cursor = Annotated[str, Query(max_length=60)]
 
 
 class SignInNeeded(Exception):
@@ -47,10 +47,7 @@ class Reader:
             csrf_token=form_token(self.secret),
             has_js=has_script(),
             waiting=store.count("handoff", [s.value for s in WAITING - {Status.REQUESTED}]),
-            checkpoints=bool(
-                store.find(Query("checkpoint", limit=1))
-                or store.count("handoff", [Status.REQUESTED.value])
-            ),
+            checkpoints=self.engine.checkpoints.in_use(),
             hooks_pause=hooks_pause(self.engine),
             stopped=tuple(str(s["says"]) for s in self.engine.switch.status()[:5]),
             notice=notice,

@@ -3,16 +3,36 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from handfast.server.pages import account, assets, cases, checkpoints, inbox, runs
+from handfast.server import slack
+from handfast.server.pages import (
+    account,
+    agents,
+    assets,
+    audit,
+    cases,
+    checkpoints,
+    inbox,
+    live,
+    notice_links,
+    notifications,
+    policy,
+    runs,
+    settings,
+    takeovers,
+    tasks,
+)
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
-_AREAS = (account, assets, cases, checkpoints, inbox, runs)
+_AREAS = (
+    account, agents, assets, audit, cases, checkpoints, inbox, live, notice_links, notifications, policy, runs, settings,
+    slack, takeovers, tasks,
+)  # fmt: skip
 
 
 def add_pages(app: FastAPI) -> None:
-    """Mount every page, and send whoever has no session to sign in."""
+    """Mount every page, and send whoever has no session to sign in. As they are: `server.api.router`."""
     for area in _AREAS:
-        app.include_router(area.router, include_in_schema=False)
+        app.router.routes.extend(area.router.routes)
     app.add_exception_handler(SignInNeeded, _sign_in)
 
 

@@ -262,7 +262,7 @@ def _effect(handoff: Record, package: Record) -> Effect:
         kind=kind,
         text=body,
         command=colour_command(body) if kind == "command" else Markup(),
-        diff=parse_diff(body) if kind == "diff" else None,
+        diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
         details=tuple(texts(will, "details", 50)),
         opaque=tuple(opaque_sentence(name) for name in opaque),
@@ -274,6 +274,11 @@ def _effect(handoff: Record, package: Record) -> Effect:
         undo_text=text(will, "undo"),
         undo_about=text(will, "undo_about"),
     )
+
+
+def _weighty(handoff: Record) -> bool:
+    """Whether every changed file is unfolded: nobody approves what they have not seen open."""
+    return text(handoff, "risk") in ("high", "critical")
 
 
 def _review_warnings(package: Record) -> tuple[str, ...]:

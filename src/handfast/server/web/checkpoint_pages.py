@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from handfast.server.web.checkpoint_view import ALL, checkpoint_of, deferred_of, opened_rows
-from handfast.server.web.pages import Context, Shell, page_context
+from handfast.server.web.frame import Context, Shell, context
 from handfast.server.web.reading import Record
 
 
@@ -19,7 +19,7 @@ def checkpoint_page(
     """For `checkpoint.html`. `typed` and `problems` (by handoff) show a refused pass again."""
     view = checkpoint_of(checkpoint, shell.person_id, typed, problems)
     reason = (typed or {}).get("reason", "")
-    return page_context(shell, now, nav="checkpoints", checkpoint=view, reason=reason, all_of=ALL)
+    return context(shell, now, nav="checkpoints", checkpoint=view, reason=reason, all_of=ALL)
 
 
 def checkpoints_page(
@@ -31,7 +31,7 @@ def checkpoints_page(
     told_today: int,
 ) -> Context:
     """For `checkpoints.html`: what waits for one, and the latest."""
-    return page_context(
+    return context(
         shell,
         now,
         nav="checkpoints",

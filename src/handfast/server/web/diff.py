@@ -101,8 +101,8 @@ class _Spans(HtmlFormatter[str]):
 _SPANS = _Spans(nowrap=True)
 
 
-def parse_diff(text: str) -> DiffView:
-    """`text` (as `git diff` writes it) as rows; see the limits above."""
+def parse_diff(text: str, *, open_all: bool = False) -> DiffView:
+    """`text` (as `git diff` writes it) as rows; see the limits above. `open_all` unfolds every file."""
     if not text.strip():
         return DiffView((), 0, 0, problem="The diff is empty: no file differs.")
     if len(text) > MAX_CHARS:
@@ -114,7 +114,7 @@ def parse_diff(text: str) -> DiffView:
         return _plain(text, f"This text is not a well-formed diff ({error}).")
     if not patch or lines != len(text.removesuffix("\n").split("\n")):
         return _plain(text, "This text is not a well-formed diff: some lines belong to no file.")
-    return _bounded(patch)
+    return _bounded(patch, MAX_ROWS if open_all else OPEN_ROWS)
 
 
 def colour_command(command: str, limit: int = 20_000) -> Markup:
@@ -134,9 +134,9 @@ def _line_count(file: PatchedFile) -> int:
     return heads + sides + sum(1 + len(hunk) for hunk in file)
 
 
-def _bounded(patch: PatchSet) -> DiffView:
+def _bounded(patch: PatchSet, open_left: int) -> DiffView:
     files: list[DiffFile] = []
-    rows_left, open_left = MAX_ROWS, OPEN_ROWS
+    rows_left = MAX_ROWS
     for index, file in enumerate(patch[:MAX_FILES]):
         view = _file(file, f"file-{index + 1}", min(rows_left, MAX_ROWS_OF_FILE))
         rows = sum(len(hunk.rows) for hunk in view.hunks)

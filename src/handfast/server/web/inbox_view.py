@@ -5,9 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from handfast.core.domain.inert import inert
+from handfast.core.policy.bulk import CaseFacts, more_than_a_look
 from handfast.server.web.case_view import repository_of, why_now
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Standing, decider, standing_of
+from handfast.server.web.times import iso
 from handfast.server.web.wording import RISKS, kind_word
 
 # need → (heading, what it asks of a person), in the order of the page
@@ -26,7 +29,11 @@ _FAR = "9999"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case in the queue. `need_why` says why it is in its group, unless the row says so anyway."""
+    """One case in the queue. `need_why` says why it is in its group, unless the row says so anyway.
+
+    `pick` is the digest with which it may be approved together with others, '' where it may not. `minutes`
+    is a guess from its kind, risk and size; `siblings` are other cases of the same run on the page.
+    """
 
     handoff_id: str
     ask: str
@@ -45,6 +52,9 @@ class Row:
     holder: str
     open_by: datetime | None = None
     checkpoint_id: str = ""
+    pick: str = ""
+    minutes: int = 0
+    siblings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,9 @@ class Unattended:
 
 def grouped(handoffs: Iterable[Record], now: datetime) -> tuple[Group, ...]:
     """Waiting handoffs in groups: highest risk first, then the nearest deadline, then the oldest."""
-    rows = [_row(handoff, now) for handoff in handoffs]
+    handoffs = list(handoffs)
+    of_run = Counter(text(handoff, "run_id") for handoff in handoffs)
+    rows = [_row(handoff, now, of_run[text(handoff, "run_id")] - 1) for handoff in handoffs]
     rows.sort(key=_order)
     return tuple(
         Group(need, *words, tuple(row for row in rows if row.need == need))
@@ -105,8 +117,7 @@ def gathered(groups: Iterable[Group]) -> tuple[tuple[str, int], ...]:
 
 def need_of(handoff: Record) -> tuple[str, str]:
     """What the case asks of a person, and why. Only facts of the case count, so it is repeatable."""
-    will = mapping(mapping(handoff, "package"), "what_will_happen")
-    risk, kind = text(handoff, "risk"), text(handoff, "kind")
+    kind = text(handoff, "kind")
     if flag(handoff, "frozen"):
         return "blocked", "frozen by the kill switch"
     if not texts(handoff, "offered"):
@@ -115,17 +126,33 @@ def need_of(handoff: Record) -> tuple[str, str]:
         return "later", ""
     if kind in ("takeover", "delegation"):
         return "route", f"{kind_word(kind).lower()}: someone must take it"
+    will = mapping(mapping(handoff, "package"), "what_will_happen")
+    facts = CaseFacts(
+        kind=kind,
+        risk=text(handoff, "risk"),
+        reversible=flag(will, "reversible"),
+        opaque=bool(texts(will, "opaque")),
+        unverified=any(text(claim, "status") != "recorded" for claim in _evidence(handoff)),
+        edited=bool(text(handoff, "edited_by")),
+    )
+    why = more_than_a_look(facts)
     if kind != "approval":
-        return "judge", f"{kind_word(kind).lower()}"
-    if risk != "low":
-        return "judge", f"{risk or 'unknown'} risk"
-    if texts(will, "opaque"):
-        return "judge", "it could not be fully read"
-    if flag(will, "reversible") is not True:
-        return "judge", "it may have no undo"
-    if any(text(claim, "status") != "recorded" for claim in _evidence(handoff)):
-        return "judge", "a claim is unverified"
-    return "stamp", "low risk, can be undone"
+        why = kind_word(kind).lower()
+    return ("judge", why) if why else ("stamp", "low risk, can be undone")
+
+
+_MINUTES = {"low": 2, "medium": 3, "high": 6, "critical": 10}
+_LINES_A_MINUTE = 40
+
+
+def minutes_needed(handoff: Record, need: str) -> int:
+    """A guess, from what is known before anybody read it; 0 where nothing can be decided."""
+    if need == "blocked":
+        return 0
+    if need == "stamp":
+        return 1
+    lines = number(handoff, "changed_lines") or 0
+    return _MINUTES.get(text(handoff, "risk"), 5) + -(-lines // _LINES_A_MINUTE)
 
 
 def decided_rows(handoffs: Iterable[Record]) -> tuple[DecidedRow, ...]:
@@ -133,6 +160,26 @@ def decided_rows(handoffs: Iterable[Record]) -> tuple[DecidedRow, ...]:
     rows = [_decided_row(handoff) for handoff in handoffs]
     rows.sort(key=lambda row: (row.at.isoformat() if row.at else "", row.handoff_id), reverse=True)
     return tuple(rows)
+
+
+def live_row(handoff: Record) -> dict[str, object]:
+    """What an open inbox is told of a case that changed. Words only: the page sets them as text."""
+    standing = standing_of(handoff)
+    at = moment(mapping(handoff, "decision"), "at")
+    says = standing.headline
+    if flag(handoff, "frozen"):
+        says = "Frozen by the kill switch"
+    elif standing.code == "waiting" and (holder := text(handoff, "holder_name")):
+        says = f"held by {inert(holder, 60, multiline=False)}"
+    return {
+        "handoff_id": text(handoff, "handoff_id"),
+        "status": text(handoff, "status"),
+        "waiting": standing.code == "waiting",
+        "says": says,
+        "tone": standing.tone,
+        "at": iso(at) if standing.code != "waiting" else "",
+        "urgent": text(handoff, "risk") == "critical",
+    }
 
 
 def unattended_of(figures: Record | None) -> Unattended | None:
@@ -149,7 +196,7 @@ def unattended_of(figures: Record | None) -> Unattended | None:
     )
 
 
-def _row(handoff: Record, now: datetime) -> Row:
+def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
     need, need_why = need_of(handoff)
     due_at, together = moment(handoff, "due_at"), mapping(handoff, "checkpoint")
     why = why_now(handoff)
@@ -172,6 +219,9 @@ def _row(handoff: Record, now: datetime) -> Row:
         holder=text(handoff, "holder_name") or text(handoff, "holder"),
         open_by=moment(together, "open_by"),
         checkpoint_id=text(together, "checkpoint_id"),
+        pick=text(handoff, "presented_digest") if need == "stamp" else "",
+        minutes=minutes_needed(handoff, need),
+        siblings=siblings if text(handoff, "run_id") else 0,
     )
 
 

@@ -94,6 +94,7 @@ def run_head(run: Record, coverage: Record | None = None) -> RunHead:
     """The head; `coverage` is `{seen, gated, observed, gaps: [{kind, detail}]}`, else the run's counts."""
     cost = text(run, "cost_usd")
     facts = (
+        ("In the hands of", text(run, "held_by_name")),
         ("Agent", text(run, "agent_name") or text(run, "agent_id")),
         ("Repository", text(run, "repository")),
         ("Branch", text(run, "branch")),
@@ -157,7 +158,9 @@ def _tone(status: str, outcome: str) -> str:
         return "bad"
     if outcome == "merged":
         return "good"
-    return {"paused": "warn", "running": "open", "leased": "open"}.get(status, "quiet")
+    return {"paused": "warn", "taken_over": "warn", "running": "open", "leased": "open"}.get(
+        status, "quiet"
+    )
 
 
 def _coverage(source: Record, counts: Record) -> tuple[tuple[str, str], ...]:

@@ -111,6 +111,8 @@ class Receipt:
     grant: str
     grant_expires_at: datetime | None
     used: str = ""
+    may_take_back: bool = False
+    may_undo: bool = False
 
 
 def standing_of(handoff: Record) -> Standing:
@@ -156,7 +158,17 @@ def receipt_of(handoff: Record) -> Receipt | None:
         grant=GRANTS.get(text(grant, "status"), ""),
         grant_expires_at=moment(grant, "expires_at"),
         used=_used(grant),
+        may_take_back=text(grant, "status") == "minted",
+        may_undo=_may_undo(handoff, outcome_code),
     )
+
+
+def _may_undo(handoff: Record, outcome_code: str) -> bool:
+    """Whether something ran that says how it is undone; whether that may be asked for, the engine says."""
+    will = mapping(mapping(handoff, "package"), "what_will_happen")
+    ran = outcome_code in ("verified", "reported", "unknown")
+    edited = mapping(handoff, "decision").get("edited_call")
+    return ran and bool(text(will, "undo")) and not edited
 
 
 def _used(grant: Record) -> str:

@@ -154,6 +154,7 @@ RUN_STATUSES = {
     "paused": "waiting for a person",
     "ready": "ready to go on",
     "exited": "agent ended",
+    "taken_over": "in a person's hands",
     "ended": "ended",
 }
 
@@ -178,6 +179,7 @@ GAPS = {
     "hook-absent": "The hook was not installed.",
     "hook-paused": "The hook was paused.",
     "version-unproven": "The agent's version is not proven to honour the hook.",
+    "not-handed-over": "The worktree could not be handed over to the person who took the run over.",
     "no-hook": "The agent ran without a hook: only its start, end and changes were seen.",
 }
 

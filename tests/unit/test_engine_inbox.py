@@ -1,0 +1,217 @@
+"""The queue with filters, what may be approved together, saved views, and who looks at what."""
+
+from typing import cast
+
+import pytest
+
+from handfast.core.domain.action import Call, Effect, Facts
+from handfast.core.domain.brief import Brief
+from handfast.core.domain.errors import LimitExceeded, NotPermitted, UsageError
+from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.package import ReviewedWork
+from handfast.core.domain.publication import ORGANISATION
+from handfast.engine.bulk import Pick, approve_together
+from handfast.engine.packages import ReviewFacts
+from handfast.engine.queues import collisions, queue_page
+from handfast.engine.reviews import FinishedWork
+from handfast.engine.runs import NewRun, Pause
+from handfast.engine.tasks import NewTask
+from handfast.server.presence import GLANCE_S, Presence
+from tests.engine_room import OPERATOR, RUNNER, Room
+
+SMALL = """version: 1
+builtin: {off: [push]}
+gates:
+  - {id: small, when: 'call.command.contains("small")', risk: low, require: {approvals: 1}}
+  - {id: big, when: 'call.command.contains("big")', risk: high, require: {approvals: 1}}
+"""
+
+
+@pytest.fixture
+def ruled(room: Room) -> Room:
+    room.engine.policies.propose(room.me, ORGANISATION, SMALL)
+    return room
+
+
+def small(room: Room, key: str, *, reversible: bool | None = True, opaque: str = "") -> str:
+    facts = Facts(
+        Effect.WRITE, f"writes {key}", (), (opaque,) if opaque else (), reversible=reversible
+    )
+    call = Call("Bash", {"command": f"small {key}"})
+    return cast("str", room.propose(key, f"small {key}", facts=facts, call=call)["handoff_id"])
+
+
+def picks(room: Room, *ids: str) -> list[Pick]:
+    return [Pick(each, room.handoff(each).presented_digest) for each in ids]
+
+
+def together(room: Room, given: list[Pick]) -> dict[str, str]:
+    """What became of each: '' where it was approved."""
+    taken = approve_together(room.engine.kernel, room.engine.handoffs, room.me, given)
+    return {t.handoff_id: t.why for t in taken}
+
+
+# -- bulk
+
+
+def test_only_small_cases_are_approved_together_and_each_refusal_says_why(ruled: Room) -> None:
+    good, no_undo = small(ruled, "a"), small(ruled, "b", reversible=None)
+    unread = small(ruled, "c", opaque="dynamic-code")
+    big = cast("str", ruled.propose("d", "big d")["handoff_id"])
+    said = together(ruled, picks(ruled, good, no_undo, unread, big))
+    assert said[good] == ""
+    assert "undo" in said[no_undo]
+    assert said[unread].startswith("not in bulk")
+    assert "high risk" in said[big]
+    assert ruled.handoff(good).decision is not None
+    assert all(ruled.handoff(each).decision is None for each in (no_undo, unread, big))
+
+
+def test_each_of_them_is_a_decision_bound_to_what_was_shown(ruled: Room) -> None:
+    one, two = small(ruled, "a"), small(ruled, "b")
+    stale = [*picks(ruled, one), Pick(two, "sha256:" + "0" * 64), Pick("ho_none", "x")]
+    said = together(ruled, stale)
+    assert (said[one], ruled.handoff(two).decision) == ("", None)
+    assert said[two]
+    assert "ho_none" in said["ho_none"]
+    decided = [t for t in ruled.types() if t == "handoff.decided"]
+    assert len(decided) == 1
+
+
+def test_who_may_not_decide_may_not_in_bulk(ruled: Room) -> None:
+    case = small(ruled, "a")
+    viewer = ruled.another("vik", ("viewer",))
+    taken = approve_together(ruled.engine.kernel, ruled.engine.handoffs, viewer, picks(ruled, case))
+    assert not taken[0].approved
+    assert ruled.handoff(case).decision is None
+
+
+def test_what_somebody_decided_meanwhile_is_told(ruled: Room) -> None:
+    case = small(ruled, "a")
+    given = picks(ruled, case)
+    ruled.decide(case, DecisionKind.REJECT, ruled.another("ben"))
+    assert "decided" in together(ruled, given)[case]
+
+
+def test_a_pass_has_a_bound(ruled: Room) -> None:
+    with pytest.raises(LimitExceeded):
+        together(ruled, [Pick(f"ho_{n}", "x") for n in range(51)])
+
+
+# -- the queue
+
+
+def test_pages_of_a_filtered_queue_follow_without_a_gap(ruled: Room) -> None:
+    wanted = [small(ruled, f"s{n}") for n in range(7)]
+    for n in range(5):
+        ruled.propose(f"b{n}", f"big {n}")
+    found, after = [], ""
+    for _ in range(9):
+        page = queue_page(
+            ruled.engine,
+            ruled.me.id,
+            after=after,
+            limit=3,
+            of_state=lambda h: h.risk == "low",
+        )
+        found += [str(item["handoff_id"]) for item in page.items]
+        after = page.next
+        if not after:
+            break
+    assert found == wanted
+
+
+def test_a_filter_on_the_text_reads_it_and_looks_no_further_than_it_says(ruled: Room) -> None:
+    for n in range(4):
+        small(ruled, f"s{n}")
+    page = queue_page(
+        ruled.engine, ruled.me.id, of_record=lambda item: "writes s2" in str(item["ask"])
+    )
+    assert [item["ask"] for item in page.items] == ["writes s2"]
+    assert (page.looked_at, page.next) == (4, "")
+
+
+def test_a_plain_page_reads_no_more_rows_than_it_shows(ruled: Room) -> None:
+    for n in range(6):
+        small(ruled, f"s{n}")
+    page = queue_page(ruled.engine, ruled.me.id, limit=2)
+    assert len(page.items) == 2
+    assert page.looked_at == 2
+    assert page.next
+
+
+# -- collisions
+
+
+def _finished(room: Room, *files: str) -> str:
+    task = room.engine.tasks.create(OPERATOR, NewTask(Brief("Fix it"), "/repo", "main", "0" * 40))
+    new = NewRun(cast("str", task["task_id"]), room.agent_id, "none", ("agent", "go"))
+    run_id = cast("str", room.engine.runs.create(OPERATOR, new)["run_id"])
+    run = room.engine.runs.lease(RUNNER, f"runner-{run_id[-4:]}", "host")
+    assert run is not None
+    work = ReviewedWork("a" * 40, "b" * 40, "main", files=files)
+    facts = ReviewFacts(work, "diff", 1, 0)
+    opened = room.engine.reviews.open(RUNNER, FinishedWork(run.run_id, run.epoch, facts, Pause()))
+    return cast("str", opened["handoff_id"])
+
+
+def test_work_of_two_runs_on_one_file_collides(room: Room) -> None:
+    one = _finished(room, "a.py", "b.py")
+    assert collisions(room.engine) == []
+    two = _finished(room, "b.py", "c.py")
+    found = collisions(room.engine)
+    assert [each["path"] for each in found] == ["b.py"]
+    both = cast("list[dict[str, str]]", found[0]["handoffs"])
+    assert {each["handoff_id"] for each in both} == {one, two}
+    room.decide(one, DecisionKind.REJECT)
+    assert collisions(room.engine) == []
+
+
+# -- saved views
+
+
+def test_a_view_is_kept_replaced_and_forgotten(room: Room) -> None:
+    views = room.engine.saved_views
+    views.save(room.me, " High ", "risk=high")
+    views.save(room.me, "High", "risk=critical")
+    views.save(room.me, "Ada", "agent=ada")
+    assert [(v.name, v.address) for v in views.of(room.me.id)] == [
+        ("Ada", "agent=ada"),
+        ("High", "risk=critical"),
+    ]
+    views.forget(room.me, "High")
+    views.forget(room.me, "High")
+    assert [v.name for v in views.of(room.me.id)] == ["Ada"]
+    assert room.types(f"person/{room.me.id}").count("person.views_set") == 4
+
+
+def test_views_are_bounded_and_theirs_alone(room: Room) -> None:
+    views = room.engine.saved_views
+    for name, address in (("", "risk=high"), ("x" * 41, "risk=high"), ("x", ""), ("x", "q=\n")):
+        with pytest.raises(UsageError):
+            views.save(room.me, name, address)
+    for n in range(20):
+        views.save(room.me, f"v{n}", "risk=high")
+    with pytest.raises(LimitExceeded):
+        views.save(room.me, "one more", "risk=high")
+    with pytest.raises(NotPermitted):
+        views.save(OPERATOR, "x", "risk=high")
+    assert views.of(room.another("ben").id) == ()
+
+
+# -- presence
+
+
+def test_presence_is_a_stream_or_a_glance_and_never_oneself() -> None:
+    now = [100.0]
+    here = Presence(lambda: now[0])
+    here.looked("ho_1", "ana")
+    assert here.others("ho_1", "ana") == []
+    assert here.others("ho_1", "mia") == ["ana"]
+    now[0] += GLANCE_S
+    assert here.others("ho_1", "mia") == []
+    with here.open("ho_1", "ana"), here.open("ho_1", "ana"):
+        now[0] += 1000
+        assert here.others("ho_1", "mia") == ["ana"]
+        assert here.others("ho_2", "mia") == []
+    assert here.others("ho_1", "mia") == []
