@@ -154,6 +154,8 @@ def _voted(
             ),
             editors=tuple(dict.fromkeys((*state.editors, event.person_id))),
             presented_digest=event.presented_digest,
+            gathered=False,
+            told=(),
         )
     others = tuple(v for v in state.votes if v.person_id != event.person_id)
     if isinstance(event, e.HandoffUnvoted):
