@@ -280,7 +280,7 @@ def opened_rows(rows: Iterable[Record]) -> tuple[OpenedRow, ...]:
             opened_at=moment(row, "opened_at"),
             count=len(texts(row, "handoffs")),
             waiting=number(row, "waiting") or 0,
-            stages=", ".join(STAGES[s][0] for s in texts(row, "stages") if s in STAGES),
+            stages=", ".join(words[0] for s, words in STAGES.items() if s in texts(row, "stages")),
         )
         for row in rows
     )
