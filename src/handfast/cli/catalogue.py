@@ -66,6 +66,7 @@ COMMANDS: Final = (
     Entry("handoff", "snooze", "routing:snooze", "Hide it from your inbox for a while."),
     Entry("handoff", "unvote", "routing:unvote", "Take back your approval."),
     Entry("handoff", "override", "routing:override", "Emergency: approve alone, reviewed later."),
+    Entry("handoff", "rate", "rating:rate", "Say whether the package was enough to decide."),
     Entry("handoff", "comment", "decide:comment", "Add a comment; decides nothing."),
     Entry(
         "checkpoint", "list", "checkpoint:list_checkpoints", "List what waits to be asked together."
@@ -79,6 +80,7 @@ COMMANDS: Final = (
     Entry("run", "take-over", "takeover:take_over", "Stop the agent; its worktree is yours."),
     Entry("run", "hand-back", "takeover:hand_back", "Give it back; the agent hears what changed."),
     Entry("run", "replay", "run:replay", "Fold a run's log again and compare with what is stored."),
+    Entry("task", "add", "task:add", "Make a task, or a part of one, with its brief."),
     Entry("task", "list", "task:list_tasks", "List tasks, newest first."),
     Entry("task", "show", "task:show", "Show a task with its brief and runs."),
     Entry("task", "hold", "bodies:hold", "Legal hold: nothing of a task is erased."),

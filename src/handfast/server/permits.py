@@ -78,6 +78,7 @@ PERMITS: Mapping[str, Permit] = {
     "get_checkpoint": _READ,
     "open_checkpoint": _DECIDE,
     "decide_checkpoint": _DECIDE,
+    "rate_handoff": _DECIDE,
     "get_grant": _EXECUTE,
     "redeem_grant": _EXECUTE,
     "revoke_grant": _DECIDE,

@@ -18,6 +18,7 @@ from handfast.core.domain.events_handoff import (
     Executor,
     HandoffKind,
 )
+from handfast.core.domain.events_rating import Part
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
@@ -109,6 +110,17 @@ class Vote:
     presented_digest: str
     auth: str
     reason: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What one who decided on it thought of the package."""
+
+    person_id: PersonId
+    good: bool
+    at: datetime
+    lacks: tuple[Part, ...] = ()
+    note: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +239,7 @@ class Handoff:
     checkpoint_id: CheckpointId = CheckpointId("")
     gathered: bool = False
     told: tuple[PersonId, ...] = ()
+    ratings: tuple[Rating, ...] = ()
 
     @property
     def waiting(self) -> bool:

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
 from handfast.engine.passes import Item, Pass
 from handfast.server.api import schema_checkpoint as schema
-from handfast.server.api.schema_handoff import edited_text
+from handfast.server.api.schema_gate import edited_text
 from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
 

@@ -11,6 +11,7 @@ from handfast.server.pages import (
     audit,
     cases,
     checkpoints,
+    delegate,
     inbox,
     live,
     notice_links,
@@ -24,7 +25,7 @@ from handfast.server.pages import (
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
-    account, agents, assets, audit, cases, checkpoints, inbox, live, notice_links, notifications, policy, runs, settings,
+    account, agents, assets, audit, cases, checkpoints, delegate, inbox, live, notice_links, notifications, policy, runs, settings,
     slack, takeovers, tasks,
 )  # fmt: skip
 
