@@ -7,10 +7,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from handfast.app import open_engine
+from handfast.engine.clock import SystemClock
 from handfast.server.serving import ServerThread
+from handfast.testing.clock import FrozenClock
+from scripts.gathered import gather, repository
 from scripts.scene import PASSWORD, Scene, build
 
 OUT = Path(__file__).parents[1] / "docs" / "pictures"
@@ -24,6 +27,15 @@ def main() -> None:
         scene = build(engine, folder)
         with ServerThread(engine) as server:
             _take(server.url, scene)
+        engine.close()
+        clock = FrozenClock(SystemClock().now())
+        engine = open_engine(f"sqlite:///{folder / 'c.db'}", folder / "other", clock)
+        checkpoint = gather(engine, repository(folder / "gathered"), clock)
+        with ServerThread(engine) as server, sync_playwright() as playwright:
+            page = _browser(playwright).new_page(viewport={"width": 1280, "height": 800})
+            _sign_in(page, server.url)
+            page.goto(f"{server.url}/checkpoints/{checkpoint}")
+            page.screenshot(path=OUT / "checkpoint.png")
         engine.close()
 
 
@@ -48,10 +60,8 @@ def _shown(scene: Scene) -> dict[str, str]:
 
 
 def _take(url: str, scene: Scene) -> None:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        browser = _browser(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         _sign_in(page, url)
         for name, path in _shown(scene).items():
@@ -63,6 +73,12 @@ def _take(url: str, scene: Scene) -> None:
             dark.goto(url + path)
             dark.screenshot(path=OUT / f"{name}.png")
         browser.close()
+
+
+def _browser(playwright: Playwright) -> Browser:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    return playwright.chromium.launch(executable_path=chromium, args=flags)
 
 
 def _sign_in(page: Page, url: str) -> None:

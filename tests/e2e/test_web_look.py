@@ -8,9 +8,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from handfast.server.web import pages
+from handfast.server.web import checkpoint_pages, pages
 from handfast.server.web.notifications_view import notifications_page
 from handfast.server.web.render import CONTENT_SECURITY_POLICY, render
+from tests import checkpoint_fixtures as cp
 from tests import web_fixtures as fx
 from tests import web_places
 
@@ -58,6 +59,14 @@ def _html(name: str) -> str:
             return render("run.html", pages.run_page(fx.run(), fx.steps(), shell=SHELL, now=now))
         case "runs":
             return render("runs.html", pages.runs_page(fx.runs(), shell=SHELL, now=now))
+        case "checkpoint":
+            given = checkpoint_pages.checkpoint_page(cp.checkpoint(), shell=SHELL, now=now)
+            return render("checkpoint.html", given)
+        case "checkpoints":
+            given = checkpoint_pages.checkpoints_page(
+                cp.opened(), cp.deferred(), shell=SHELL, now=now, told_today=2
+            )
+            return render("checkpoints.html", given)
         case _:
             return render("setup.html", pages.setup_page(shell=SHELL, now=now, setup_token="t"))
 
@@ -75,7 +84,10 @@ def _serve(route: "Route") -> None:
         route.fulfill(body=_html(path), content_type="text/html; charset=utf-8", headers=headers)
 
 
-@pytest.mark.parametrize("name", [*CASES, "inbox", "run", "runs", "setup", "notifications", "told"])
+@pytest.mark.parametrize(
+    "name",
+    [*CASES, "inbox", "run", "runs", "checkpoint", "checkpoints", "setup", "notifications", "told"],
+)
 def test_accessible_and_within_the_screen(page: "Page", name: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

@@ -70,12 +70,17 @@ CASES = (
 
 # Reached by nothing that these stories do; each names the test that kills a process there.
 _TWO_RUNNERS = "tests/faults/test_killed_beside.py"
+_OPENING = (
+    "tests/faults/test_checkpoints.py::test_killed_while_it_opens_it_is_opened_once_and_told_of"
+)
 _RELAY = (
     "tests/faults/test_relay_killed.py::test_killed_at_every_point_each_delivery_has_its_effect"
 )
 _RESTORE = "tests/integration/test_db_commands.py::test_a_kill_leaves_the_target_empty_and_it_is_done_again"
 _HANDS = "tests/faults/test_taken_over.py::test_around_the_hands"
 ELSEWHERE = {
+    "checkpoint.before_commit": _OPENING,
+    "checkpoint.after_commit": _OPENING,
     "takeover.before_handed_over": _HANDS,
     "takeover.before_recorded": _HANDS,
     "takeover.after_recorded": _HANDS,

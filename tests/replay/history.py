@@ -59,6 +59,8 @@ from tests.engine_room import OPERATOR, PASSWORD, RUNNER, Room, opened
 
 LOGS = Path(__file__).parent / "logs"
 DAY_S = 86_400
+LOCAL = ("fs.delete-tracked",)
+GATHERED = "version: 1\ninterruptions: {cost: 3}\n"
 
 
 @contextmanager
@@ -278,6 +280,19 @@ gates:
 """
 
 
+def _together(room: Room) -> None:
+    """Two asks that wait for a checkpoint, and one that joins them."""
+    room.engine.policies.propose(room.me, ORGANISATION, GATHERED)
+    asked = [cast("str", room.propose(f"g{n}", f"rm {n}", LOCAL)["handoff_id"]) for n in (1, 2)]
+    room.clock.move(11 * 60)
+    room.engine.checkpoints.sweep()
+    asked.append(cast("str", room.propose("g3", "rm 3", LOCAL)["handoff_id"]))
+    room.engine.checkpoints.sweep()
+    for handoff_id in asked:
+        room.decide(handoff_id, DecisionKind.REJECT)
+    room.engine.policies.propose(room.me, ORGANISATION, SCOPED)
+
+
 def _several(room: Room) -> None:
     """More than one person: a policy of two, votes, an edit, other people asked, an emergency."""
     engine = room.engine
@@ -392,7 +407,7 @@ def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
         chapters = (
-            _people_and_agents, _gate, _limits, _scoped, _work, _audit, _several, _runners, _kept,
+            _people_and_agents, _gate, _limits, _scoped, _together, _work, _audit, _several, _runners, _kept,
             _given_up, _in_hands, _notified,
         )  # fmt: skip
         for chapter in chapters:

@@ -10,10 +10,11 @@ import pytest
 from jinja2 import UndefinedError
 
 from handfast.core.policy import builtin
-from handfast.server.web import pages, wording
+from handfast.server.web import checkpoint_pages, pages, wording
 from handfast.server.web.inbox_view import grouped, need_of
 from handfast.server.web.pages import Shell
 from handfast.server.web.render import environment, render
+from tests import checkpoint_fixtures as cp
 from tests import web_fixtures as fx
 from tests import web_places
 
@@ -32,6 +33,18 @@ def inbox_html(*handoffs: Mapping[str, Any], **more: Any) -> str:
 def run_html(**more: Any) -> str:
     page = pages.run_page(fx.run(), fx.steps(), shell=SHELL, now=fx.NOW, **more)
     return render("run.html", page)
+
+
+def checkpoint_html(found: Mapping[str, Any]) -> str:
+    page = checkpoint_pages.checkpoint_page(found, shell=SHELL, now=fx.NOW)
+    return render("checkpoint.html", page)
+
+
+def checkpoints_html(opened: list[fx.Json], deferred: list[fx.Json]) -> str:
+    page = checkpoint_pages.checkpoints_page(
+        opened, deferred, shell=SHELL, now=fx.NOW, told_today=1
+    )
+    return render("checkpoints.html", page)
 
 
 # Forms that only ask: whatever they send, nothing is changed by it.
@@ -57,6 +70,11 @@ PAGES: dict[str, Callable[[], str]] = {
         coverage={"gaps": [{"kind": "hook-paused"}, {"kind": "later-kind", "detail": "d"}]},
         after="1", next_after="2",
     ),
+    "checkpoint": lambda: checkpoint_html(cp.checkpoint()),
+    "bare checkpoint": lambda: checkpoint_html({"items": [{}]}),
+    "checkpoints": lambda: checkpoints_html(cp.opened(), cp.deferred()),
+    "bare checkpoints": lambda: checkpoints_html([{}], [{}]),
+    "no checkpoints": lambda: checkpoints_html([], []),
     "runs": lambda: render("runs.html", pages.runs_page(fx.runs(), shell=SHELL, now=fx.NOW, next_after="2")),
     "no runs": lambda: render("runs.html", pages.runs_page([], shell=SHELL, now=fx.NOW)),
     **web_places.PAGES,

@@ -28,6 +28,7 @@ class Entry:
 GROUPS: Final = {
     "inbox": "What waits for a person.",
     "handoff": "Look at a handoff and decide it.",
+    "checkpoint": "What is asked together.",
     "run": "Give work to an agent, and look at runs.",
     "task": "Look at delegated work.",
     "bodies": "What content is kept, and its erasure.",
@@ -67,6 +68,12 @@ COMMANDS: Final = (
     Entry("handoff", "override", "routing:override", "Emergency: approve alone, reviewed later."),
     Entry("handoff", "rate", "rating:rate", "Say whether the package was enough to decide."),
     Entry("handoff", "comment", "decide:comment", "Add a comment; decides nothing."),
+    Entry(
+        "checkpoint", "list", "checkpoint:list_checkpoints", "List what waits to be asked together."
+    ),
+    Entry("checkpoint", "show", "checkpoint:show", "Show what was asked together, and why then."),
+    Entry("checkpoint", "open", "checkpoint:open_now", "Ask now what waits; asks for your PIN."),
+    Entry("checkpoint", "approve", "checkpoint:approve", "Approve in one pass; asks for your PIN."),
     Entry("run", "", "run:app", "Start an agent on a brief, in a worktree of its own."),
     Entry("run", "list", "run:list_runs", "List runs, newest first."),
     Entry("run", "show", "run:show", "Show a run and its steps."),

@@ -44,8 +44,16 @@ def row(h: dict[str, object]) -> tuple[object, ...]:
         h["ask"],
         h["agent_name"],
         short_time(h["requested_at"]),
-        h["status"],
+        _status(h),
     )
+
+
+def _status(h: dict[str, object]) -> object:
+    """What waits for a checkpoint says so, and until when."""
+    note = h.get("checkpoint")
+    if isinstance(note, dict) and note["waits"] and h["waiting"]:
+        return f"for a checkpoint, by {short_time(note['open_by'])}"
+    return h["status"]
 
 
 def show(handoff: str, /, *, as_json: Json = False) -> None:

@@ -26,7 +26,10 @@ def before_lines(h: dict[str, Any]) -> Iterator[str]:
     yield f"Ask      {cell(h['ask'])}"
     yield f"Why now  {cell(h.get('why_now') or package.get('why_now', ''))}"
     yield f"Agent    {cell(h['agent_name'])}{_in(h)}"
-    if h.get("due_at"):
+    note = h.get("checkpoint") or {}
+    if note and h.get("waiting"):
+        yield f"Together {cell(note['says'])}"
+    if h.get("due_at") and not note.get("waits"):
         yield f"Due      {short_time(h['due_at'])} UTC"
     yield f"Digest   {h.get('presented_digest', '')}"
     yield from _takes(h)

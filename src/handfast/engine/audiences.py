@@ -10,6 +10,7 @@ from handfast.core.domain.ids import HandoffId, PersonId, RunId, TaskId
 from handfast.core.domain.requirement import Requirement, asks_owners, with_owners
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
+from handfast.core.policy.interruption_section import Budget, together
 from handfast.core.policy.routes import Route
 from handfast.engine.directory import Directory
 from handfast.engine.kernel import Kernel, Unit
@@ -67,6 +68,15 @@ class Audiences:
         asked = (run.requested_by if run else "", task.requested_by if task else "")
         requested_by = tuple(dict.fromkeys(PersonId(p) for p in asked if p))
         return Resolved(requirement, requested_by, repository, note)
+
+    def budget(self, unit: Unit, repository: str) -> Budget:
+        """What may wait to be asked together. Nothing, when the policy in force cannot be read."""
+        try:
+            books = self._policies.in_force(unit, repository).books
+        except IntegrityError:
+            return Budget()
+        found = (book.policy.interruptions for book in books)
+        return together([budget for budget in found if budget is not None])
 
     def asked(self, unit: Unit, to: tuple[str, ...], repository: str) -> tuple[PersonId, ...]:
         """Whom to ask of these audiences now. Nobody, when the policy in force cannot be read: a deadline

@@ -7,6 +7,7 @@ from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.handoff import Handoff, Status
 from handfast.core.domain.handoff_votes import is_override_review
 from handfast.engine.audiences import Audiences
+from handfast.engine.deferring import open_alone
 from handfast.engine.effects import settle_unknown
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Result, Unit
@@ -39,7 +40,9 @@ def _one(audiences: Audiences, handoff_id: str) -> None:
         h = unit.get(Handoff, handoff_id)
         if h.next_due is None or unit.now < h.next_due:
             return {}
-        if commands.starts_unsettled(h):
+        if h.deferral is not None:
+            open_alone(audiences, unit, h)
+        elif commands.starts_unsettled(h):
             settle_unknown(audiences, unit, h, "no result came in time")
         else:
             _lead_on(audiences, unit, h)

@@ -18,6 +18,8 @@ from handfast.engine.brief_gate import BriefGate
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
 from handfast.engine.chat import Chat
+from handfast.engine.checkpoint_views import CheckpointViews
+from handfast.engine.checkpoints import Checkpoints
 from handfast.engine.contacts import Contacts
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
@@ -107,7 +109,17 @@ class Engine:
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
-        return self.freezing.sweep() + sweep(self.audiences) + self.notices.release()
+        due = self.freezing.sweep() + self.checkpoints.sweep() + sweep(self.audiences)
+        return due + self.notices.release()
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What is asked together, and passes over it. It keeps nothing in memory."""
+        return Checkpoints(self.audiences, self.handoffs)
+
+    @property
+    def checkpoint_views(self) -> CheckpointViews:
+        return CheckpointViews(self.kernel, self.people, self.views, self.checkpoints)
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:

@@ -27,6 +27,7 @@ from handfast.core.domain.requirement import is_audience
 from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
 from handfast.engine.chat import Chat
+from handfast.engine.deferring import taken_up
 from handfast.engine.edits import Edited, Edits
 from handfast.engine.effects import settle_doubt
 from handfast.engine.grants import deciding_person, grant_of
@@ -209,7 +210,7 @@ class Handoffs:
 
         def work(unit: Unit) -> Result:
             person = deciding_person(unit, actor)
-            state = unit.get(Handoff, handoff_id)
+            state = taken_up(self._audiences, unit, unit.get(Handoff, handoff_id))
             unit.record(Handoff, handoff_id, routing.acknowledge(state, person.person_id))
             return {"handoff_id": handoff_id, "holder": person.person_id}
 
@@ -252,7 +253,7 @@ class Handoffs:
 
         def work(unit: Unit) -> Result:
             person = deciding_person(unit, actor)
-            state = unit.get(Handoff, handoff_id)
+            state = taken_up(self._audiences, unit, unit.get(Handoff, handoff_id))
             repository = self._audiences.repository_of(unit, state)
             counted = self._audiences.counted(unit, state)
             people = tuple(

@@ -53,14 +53,15 @@ class Notices:
     def plan(self, handoff_id: str) -> int:
         """Tell those who are asked now and were not told of it in this form. Gives how many notices.
 
-        Idempotent. Nothing is planned for what waits no more.
+        Idempotent. Nothing is planned for what waits no more or waits for a checkpoint; each person is told of
+        a checkpoint once.
         """
 
         def work(unit: Unit) -> Result:
             handoff = unit.get(Handoff, handoff_id)
             if not handoff.waiting:
                 return {"planned": 0}
-            people = [handoff.holder] if handoff.holder else handoff.asked_people
+            people = [handoff.holder] if handoff.holder else handoff.to_tell
             return {"planned": self.tell(unit, people, [handoff])}
 
         return cast("int", self._kernel.run(SYSTEM, work)["planned"])

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.action import Facts, Judgement, Risk
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
@@ -22,7 +21,9 @@ from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, StepId
 from handfast.core.domain.package import Package
 from handfast.core.domain.requirement import Requirement, askings
 from handfast.core.domain.run import Run
-from handfast.engine.audiences import About, Audiences
+from handfast.core.policy.interruption_section import Asked
+from handfast.engine.audiences import About, Audiences, Resolved
+from handfast.engine.deferring import first_asked
 from handfast.engine.freezing import frozen_at_birth
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Unit
@@ -64,6 +65,7 @@ class Opening:
     form_digest: str = ""
     subagent: str = ""
     refused: bool = False
+    blocking: bool = True
     returned: tuple[str, ...] = ()
 
 
@@ -115,13 +117,36 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         edited_text=o.edited_text,
         form_digest=o.form_digest,
         subagent=o.subagent,
+        blocking=o.blocking,
     )
     if o.returned:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, o.returned)])
-    unit.post("handoff.requested", {"handoff_id": hid})
     people = audiences.asked(unit, planned[0].to, takes.repository)
-    made = unit.record(Handoff, hid, [request, *routing.route(request, people, unit.now)])
+    made = first_asked(audiences, unit, request, people, _asked(unit, o, takes))
     return frozen_at_birth(unit, made)
+
+
+def _asked(unit: Unit, o: Opening, takes: Resolved) -> Asked:
+    """What decides whether it may wait for others: taken from the facts, never from the agent's words."""
+    what = o.package.what_will_happen
+    run = unit.find(Run, o.run_id) if o.run_id else None
+    return Asked(
+        kind=o.kind,
+        risk=o.risk,
+        facts={
+            "risk": (o.risk,),
+            "kind": (o.kind.value,),
+            "rules": o.rules,
+            "repository": (takes.repository,),
+            "tool": (o.tool,),
+        },
+        reversible=what.reversible,
+        blocking=o.blocking,
+        stated=o.requirement.within_s > 0,
+        review_of_override=o.kind is HandoffKind.REVIEW and bool(o.about),
+        worked=run is not None and run.counts.steps > run.counts.reads,
+        hazards=what.hazards,
+    )
 
 
 def _offered(unit: Unit, o: Opening) -> tuple[DecisionKind, ...]:

@@ -96,7 +96,7 @@ class Progress:
 
     def _next(self, h: Handoff, now: datetime) -> Result | None:
         """Who is asked when the present time is over, while nobody holds it."""
-        if not h.waiting or h.due_at is None or h.frozen_at is not None:
+        if not h.waiting or h.due_at is None or h.frozen_at is not None or h.deferral:
             return None
         asking = routing.next_asking(h, max(now, h.due_at - timedelta(microseconds=1)))
         if asking is None or (h.holder and asking.round == 0):

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from handfast.core.domain import (
     agent,
+    checkpoint,
     handoff,
     handoff_fold,
     handoff_votes,
@@ -119,6 +120,10 @@ def _project(p: project.Project) -> dict[str, object]:
     return {"status": "active", "match": p.name}
 
 
+def _checkpoint(_: checkpoint.Checkpoint) -> dict[str, object]:
+    return {"status": "opened"}
+
+
 def _topic(_: topic.Topic) -> dict[str, object]:
     return {"status": "kept"}
 
@@ -142,6 +147,7 @@ _ALL = (
     Kind("installation", installation.Installation, installation.evolve, _installation),
     Kind("runner", runner.Runner, runner.evolve, _runner),
     Kind("project", project.Project, project.evolve, _project),
+    Kind("checkpoint", checkpoint.Checkpoint, checkpoint.evolve, _checkpoint),
     Kind("topic", topic.Topic, topic.evolve, _topic),
     Kind("reach", reach.Reach, reach.evolve, _reach),
     Kind("notice", notice.Notice, notice.evolve, _notice),

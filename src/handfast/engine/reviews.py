@@ -28,6 +28,10 @@ from handfast.engine.waking import wake
 from handfast.storage.api import Query
 
 MERGE_TOOL = "git.merge"
+_WHY_ASKED = {
+    True: "The agent cannot go on without an answer.",
+    False: "The agent goes on meanwhile; the answer decides what it does later.",
+}
 HIGH = ("fs.", "secret.", "control-plane", "git.hooks")
 
 
@@ -153,8 +157,9 @@ class Reviews:
             apart=tuple({t.by: None for t in run.takeovers if t.work and t.work.changed}),
         )
 
-    def ask(self, actor: Actor, run_id: str, question: str) -> Result:
-        """A question of the agent's. Non-empty; the words are shown as the agent's."""
+    def ask(self, actor: Actor, run_id: str, question: str, *, blocking: bool = True) -> Result:
+        """A question of the agent's. Non-empty; the words are shown as the agent's. Not `blocking`: the agent
+        goes on meanwhile."""
         if not question.strip():
             raise UsageError("`question` is empty", hint="Ask one thing a person can answer.")
 
@@ -166,9 +171,9 @@ class Reviews:
             package = Package(
                 ask="The agent asks a question",
                 what_will_happen=WhatWillHappen(ShowKind.TEXT, question[:20_000]),
-                why_now="The agent cannot go on without an answer.",
+                why_now=_WHY_ASKED[blocking],
                 open_question="Answer the agent's question.",
-                state="The run goes on with your answer.",
+                state="The run goes on with your answer." if blocking else "The run goes on.",
                 attempts=(
                     *attempts_of(self._kernel, run.task_id, but_run=run_id),
                     *attempts(self._kernel, run),
@@ -190,6 +195,7 @@ class Reviews:
                     within_s=self._kernel.settings.review_within_s,
                     run_id=run.run_id,
                     task_id=run.task_id,
+                    blocking=blocking,
                 ),
             )
             return {"handoff_id": handoff.handoff_id}

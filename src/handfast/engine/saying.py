@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.events import Event
+from handfast.core.domain.events_checkpoint import HandoffDeferred
 from handfast.core.domain.events_rating import HandoffRated
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Scope, shown
@@ -32,6 +33,8 @@ def said(event: Event, text: Callable[[BodyRef | None], str], name: Callable[[st
             return (
                 f"a machine let it go on, as rule {', '.join(event.rules)} says; no person decided"
             )
+        case HandoffDeferred():
+            return f"waits for a checkpoint, until {format_time(event.open_by)} at the latest"
         case e.HandoffRouted() | e.HandoffRerouted():
             return _asked(event, text, name)
         case e.HandoffSnoozed():

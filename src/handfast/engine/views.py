@@ -14,6 +14,7 @@ from handfast.core.domain.package import Package
 from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
+from handfast.engine.checkpoint_notes import note_of
 from handfast.engine.effects import changed_lines, open_package, open_packages
 from handfast.engine.filled import full
 from handfast.engine.grant_views import effect_view, grant_view, may_give
@@ -167,6 +168,7 @@ class Views:
             "outcome": h.outcome,
             "decision": self._decision(h, around),
             "effect": effect_view(h.effect, around.text) if h.effect else None,
+            "checkpoint": note_of(h),
         }
 
     def agent_name(self, agent_id: str) -> str:

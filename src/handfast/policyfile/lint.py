@@ -7,7 +7,7 @@ repeats a condition that an equal or stricter gate has already.
 import re
 from typing import get_args, get_type_hints
 
-from handfast.core.policy.builtin import HAZARDS
+from handfast.core.policy.builtin import HAZARDS, RULES
 from handfast.core.policy.document import Gate, Policy
 from handfast.core.policy.sections import Path, Problem
 from handfast.core.policy.subject import Subject
@@ -79,6 +79,22 @@ def unreachable(policy: Policy, speaks: Language) -> list[Problem]:
                 Problem(path, f"gate `{gate.id}` is unreachable: {why}", "Remove or mend it.")
             )
     return problems
+
+
+def unknown_rules(policy: Policy) -> list[Problem]:
+    """Rules that `interruptions.urgent` names and nothing has: what they mean to speed up would wait."""
+    budget = policy.interruptions
+    known = {gate.id for gate in policy.gates} | {rule.id for rule in RULES} | {"opaque"}
+    return [
+        Problem(
+            ("interruptions", "urgent", i, "rules"),
+            f"there is no rule `{name}`",
+            "Name a gate of this file or a built-in rule. What the organisation gates, it calls urgent itself.",
+        )
+        for i, wanted in enumerate(budget.urgent if budget else ())
+        for name in wanted.get("rules", ())
+        if name not in known
+    ]
 
 
 def _never(gate: Gate, speaks: Language) -> str:

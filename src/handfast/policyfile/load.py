@@ -152,6 +152,7 @@ def _examined(text: str, speaks: Language, known: Roster | None) -> tuple[Policy
         problems += _conditions(reading.policy, speaks)
     if not problems:
         problems += lint.unreachable(reading.policy, speaks)
+        problems += lint.unknown_rules(reading.policy)
     return reading.policy, _located(parsed, problems)
 
 

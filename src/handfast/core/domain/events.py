@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, cast
 
+from handfast.core.domain import events_checkpoint as k
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
 from handfast.core.domain import events_identity as i
@@ -55,6 +56,7 @@ RunEvent: TypeAlias = (
 HandoffEvent: TypeAlias = (
     h.HandoffRequested
     | h.HandoffReturned
+    | k.HandoffDeferred
     | h.HandoffRouted
     | h.LevelTimedOut
     | h.HandoffAcknowledged
@@ -133,6 +135,7 @@ RunnerEvent: TypeAlias = (
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
 ProjectEvent: TypeAlias = i.ProjectSet
+CheckpointEvent: TypeAlias = k.CheckpointOpened | k.CheckpointJoined
 ReachEvent: TypeAlias = (
     n.ContactAdded | n.ContactChanged | n.ContactRemoved | n.SecretRotated | n.QuietSet
 )
@@ -156,6 +159,7 @@ Event: TypeAlias = (
     | RunnerEvent
     | TopicEvent
     | ProjectEvent
+    | CheckpointEvent
     | ReachEvent
     | NoticeEvent
 )
@@ -189,6 +193,7 @@ WIRE: dict[str, type[Event]] = {
     "run.persons_work_recorded": t.PersonsWorkRecorded,
     "handoff.requested": h.HandoffRequested,
     "handoff.returned": h.HandoffReturned,
+    "handoff.deferred": k.HandoffDeferred,
     "handoff.routed": h.HandoffRouted,
     "handoff.level_timed_out": h.LevelTimedOut,
     "handoff.acknowledged": h.HandoffAcknowledged,
@@ -265,6 +270,8 @@ WIRE: dict[str, type[Event]] = {
     "runner.retired": r.RunnerRetired,
     "delivery.dead_lettered": d.DeliveryDeadLettered,
     "delivery.retried": d.DeliveryRetried,
+    "checkpoint.opened": k.CheckpointOpened,
+    "checkpoint.joined": k.CheckpointJoined,
     "contact.added": n.ContactAdded,
     "contact.changed": n.ContactChanged,
     "contact.removed": n.ContactRemoved,

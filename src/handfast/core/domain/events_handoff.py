@@ -9,6 +9,7 @@ from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
     AgentId,
+    CheckpointId,
     GrantId,
     HandoffId,
     PersonId,
@@ -103,7 +104,10 @@ class HandoffReturned:
 
 @dataclass(frozen=True, slots=True)
 class HandoffRouted:
-    """People were asked. `ends_at` is the whole deadline where it is later than `due_at`."""
+    """People were asked. `ends_at` is the whole deadline where it is later than `due_at`.
+
+    `gathered`: asked together with others, and only those of `people` who are in `told` were told of it.
+    """
 
     handoff_id: HandoffId
     level: int
@@ -112,6 +116,9 @@ class HandoffRouted:
     ends_at: datetime | None = None
     round: int = 0
     people: tuple[PersonId, ...] = ()
+    checkpoint_id: CheckpointId = CheckpointId("")
+    gathered: bool = False
+    told: tuple[PersonId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ POINTS = frozenset(
         "handoff.before_wait",
         "decision.before_commit",
         "decision.after_commit",
+        "checkpoint.before_commit",
+        "checkpoint.after_commit",
         "grant.before_redeem",
         "grant.redeemed",
         "exec.before_run",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from handfast.core.domain.events_checkpoint import Stage
 from handfast.core.domain.events_handoff import (
     DecisionKind,
     EffectOutcome,
@@ -22,6 +23,7 @@ from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
     AgentId,
+    CheckpointId,
     GrantId,
     HandoffId,
     PersonId,
@@ -162,6 +164,20 @@ class EffectRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferral:
+    """It waits to be asked together with others. `since` moves on by the time it was frozen."""
+
+    people: tuple[PersonId, ...]
+    since: datetime
+    rate_mils: int
+    cost_mils: int
+    per_day: int
+    sitting_s: int
+    stage: Stage
+    planned: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Handoff:
     """`effect` is of the last start, None while one runs; `earlier_effects` of the starts before it.
 
@@ -218,6 +234,11 @@ class Handoff:
     form_digest: str = ""
     target_commit: str = ""
     subagent: str = ""
+    deferral: Deferral | None = None
+    stage: Stage | None = None
+    checkpoint_id: CheckpointId = CheckpointId("")
+    gathered: bool = False
+    told: tuple[PersonId, ...] = ()
     ratings: tuple[Rating, ...] = ()
 
     @property
@@ -228,6 +249,14 @@ class Handoff:
     def deadline(self) -> datetime | None:
         """When the whole time to decide is over; `due_at` may only be the end of a level."""
         return self.ends_at or self.due_at
+
+    @property
+    def to_tell(self) -> tuple[PersonId, ...]:
+        """Whom it may interrupt now: nobody while it waits for a checkpoint, nobody again where they were told
+        of another handoff of the same checkpoint. Every notification asks this first."""
+        if not self.waiting or self.deferral is not None:
+            return ()
+        return self.told if self.gathered else self.asked_people
 
     def put_off(self, person_id: str, now: datetime) -> bool:
         """Whether this person holds it and does not want to see it yet."""

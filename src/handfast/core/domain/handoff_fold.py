@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from handfast.core.domain import events_checkpoint as k
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain.copying import replace
 from handfast.core.domain.events import HandoffEvent
@@ -12,6 +13,7 @@ from handfast.core.domain.handoff import (
     NOBODY,
     USABLE,
     Decision,
+    Deferral,
     Edit,
     EffectRecord,
     Grant,
@@ -39,8 +41,8 @@ def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
             return _executed(state, event, at)
         case e.GrantExpired() | e.GrantRevoked() | e.GrantReopened() | e.HandoffCarriedOver():
             return _changed(state, event)
-        case e.HandoffRouted() | e.HandoffRerouted():
-            return _asked(state, event)
+        case k.HandoffDeferred() | e.HandoffRouted() | e.HandoffRerouted():
+            return _asked(state, event, at)
         case e.HandoffAcknowledged() | e.HandoffReleased() | e.HandoffSnoozed():
             return _held(state, event, at)
         case (
@@ -85,8 +87,12 @@ def _rated(state: Handoff, event: HandoffRated, at: datetime) -> Handoff:
     return replace(state, ratings=(*others, rating))
 
 
-def _asked(state: Handoff, event: e.HandoffRouted | e.HandoffRerouted) -> Handoff:
+def _asked(
+    state: Handoff, event: k.HandoffDeferred | e.HandoffRouted | e.HandoffRerouted, at: datetime
+) -> Handoff:
     """Whoever was asked before does not hold it any more."""
+    if isinstance(event, k.HandoffDeferred):
+        return _deferred(state, event, at)
     asked = replace(
         state,
         status=Status.ROUTED,
@@ -95,10 +101,35 @@ def _asked(state: Handoff, event: e.HandoffRouted | e.HandoffRerouted) -> Handof
         snoozed_until=None,
         asked=event.to,
         asked_people=event.people,
+        deferral=None,
+        gathered=False,
+        told=(),
     )
     if isinstance(event, e.HandoffRerouted):
         return asked
-    return replace(asked, level=event.level, round=event.round, ends_at=event.ends_at)
+    return replace(
+        asked,
+        level=event.level,
+        round=event.round,
+        ends_at=event.ends_at,
+        checkpoint_id=event.checkpoint_id or state.checkpoint_id,
+        gathered=event.gathered,
+        told=event.told,
+    )
+
+
+def _deferred(state: Handoff, event: k.HandoffDeferred, at: datetime) -> Handoff:
+    waits = Deferral(
+        people=event.people,
+        since=at,
+        rate_mils=event.rate_mils,
+        cost_mils=event.cost_mils,
+        per_day=event.per_day,
+        sitting_s=event.sitting_s,
+        stage=event.stage,
+        planned=event.planned,
+    )
+    return replace(state, deferral=waits, stage=event.stage, due_at=event.open_by)
 
 
 def _held(
@@ -139,6 +170,8 @@ def _voted(
             ),
             editors=tuple(dict.fromkeys((*state.editors, event.person_id))),
             presented_digest=event.presented_digest,
+            gathered=False,
+            told=(),
         )
     others = tuple(v for v in state.votes if v.person_id != event.person_id)
     if isinstance(event, e.HandoffUnvoted):
@@ -161,14 +194,19 @@ def _frozen(state: Handoff, event: e.HandoffFrozen | e.HandoffThawed, at: dateti
         grant = replace(grant, expires_at=grant.expires_at + still)
     due_at = state.due_at + still if state.due_at else None
     ends_at = state.ends_at + still if state.ends_at else None
-    return replace(state, frozen_at=None, due_at=due_at, ends_at=ends_at, grant=grant)
+    waits = state.deferral
+    if waits is not None:
+        waits = replace(waits, since=waits.since + still)
+    return replace(
+        state, frozen_at=None, due_at=due_at, ends_at=ends_at, grant=grant, deferral=waits
+    )
 
 
 def _ended(state: Handoff, event: _Ending) -> Handoff:
     """Approvals given so far end with a question nobody decided; the log keeps them."""
     if isinstance(event, e.HandoffClosed):
         return replace(state, status=Status.CLOSED, outcome=event.outcome)
-    state = replace(state, votes=(), ends_at=None, snoozed_until=None)
+    state = replace(state, votes=(), ends_at=None, snoozed_until=None, deferral=None)
     match event:
         case e.HandoffReturned():
             return replace(state, status=Status.INCOMPLETE, missing=event.missing, due_at=None)
@@ -259,7 +297,7 @@ def _decided(
         case _:
             assert_never(event)
     decided = replace(state, status=Status.DECIDED, decision=decision)
-    return replace(decided, due_at=None, ends_at=None, snoozed_until=None)
+    return replace(decided, due_at=None, ends_at=None, snoozed_until=None, deferral=None)
 
 
 def _executed(

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain.action import Risk
 from handfast.core.domain.codec import format_time
+from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import AlreadyDecided, InvalidTransition, UsageError
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS, Wanted, given
 from handfast.core.domain.handoff import FINAL, REFUSED, USABLE, Handoff
-from handfast.core.domain.ids import GrantId, HandoffId, PersonId
+from handfast.core.domain.ids import CheckpointId, GrantId, HandoffId, PersonId
 from handfast.core.domain.requirement import REVIEWERS, Asking, Silence, askings
 
 ROUNDS = 3
@@ -63,6 +64,30 @@ def route(
     seconds = request.levels_s[0] if people or last else 0
     due_at = now + timedelta(seconds=seconds)
     return [_routed(request.handoff_id, asking, people, due_at, ends_at)]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The checkpoint, and who is told of this very handoff."""
+
+    checkpoint_id: CheckpointId
+    people: tuple[PersonId, ...] = ()
+
+
+def gathered(
+    state: Handoff, people: tuple[PersonId, ...], now: datetime, told: Told
+) -> list[HandoffEvent]:
+    """Ask the first level about what was deferred. Its whole time begins now: nobody was silent before."""
+    if state.deferral is None:
+        return []
+    asking, seconds = steps(state)[0], state.levels_s[0]
+    ends_at = now + timedelta(seconds=sum(state.levels_s))
+    due_at = now + timedelta(seconds=seconds if people or len(state.levels_s) == 1 else 0)
+    routed = _routed(state.handoff_id, asking, people, due_at, ends_at)
+    told_people = tuple(p for p in people if p in told.people)
+    return [
+        replace(routed, checkpoint_id=told.checkpoint_id, gathered=True, told=told_people),
+    ]
 
 
 def _routed(
@@ -121,11 +146,11 @@ class Due:
 def sweep(state: Handoff, now: datetime, with_: Due) -> list[HandoffEvent]:
     """What is due by itself: the next level, the end of the last one, or an unused grant's expiry.
 
-    Silence never counts as a person's approval. A start without an effect is not handled here, because it
+    Silence never counts as a person's approval, and before people were asked there is none. A start without an effect is not handled here, because it
     opens a second handoff: see `engine.effects`.
     """
     due = state.next_due
-    if due is None or now < due:
+    if due is None or now < due or state.deferral is not None:
         return []
     if state.waiting:
         timed_out = e.LevelTimedOut(state.handoff_id, state.level)

@@ -7,6 +7,7 @@
     limits:
       cost_usd: {warn: 2x_median, hand_over: 3x_median, stop: 5.00}
     routes: [{risk: [critical], levels: [{to: …, ack_within: 10m}, …]}]
+    interruptions: {cost: 20, per_day: 3}
     teams, rotations, owners, hours: see `directory`
 
 `read` turns decoded YAML into it and collects every problem, not only the first.
@@ -24,6 +25,7 @@ from handfast.core.policy.builtin import RULES
 from handfast.core.policy.carrying import CarryOver, read_carry_over
 from handfast.core.policy.chat import ChatDecides, read_chat
 from handfast.core.policy.directory import Roster
+from handfast.core.policy.interruption_section import Budget, read_budget
 from handfast.core.policy.kinds import ActionKind, read_kind
 from handfast.core.policy.limit_section import read_limits
 from handfast.core.policy.limits import Limits
@@ -69,6 +71,7 @@ class Policy:
     routes: tuple[Route, ...] = ()
     actions: tuple[ActionKind, ...] = ()
     carry_over: tuple[CarryOver, ...] | None = None
+    interruptions: Budget | None = None
     chat: ChatDecides | None = None
 
 
@@ -251,6 +254,11 @@ def _carry_over(reading: Reading, value: object) -> None:
     reading.policy = replace(reading.policy, carry_over=found)
 
 
+def _interruptions(reading: Reading, value: object) -> None:
+    found = read_budget(value, ("interruptions",))
+    reading.policy = replace(reading.policy, interruptions=found)
+
+
 def _chat(reading: Reading, value: object) -> None:
     reading.policy = replace(reading.policy, chat=read_chat(value, ("chat",)))
 
@@ -262,6 +270,7 @@ _SECTIONS: Mapping[str, Section] = {
     "routes": _routes,
     "actions": _actions,
     "carry_over": _carry_over,
+    "interruptions": _interruptions,
     "chat": _chat,
     **{name: _of_roster(name) for name in directory.READERS},
 }

@@ -52,7 +52,7 @@ def read(value: object, problems: list[Problem]) -> tuple[Route, ...]:
 
 def _route(item: object, path: Path) -> Route:
     found = sections.mapping(item, path, (*KEYS, "levels"))
-    wanted = {key: _values(found[key], key, (*path, key)) for key in KEYS if key in found}
+    wanted = {key: values(found[key], key, (*path, key)) for key in KEYS if key in found}
     if "levels" not in found:
         raise Wrong(
             path, "a route needs `levels`", "`levels: [{to: reviewers, ack_within: 10m}, …]`."
@@ -60,7 +60,8 @@ def _route(item: object, path: Path) -> Route:
     return Route(wanted, levels(found["levels"], (*path, "levels")))
 
 
-def _values(value: object, key: str, path: Path) -> tuple[str, ...]:
+def values(value: object, key: str, path: Path) -> tuple[str, ...]:
+    """What a condition names under one of KEYS. Raises Wrong."""
     values = sections.texts(value, path)
     if not values:
         raise Wrong(path, f"`{sections.shown(path)}` is empty", "Leave it out to match all.")

@@ -167,5 +167,5 @@ def ask_question(caller: CallerDep, run_id: str, asked: handed.QuestionIn) -> ha
     """A question of the agent's to a person. Its words are shown as the agent's."""
     caller.run(run_id)
     return handed.Noted.model_validate(
-        caller.engine.reviews.ask(caller.actor, run_id, asked.question)
+        caller.engine.reviews.ask(caller.actor, run_id, asked.question, blocking=asked.blocking)
     )

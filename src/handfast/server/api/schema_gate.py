@@ -204,3 +204,12 @@ class Settled(Reply):
     settled: bool
     step_id: str = ""
     handoff_id: str = ""
+
+
+def edited_text(given: str | CallIn | None) -> str:
+    """The command or content in what should run instead; '' for none."""
+    if not isinstance(given, CallIn):
+        return given or ""
+    names = ("command", "content", "new_string")
+    found = next((given.arguments[n] for n in names if n in given.arguments), "")
+    return found if isinstance(found, str) else ""

@@ -6,10 +6,10 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_rating import Part
-from handfast.server.api.schema_gate import CallIn, ChangedFileIn
+from handfast.server.api.schema_gate import CallIn, ChangedFileIn, edited_text
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
-from handfast.server.api.schema_routing import TakesOut
+from handfast.server.api.schema_routing import CheckpointNote, TakesOut
 from handfast.server.api.schema_work import (
     Asked,
     AttemptIn,
@@ -101,7 +101,10 @@ class ReviewOpened(Reply):
 
 
 class QuestionIn(Asked):
+    """`blocking` false: the agent goes on meanwhile, so the question may wait for others."""
+
     question: Words
+    blocking: bool = True
 
 
 class DecisionIn(Proof):
@@ -122,11 +125,7 @@ class DecisionIn(Proof):
 
     @property
     def edited(self) -> str:
-        if isinstance(self.edited_call, CallIn):
-            given = self.edited_call.arguments
-            found = next((given[n] for n in ("command", "content", "new_string") if n in given), "")
-            return found if isinstance(found, str) else ""
-        return self.edited_call or ""
+        return edited_text(self.edited_call)
 
 
 class CommentIn(Asked):
@@ -204,6 +203,7 @@ class HandoffSummary(Reply):
     frozen: bool = False
     decision: DecisionOut | None
     effect: EffectOut | None
+    checkpoint: CheckpointNote | None = None
 
 
 class HandoffPage(Reply):

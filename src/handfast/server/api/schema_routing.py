@@ -89,3 +89,14 @@ class Overridden(Reply):
     grant_id: str
     review_id: str
     overrides: int
+
+
+class CheckpointNote(Reply):
+    """`waits`: nobody was asked yet; `open_by` is when they are at the latest. `says` is for a person."""
+
+    checkpoint_id: str
+    stage: str
+    waits: bool
+    since: str
+    open_by: str
+    says: str

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from handfast.core.domain.errors import NotFound, NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import HookPaused
-from handfast.core.domain.handoff import WAITING
+from handfast.core.domain.handoff import WAITING, Status
 from handfast.core.domain.project import Sight
 from handfast.engine.facade import Engine
 from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
@@ -60,7 +60,10 @@ class Reader:
             person_id=self.person_id,
             csrf_token=form_token(self.secret),
             has_js=has_script(),
-            waiting=store.count("handoff", [s.value for s in WAITING], self.sight),
+            waiting=store.count(
+                "handoff", [s.value for s in WAITING - {Status.REQUESTED}], self.sight
+            ),
+            checkpoints=self.engine.checkpoints.in_use(),
             hooks_pause=hooks_pause(self.engine),
             stopped=tuple(str(s["says"]) for s in self.engine.switch.status()[:5]),
             notice=notice,
@@ -81,8 +84,12 @@ ReaderDep = Annotated[Reader, Depends(reader)]
 
 
 async def submitted(request: Request) -> dict[str, str]:
+    return await fields_of_form(request, MAX_FIELDS)
+
+
+async def fields_of_form(request: Request, most: int) -> dict[str, str]:
     """The fields of a form, text only. Raises NotPermitted for a form that another site sent."""
-    async with request.form(max_files=0, max_fields=MAX_FIELDS) as form:
+    async with request.form(max_files=0, max_fields=most) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
     check_origin(request, fields.get("csrf_token", ""))
     return fields

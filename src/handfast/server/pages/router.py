@@ -10,6 +10,7 @@ from handfast.server.pages import (
     assets,
     audit,
     cases,
+    checkpoints,
     delegate,
     federated,
     inbox,
@@ -26,8 +27,8 @@ from handfast.server.pages import (
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
-    account, agents, assets, audit, cases, delegate, inbox, live, notice_links, notifications, policy, runs, settings,
-    slack, takeovers, tasks, own_account, federated,
+    account, agents, assets, audit, cases, checkpoints, delegate, inbox, live, notice_links, notifications, policy,
+    runs, settings, slack, takeovers, tasks, own_account, federated,
 )  # fmt: skip
 
 

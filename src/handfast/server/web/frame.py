@@ -21,6 +21,7 @@ class Place:
 # In the order of the head of every page. A new area of the product is a line here.
 PLACES = (
     Place("inbox", "Inbox", "/"),
+    Place("checkpoints", "Checkpoints", "/checkpoints"),
     Place("runs", "Runs", "/runs"),
     Place("tasks", "Tasks", "/tasks"),
     Place("agents", "Agents", "/agents"),
@@ -41,7 +42,8 @@ SETTINGS = (
 @dataclass(frozen=True, slots=True)
 class Shell:
     """What surrounds every page. `hooks_pause` is `{until, by_name, reason}` while hooks are paused;
-    `stopped` says what the kill switch stops, `also_open` names who else has this page open now."""
+    `stopped` says what the kill switch stops, `also_open` names who else has this page open now.
+    `checkpoints`: something was asked together here, or waits to be."""
 
     person_name: str = ""
     person_id: str = ""
@@ -52,6 +54,7 @@ class Shell:
     stopped: tuple[str, ...] = ()
     notice: str = ""
     also_open: tuple[str, ...] = ()
+    checkpoints: bool = False
 
 
 def context(shell: Shell, now: datetime, **names: object) -> Context:
@@ -63,7 +66,7 @@ def context(shell: Shell, now: datetime, **names: object) -> Context:
     return {
         "shell": shell,
         "now": now,
-        "places": PLACES,
+        "places": [p for p in PLACES if p.name != "checkpoints" or shell.checkpoints],
         "pause_until": moment(pause, "until"),
         "pause_by": text(pause, "by_name", "someone"),
         "pause_reason": text(pause, "reason"),

@@ -6,7 +6,14 @@ from datetime import datetime
 
 from handfast.server.web.frame import Context, Shell, context
 from handfast.server.web.inbox_filters import EVERYTHING, HELD, Filters
-from handfast.server.web.inbox_view import NEEDS, decided_rows, grouped, unattended_of
+from handfast.server.web.inbox_view import (
+    NEEDS,
+    asked_now,
+    decided_rows,
+    gathered,
+    grouped,
+    unattended_of,
+)
 from handfast.server.web.reading import Record, flag, records, text
 from handfast.server.web.wording import KINDS, RISKS
 
@@ -70,7 +77,8 @@ def inbox_page(
         now,
         nav="inbox",
         groups=groups,
-        waiting=sum(len(g.rows) for g in groups) if whole else shell.waiting,
+        waiting=asked_now(groups) if whole else shell.waiting,
+        gathered=gathered(groups),
         after=after,
         next_after=next_after,
         looked_at=around.looked_at,

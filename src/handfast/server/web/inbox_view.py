@@ -18,6 +18,10 @@ NEEDS = {
     "judge": ("Judge", "Weigh it: the answer is not obvious."),
     "stamp": ("Stamp", "Low risk, can be undone, fully read: one look is enough."),
     "route": ("Route", "Find who should take it."),
+    "later": (
+        "Waits for a checkpoint",
+        "Not urgent: asked together with others. You may decide it now.",
+    ),
     "blocked": ("Blocked", "Nothing you can decide now."),
 }
 _FAR = "9999"
@@ -46,6 +50,8 @@ class Row:
     frozen: bool
     blocking: bool
     holder: str
+    open_by: datetime | None = None
+    checkpoint_id: str = ""
     pick: str = ""
     minutes: int = 0
     siblings: int = 0
@@ -98,6 +104,17 @@ def grouped(handoffs: Iterable[Record], now: datetime) -> tuple[Group, ...]:
     )
 
 
+def asked_now(groups: Iterable[Group]) -> int:
+    """How many wait for people: without those that wait for a checkpoint."""
+    return sum(len(group.rows) for group in groups if group.need != "later")
+
+
+def gathered(groups: Iterable[Group]) -> tuple[tuple[str, int], ...]:
+    """Checkpoints with several asks in these groups, and how many."""
+    found = Counter(row.checkpoint_id for group in groups for row in group.rows)
+    return tuple((c, n) for c, n in sorted(found.items()) if c and n > 1)
+
+
 def need_of(handoff: Record) -> tuple[str, str]:
     """What the case asks of a person, and why. Only facts of the case count, so it is repeatable."""
     kind = text(handoff, "kind")
@@ -105,6 +122,8 @@ def need_of(handoff: Record) -> tuple[str, str]:
         return "blocked", "frozen by the kill switch"
     if not texts(handoff, "offered"):
         return "blocked", "nothing is offered to decide"
+    if flag(mapping(handoff, "checkpoint"), "waits"):
+        return "later", ""
     if kind in ("takeover", "delegation"):
         return "route", f"{kind_word(kind).lower()}: someone must take it"
     will = mapping(mapping(handoff, "package"), "what_will_happen")
@@ -179,7 +198,7 @@ def unattended_of(figures: Record | None) -> Unattended | None:
 
 def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
     need, need_why = need_of(handoff)
-    due_at = moment(handoff, "due_at")
+    due_at, together = moment(handoff, "due_at"), mapping(handoff, "checkpoint")
     why = why_now(handoff)
     said = (f"{text(handoff, 'risk')} risk", kind_word(text(handoff, "kind")).lower())
     return Row(
@@ -198,6 +217,8 @@ def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
         frozen=flag(handoff, "frozen") is True,
         blocking=flag(handoff, "blocking") is not False,
         holder=text(handoff, "holder_name") or text(handoff, "holder"),
+        open_by=moment(together, "open_by"),
+        checkpoint_id=text(together, "checkpoint_id"),
         pick=text(handoff, "presented_digest") if need == "stamp" else "",
         minutes=minutes_needed(handoff, need),
         siblings=siblings if text(handoff, "run_id") else 0,

@@ -17,7 +17,7 @@ from handfast.server.web.inbox_page import inbox_page as inbox_page
 from handfast.server.web.inbox_view import decided_rows, grouped
 from handfast.server.web.looks_view import looked_of, rating_of, sent_back_of
 from handfast.server.web.notices_view import notice_rows
-from handfast.server.web.reading import Record, mapping, records, text
+from handfast.server.web.reading import Record, mapping, moment, records, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
 from handfast.server.web.takeover_view import THEN, in_hands
@@ -50,6 +50,8 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
+        asked_with=text(mapping(handoff, "checkpoint"), "checkpoint_id"),
+        open_by=moment(mapping(handoff, "checkpoint"), "open_by"),
         looked=looked_of(mapping(handoff, "since_look")),
         rating=rating_of(handoff, shell.person_id),
         sent_back=sent_back_of(mapping(handoff, "package")),
