@@ -60,7 +60,6 @@ class Engine:
     kernel: Kernel
     tasks: Tasks
     runs: Runs
-    takeovers: Takeovers
     actions: Actions
     limits: RunLimits
     handoffs: Handoffs
@@ -95,6 +94,10 @@ class Engine:
     outlets: Callable[[], Outlets]
     database: str = field(default="", repr=False)
 
+    @property
+    def takeovers(self) -> Takeovers:
+        return self.runs.takeovers
+
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
         return self.freezing.sweep() + sweep(self.audiences) + self.notices.release()
@@ -115,23 +118,19 @@ def build(
 ) -> Engine:
     """Wire the engine and make sure the installation is in its own log. `database` is its address."""
     tasks, people = Tasks(kernel), People(kernel)
-    policies, calendars = Policies(kernel), Calendars(home)
-    directory = Directory(kernel, policies, calendars)
-    audiences = Audiences(kernel, policies, directory)
+    policies, calendars, directory, audiences = _deciding(kernel, home)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    edits = Edits(audiences, policies, read_call)
-    heads = Heads(kernel.store, key, home / "heads")
-    runs, takeovers = Runs(audiences, tasks, limits), Takeovers(kernel, people)
+    edits, heads = Edits(audiences, policies, read_call), Heads(kernel.store, key, home / "heads")
+    runs = Runs(audiences, tasks, limits)
     engine = Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
         runs=runs,
-        takeovers=takeovers,
         actions=Actions(policies, limits, audiences),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
+        handoffs=Handoffs(audiences, policies, limits, read_call, runs.takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
@@ -165,6 +164,13 @@ def build(
     )
     _first_entry(kernel, key)
     return engine
+
+
+def _deciding(kernel: Kernel, home: Path) -> tuple[Policies, Calendars, Directory, Audiences]:
+    """What says who decides: policies, calendars, and the people they name."""
+    policies, calendars = Policies(kernel), Calendars(home)
+    directory = Directory(kernel, policies, calendars)
+    return policies, calendars, directory, Audiences(kernel, policies, directory)
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

@@ -25,8 +25,10 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.leasing import Leasing, Seat
 from handfast.engine.limits import RunLimits, keep_measure
+from handfast.engine.people import People
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.runners import check_label
+from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Query
 
@@ -87,6 +89,7 @@ class Runs:
         self._kernel: Kernel = audiences.kernel
         self._briefs = briefs
         self.leasing = Leasing(audiences.kernel)
+        self.takeovers = Takeovers(audiences.kernel, People(audiences.kernel))
 
     def create(self, actor: Actor, new: NewRun) -> Result:
         """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted, UsageError."""
