@@ -100,7 +100,7 @@ class Mailbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = cast("bytes", envelope.content)
         parsed = message_from_bytes(content, policy=policy.default)
-        self.mails.append(cast("EmailMessage", parsed))
+        self.mails.append(parsed)
         self.encrypted.append(session.ssl is not None)
         return "250 OK"
 

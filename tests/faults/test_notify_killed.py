@@ -63,8 +63,7 @@ def test_what_never_arrives_is_given_up_seen_and_tried_again_when_asked(
     me, contact_id, _ = contact(relays, hook.url)
     hook.status = 503
     notice = str(relays.engine.notices.test(me, contact_id)["notice_id"])
-    limits = {"relay_attempts": 2, "relay_backoff_s": 1, "relay_backoff_max_s": 1}
-    relays.start("one", **limits)
+    relays.start("one", relay_attempts=2, relay_backoff_s=1, relay_backoff_max_s=1)
     (dead,) = relays.until(relays.engine.deliveries.dead, "it is given up")
     assert (dead["topic"], dead["attempts"]) == ("notify.webhook", 2)
     assert "503" in str(dead["error"])

@@ -15,7 +15,7 @@ from handfast.engine.channels.mail import html, plain
 from handfast.engine.channels.message import Case, Message
 from handfast.engine.outbound import Poster
 from handfast.engine.outlets import read_outlets
-from tests.engine_room import Room, opened
+from tests.engine_room import HAZARDS, Room, opened
 from tests.receivers import Mailbox, Web, certificate, mail_server, web
 from tests.told import deliver, statuses, write_settings
 
@@ -34,8 +34,7 @@ def room_with(tmp_path: Path, settings: dict[str, Any]) -> Any:
 
 
 def ask(room: Room, command: str = "git push origin main", says: str = "") -> str:
-    more = {"agent_says": says} if says else {}
-    return str(room.propose("k1", command, **more)["handoff_id"])
+    return str(room.propose("k1", command, HAZARDS, agent_says=says)["handoff_id"])
 
 
 def secret_of(room: Room, url: str) -> tuple[str, str]:
@@ -202,15 +201,17 @@ def test_the_reference_package_takes_it_and_refuses_what_was_changed() -> None:
     headers = webhook.headers([webhook_secret("new"), secret], "msg_1", body, now)
     assert Webhook(secret).verify(body, headers) == {"type": "notice.test"}
     assert Webhook(webhook_secret("new")).verify(body, headers)
-    for changed in (
-        {"body": b'{"type":"other"}'},
-        {"headers": headers | {"webhook-id": "msg_2"}},
-        {"headers": headers | {"webhook-timestamp": str(int(now.timestamp()) - 10)}},
-        {"headers": webhook.headers([secret], "msg_1", body, now - timedelta(minutes=6))},
-        {"headers": webhook.headers([webhook_secret("other")], "msg_1", body, now)},
+    late = webhook.headers([secret], "msg_1", body, now - timedelta(minutes=6))
+    other = webhook.headers([webhook_secret("other")], "msg_1", body, now)
+    for changed, said in (
+        (b'{"type":"other"}', headers),
+        (body, headers | {"webhook-id": "msg_2"}),
+        (body, headers | {"webhook-timestamp": str(int(now.timestamp()) - 10)}),
+        (body, late),
+        (body, other),
     ):
         with pytest.raises(WebhookVerificationError):
-            Webhook(secret).verify(changed.get("body", body), changed.get("headers", headers))
+            Webhook(secret).verify(changed, said)
 
 
 def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(tmp_path: Path, hook: Web) -> None:

@@ -32,7 +32,7 @@ def path_of(served: Served, handoff: dict[str, Any], person_id: str = "") -> str
         if n["person_id"] == wanted
     ]
     state = served.engine.kernel.state(Notice, str(found[-1]["notice_id"]))
-    return served.engine.notice_links.path(state)
+    return served.engine.notices.links.path(state)
 
 
 def test_a_link_opens_the_case_once_and_decides_nothing(told: tuple[Served, Any, str]) -> None:
@@ -82,6 +82,8 @@ def test_a_link_is_one_persons(told: tuple[Served, Any, str]) -> None:
     answer = other.get(path)
     assert answer.status_code == 403
     assert "somebody else" in answer.text
+    refused = engine.kernel.store.events(limit=900, types=("access.refused",))
+    assert b"follow_link" in refused[-1].data
     assert "/handoffs/ho_" not in answer.text
     assert served.browser().get(path).status_code == 303, "it was not used up by that"
 

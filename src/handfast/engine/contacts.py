@@ -53,7 +53,7 @@ class Contacts:
 
     def __init__(self, kernel: Kernel, outlets: Callable[[], Outlets]) -> None:
         self._kernel = kernel
-        self._outlets = outlets
+        self.outlets = outlets
 
     def of(self, person_id: str) -> Result:
         """Everything the person set: contacts with addresses, quiet hours, digest, channels there are."""
@@ -69,7 +69,7 @@ class Contacts:
                 "end": _clock(quiet.end),
             },
             "digest_minutes": reach.digest_minutes,
-            "channels": list(self._outlets().channels),
+            "channels": list(self.outlets().channels),
         }
 
     def reach(self, person_id: str) -> Reach:
@@ -196,7 +196,7 @@ class Contacts:
             )
             return {"code": code, "expires_at": format_time(unit.now + CODE_TTL)}
 
-        if "slack" not in self._outlets().channels:
+        if "slack" not in self.outlets().channels:
             raise UsageError("Slack is not set up here", hint="An operator writes notify.yaml.")
         return self._kernel.run(actor, work)
 
@@ -269,7 +269,7 @@ class Contacts:
 
     def _check(self, channel: str, address: str) -> None:
         """Raises UsageError for a channel there is none of and an address it cannot have."""
-        outlets, given = self._outlets(), address.strip()
+        outlets, given = self.outlets(), address.strip()
         if channel not in outlets.channels:
             raise UsageError(
                 f"there is no channel `{channel[:60]}`", hint=f"Of: {', '.join(outlets.channels)}."

@@ -1,10 +1,10 @@
 """Everything an installation can do, in one object: the engine."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
@@ -14,6 +14,7 @@ from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
+from handfast.engine.brief_gate import BriefGate
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
 from handfast.engine.chat import Chat
@@ -22,6 +23,7 @@ from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.edits import Edits
 from handfast.engine.erasure import Erasure
+from handfast.engine.federation import Federation
 from handfast.engine.freezing import Freezing
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
@@ -30,14 +32,17 @@ from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.killing import KillSwitch
+from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
-from handfast.engine.notice_links import NoticeLinks
 from handfast.engine.notices import Notices
-from handfast.engine.outlets import Outlets, outlets_of
+from handfast.engine.outlets import outlets_of
 from handfast.engine.overrides import Overrides
+from handfast.engine.own_tokens import OwnTokens
+from handfast.engine.passkeys import Passkeys
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
+from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.retention import Retain, Retention
@@ -45,6 +50,7 @@ from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
 from handfast.engine.saved_views import SavedViews
+from handfast.engine.sessions import Sessions
 from handfast.engine.staff import Staff
 from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
@@ -60,11 +66,13 @@ class Engine:
     kernel: Kernel
     tasks: Tasks
     runs: Runs
+    takeovers: Takeovers
     actions: Actions
     limits: RunLimits
     handoffs: Handoffs
     grants: Grants
     reviews: Reviews
+    ratings: Ratings
     agents: Agents
     runners: Runners
     people: People
@@ -72,6 +80,11 @@ class Engine:
     hooks: Hooks
     policies: Policies
     directory: Directory
+    knowing: Knowing
+    sessions: Sessions
+    own_tokens: OwnTokens
+    federation: Federation
+    passkeys: Passkeys
     audiences: Audiences
     overrides: Overrides
     calendars: Calendars
@@ -89,14 +102,8 @@ class Engine:
     deliveries: Deliveries
     contacts: Contacts
     notices: Notices
-    notice_links: NoticeLinks
     chat: Chat
-    outlets: Callable[[], Outlets]
     database: str = field(default="", repr=False)
-
-    @property
-    def takeovers(self) -> Takeovers:
-        return self.runs.takeovers
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
@@ -117,60 +124,79 @@ def build(
     kernel: Kernel, key: SigningKey, home: Path, retain: Retain, database: str = ""
 ) -> Engine:
     """Wire the engine and make sure the installation is in its own log. `database` is its address."""
-    tasks, people = Tasks(kernel), People(kernel)
-    policies, calendars, directory, audiences = _deciding(kernel, home)
+    tasks, people, policies = Tasks(kernel), People(kernel), Policies(kernel)
+    directory = Directory(kernel, policies, calendars := Calendars(home))
+    audiences = Audiences(kernel, policies, directory)
+    sessions = Sessions(kernel, people, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
-    edits, heads = Edits(audiences, policies, read_call), Heads(kernel.store, key, home / "heads")
-    runs = Runs(audiences, tasks, limits)
-    engine = Engine(
+    edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
+    heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
+    _first_entry(kernel, key)
+    return Engine(
         home=home,
         kernel=kernel,
         tasks=tasks,
         runs=runs,
-        actions=Actions(policies, limits, audiences),
+        takeovers=takeovers,
+        actions=Actions(policies, limits, audiences, BriefGate(tasks)),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call, runs.takeovers, chat),
+        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
-        agents=Agents(kernel),
         runners=Runners(kernel, runs.leasing),
         people=people,
-        access=Access(kernel),
-        hooks=Hooks(kernel),
         policies=policies,
         directory=directory,
+        knowing=Knowing(kernel, people, directory),
+        sessions=sessions,
+        federation=Federation(kernel, people, sessions),
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
-        saved_views=SavedViews(kernel),
         calendars=calendars,
-        switch=KillSwitch(kernel),
-        freezing=Freezing(kernel),
         undoing=Undoing(audiences, policies, edits, read_call),
         heads=heads,
         audit=Audit(kernel, heads, key),
-        erasure=Erasure(kernel),
         retention=Retention(kernel, retain),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
         contacts=Contacts(kernel, outlets),
         notices=Notices(kernel, people),
-        notice_links=NoticeLinks(kernel),
         chat=chat,
-        outlets=outlets,
         database=database,
+        **_of_kernel(kernel),
     )
-    _first_entry(kernel, key)
-    return engine
 
 
-def _deciding(kernel: Kernel, home: Path) -> tuple[Policies, Calendars, Directory, Audiences]:
-    """What says who decides: policies, calendars, and the people they name."""
-    policies, calendars = Policies(kernel), Calendars(home)
-    directory = Directory(kernel, policies, calendars)
-    return policies, calendars, directory, Audiences(kernel, policies, directory)
+class _OfKernel(TypedDict):
+    ratings: Ratings
+    agents: Agents
+    access: Access
+    hooks: Hooks
+    passkeys: Passkeys
+    own_tokens: OwnTokens
+    saved_views: SavedViews
+    switch: KillSwitch
+    freezing: Freezing
+    erasure: Erasure
+
+
+def _of_kernel(kernel: Kernel) -> _OfKernel:
+    """The parts that need nothing else."""
+    return {
+        "ratings": Ratings(kernel),
+        "agents": Agents(kernel),
+        "access": Access(kernel),
+        "hooks": Hooks(kernel),
+        "passkeys": Passkeys(kernel),
+        "own_tokens": OwnTokens(kernel),
+        "saved_views": SavedViews(kernel),
+        "switch": KillSwitch(kernel),
+        "freezing": Freezing(kernel),
+        "erasure": Erasure(kernel),
+    }
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

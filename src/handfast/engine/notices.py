@@ -29,6 +29,7 @@ from handfast.core.domain.reach import Contact, Reach
 from handfast.core.policy.holding import held_until, is_urgent, wanted
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.notice_links import NoticeLinks
 from handfast.engine.people import People, signed_in
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.zones import to_utc, wall_clock
@@ -45,6 +46,7 @@ class Notices:
     def __init__(self, kernel: Kernel, people: People) -> None:
         self._kernel = kernel
         self._people = people
+        self.links = NoticeLinks(kernel)
 
     # -- planning
 
@@ -250,7 +252,7 @@ class Notices:
         """The newest notices for a person, newest first."""
         rows = self._kernel.store.find(Query("notice", newest_first=True, limit=SHOWN * 5))
         found = [n for row in rows if (n := _state(row.doc)).person_id == person_id]
-        return [self._shown(n) for n in found[:limit]]
+        return [self._shown(n) | {"ask": self._ask(n)} for n in found[:limit]]
 
     def one(self, notice_id: str) -> Result:
         """Raises NotFound."""
@@ -265,6 +267,7 @@ class Notices:
             "contact_id": n.contact_id,
             "channel": n.channel,
             "handoff_id": n.handoff_id,
+            "ask": "",
             "status": self._status(n),
             "urgent": n.urgent,
             "planned_at": format_time(n.planned_at),
@@ -276,6 +279,11 @@ class Notices:
             "delivery_id": n.delivery_id,
             "opened_at": format_time(n.opened_at) if n.opened_at else "",
         }
+
+    def _ask(self, n: Notice) -> str:
+        if not n.handoff_id:
+            return ""
+        return self._kernel.vault.open(self._kernel.state(Handoff, n.handoff_id).ask.body_id).text
 
     def _status(self, n: Notice) -> str:
         """As stored, but for one that failed: `failing` while it is tried again, else `given_up`."""

@@ -11,7 +11,7 @@ from handfast.core.domain import takeover
 from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.containment import Containment
-from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted, UsageError
+from handfast.core.domain.errors import NotFound, NotPermitted, UsageError
 from handfast.core.domain.events import Actor, RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
 from handfast.core.domain.handoff import WAITING, Handoff, Status
@@ -25,10 +25,8 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.leasing import Leasing, Seat
 from handfast.engine.limits import RunLimits, keep_measure
-from handfast.engine.people import People
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.runners import check_label
-from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.storage.api import Query
 
@@ -89,7 +87,6 @@ class Runs:
         self._kernel: Kernel = audiences.kernel
         self._briefs = briefs
         self.leasing = Leasing(audiences.kernel)
-        self.takeovers = Takeovers(audiences.kernel, People(audiences.kernel))
 
     def create(self, actor: Actor, new: NewRun) -> Result:
         """Queue a run for a runner. Idempotent by `request_key`. Raises NotFound, NotPermitted, UsageError."""
@@ -99,8 +96,7 @@ class Runs:
         def work(unit: Unit) -> Result:
             task = unit.get(Task, new.task_id)
             self._active_agent(unit, new.agent_id)
-            if task.outcome:
-                raise InvalidTransition(f"task `{task.task_id}` is closed: {task.outcome.value}")
+            unit.record(Task, task.task_id, tasks.reopen(task, actor.person))
             run_id = RunId(new_id("run"))
             event = e.RunCreated(
                 run_id=run_id,

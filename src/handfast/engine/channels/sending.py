@@ -33,7 +33,7 @@ log = logging.getLogger("handfast.notify")
 
 def notifiers(engine: Engine, url: str) -> list[Sink]:
     """The receivers that tell people. `url` is put before links."""
-    outlets, sender = engine.outlets(), Sender(engine, url)
+    outlets, sender = engine.contacts.outlets(), Sender(engine, url)
     planner = [
         Sink("notify.plan", topic, lambda d: engine.notices.plan(str(d.payload["handoff_id"])))
         for topic in ASKED
@@ -83,14 +83,14 @@ class Sender:
             if not notice.handoff_id:
                 continue
             handoff = unit.get(Handoff, notice.handoff_id)
-            link = self._url + self._engine.notice_links.path(notice)
+            link = self._url + self._engine.notices.links.path(notice)
             package = open_package(kernel, handoff)
             decide = not self._engine.chat.why_not(unit, handoff)
             cases.append(case_of(notice, handoff, package, link, around, decide=decide))
         return Message(_key(self._engine, delivery), notices[0].planned_at, tuple(cases))
 
     def _post(self, contact: Contact, message: Message) -> str:
-        outlets = self._engine.outlets()
+        outlets = self._engine.contacts.outlets()
         address = self._engine.contacts.address(contact)
         kind, _, name = contact.channel.partition(":")
         match kind:
@@ -116,7 +116,7 @@ class Sender:
 
         A message that cannot be changed is left: its button is refused by the engine.
         """
-        app = self._engine.outlets().slack
+        app = self._engine.contacts.outlets().slack
         handoff_id = str(delivery.payload["handoff_id"])
         sent = self._engine.notices.references(handoff_id, "slack") if app else []
         if app is None or not sent:
@@ -145,7 +145,7 @@ class HookSender:
         self._engine = engine
         self._url = url.rstrip("/")
         self._hook = hook
-        self._poster = Poster(engine.outlets().private_hosts)
+        self._poster = Poster(engine.contacts.outlets().private_hosts)
 
     def __call__(self, delivery: Delivery) -> None:
         """Raises what keeps it from arriving."""

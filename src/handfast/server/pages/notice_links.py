@@ -27,11 +27,12 @@ _STILL_YOURS = frozenset({"link_used", "link_expired", "link_stale"})
 def follow_link(reader: ReaderDep, token: str) -> Response:
     """To the case, or a page that says why not."""
     try:
-        handoff_id = reader.engine.notice_links.open(reader.actor, token)
+        handoff_id = reader.engine.notices.links.open(reader.actor, token)
     except RejectedError as e:
+        reader.engine.access.refused(reader.actor, "follow_link", e.message)
         back = ("/", "Go to the inbox")
         if e.code in _STILL_YOURS:
-            found = reader.engine.notice_links.handoff_of(token)
+            found = reader.engine.notices.links.handoff_of(token)
             back = (f"/handoffs/{found}", "Open the case as it is now")
         context = message_page(
             _TITLES.get(e.code, "This link does not work"),

@@ -23,6 +23,7 @@ class NoticeRow:
     """`note` says why it is held or was not sent, or the last error. Times are aware UTC."""
 
     handoff_id: str
+    ask: str
     person: str
     channel: str
     words: str
@@ -49,6 +50,7 @@ def _notice(item: Record) -> NoticeRow:
     delivered = text(item, "status") == "delivered"
     return NoticeRow(
         handoff_id=text(item, "handoff_id"),
+        ask=text(item, "ask"),
         person=text(item, "person_name"),
         channel=channel_word(text(item, "channel")),
         words=words,

@@ -18,6 +18,10 @@ TAKES = {
 }
 
 
+_SAID = ("error", "secret", "code")
+_TYPED = ("channel", "address", "takes", "start", "end", "zone", "digest_minutes")
+
+
 @dataclass(frozen=True, slots=True)
 class ContactRow:
     contact_id: str
@@ -51,8 +55,8 @@ def notifications_page(
         "quiet": quiet,
         "digest_minutes": number(settings, "digest_minutes") or 60,
         "notices": notice_rows(notices),
-        "said": dict(said or {}),
-        "typed": dict(typed or {}),
+        "said": dict.fromkeys(_SAID, "") | dict(said or {}),
+        "typed": dict.fromkeys(_TYPED, "") | dict(typed or {}),
     }
     return {**message_page("", "", shell=shell, now=now), **shown}
 
