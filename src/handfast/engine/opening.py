@@ -76,7 +76,7 @@ def at_most(judgement: Judgement, facts: Facts) -> Requirement:
 
 def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
     """Record it and ask the first level, or return it to its agent with what is missing."""
-    about = About(o.kind, o.risk, o.run_id, o.task_id, o.rules, o.tool, o.owners)
+    about = About(o.kind, o.risk, o.run_id, o.task_id, o.rules, o.tool, o.owners, o.about)
     takes = audiences.resolve(unit, about, o.requirement)
     if takes.note:
         o = replace(o, package=replace(o.package, not_seen=(*o.package.not_seen, takes.note)))

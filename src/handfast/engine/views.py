@@ -8,9 +8,10 @@ from typing import cast
 
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
-from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
+from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.package import Package
+from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import changed_lines, open_package, open_packages
@@ -25,6 +26,7 @@ from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.ratings import deciders
 from handfast.engine.saying import said
+from handfast.engine.step_views import steps_of
 from handfast.engine.surroundings import Surroundings
 from handfast.engine.takeover_views import TakeoverViews
 from handfast.engine.tasks import Tasks
@@ -36,7 +38,6 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "closed": ("closed", "superseded", "withdrawn", "expired", "incomplete"),
     "all": (),
 }
-MAX_COMMAND = 4_000
 MACHINE = "policy (a machine)"
 
 
@@ -74,6 +75,7 @@ class Views:
         after: str = "",
         limit: int = 50,
         newest_first: bool = False,
+        within: Sight | None = None,
     ) -> Page:
         """Waiting ones by risk and age; others newest first. Raises KeyError for a bad status."""
         query = Query(
@@ -84,6 +86,7 @@ class Views:
             newest_first=newest_first or status != "waiting",
             after=_cursor(after),
             limit=limit,
+            within=within,
         )
         rows = self._kernel.store.find(query)
         states = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
@@ -92,12 +95,21 @@ class Views:
         items = [self._summary(h, around.text(h.ask), around) for h in states]
         return Page(items, _next(rows, limit))
 
-    def queue(self, limit: int = 200, *, after: str = "", person_id: str = "") -> Page:
+    def queue(
+        self,
+        limit: int = 200,
+        *,
+        after: str = "",
+        person_id: str = "",
+        within: Sight | None = None,
+    ) -> Page:
         """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
         is offered, what could not be read and what backs it. Without the call's text, and without what
         this person put off: a page may hold fewer than `limit`."""
         statuses = STATUS_GROUPS["waiting"]
-        query = Query("handoff", statuses=statuses, after=_cursor(after), limit=limit)
+        query = Query(
+            "handoff", statuses=statuses, after=_cursor(after), limit=limit, within=within
+        )
         rows = self._kernel.store.find(query)
         now = self._kernel.clock.now()
         states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
@@ -110,9 +122,10 @@ class Views:
         around = self._around()
         return [self._queued(h, packages[h.package.body_id], around) for h in shown]
 
-    def first_waiting(self, number: int) -> list[str]:
+    def first_waiting(self, number: int, within: Sight | None = None) -> list[str]:
         """Ids of the first handoffs of the queue."""
-        query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=number)
+        waiting = STATUS_GROUPS["waiting"]
+        query = Query("handoff", statuses=waiting, limit=number, within=within)
         return [r.stream.partition("/")[2] for r in self._kernel.store.find(query)]
 
     def _around(self) -> Surroundings:
@@ -259,8 +272,18 @@ class Views:
         }
 
     # -- runs and tasks
-    def runs(self, *, task_id: str = "", after: str = "", limit: int = 50) -> Page:
-        query = Query("run", task_id=task_id, newest_first=True, after=_cursor(after), limit=limit)
+    def runs(
+        self,
+        *,
+        task_id: str = "",
+        after: str = "",
+        limit: int = 50,
+        within: Sight | None = None,
+    ) -> Page:
+        cursor = _cursor(after)
+        query = Query(
+            "run", task_id=task_id, newest_first=True, after=cursor, limit=limit, within=within
+        )
         rows = self._kernel.store.find(query)
         items = [self.run_summary(cast("Run", load(BY_NAME["run"], r.doc))) for r in rows]
         return Page(items, _next(rows, limit))
@@ -291,52 +314,11 @@ class Views:
     def steps(self, run_id: str, after: int = 0, limit: int = 200) -> Result:
         """A page of a run's steps with their results, oldest first."""
         rows = self._kernel.store.events(stream=f"run/{run_id}", after=after, limit=limit)
-        steps: dict[str, Result] = {}
-        for row in rows:
-            recorded = from_bytes(row.data)
-            if isinstance(recorded.event, StepJudged):
-                steps[recorded.event.step_id] = self._step(recorded.event, recorded.at)
-            elif isinstance(recorded.event, StepFinished):
-                step = steps.setdefault(recorded.event.step_id, {"step_id": recorded.event.step_id})
-                step |= {
-                    "failed": recorded.event.failed,
-                    "exit_code": recorded.event.exit_code,
-                    "duration_ms": recorded.event.duration_ms,
-                    "output": self.text(recorded.event.output)[-2000:],
-                    "finished": True,
-                }
         following = rows[-1].version if len(rows) == limit else 0
-        return {"items": list(steps.values()), "next": following}
+        return {"items": steps_of(rows, self.text, self._json), "next": following}
 
-    def _step(self, s: StepJudged, at: datetime) -> Result:
-        return {
-            "step_id": s.step_id,
-            "key": s.key,
-            "at": format_time(s.called_at or at),
-            "tool": s.tool,
-            "effect": s.effect,
-            "verdict": s.verdict,
-            "risk": s.risk,
-            "summary": self.text(s.summary),
-            "command": self._command(s.call),
-            "hazards": list(s.hazards),
-            "opaque": list(s.opaque),
-            "rules": list(s.rules),
-            "handoff_id": s.handoff_id,
-            "subagent": s.subagent,
-            "action_digest": s.action_digest,
-            "finished": False,
-        }
-
-    def _command(self, ref: BodyRef | None) -> str:
-        """The shell command of a call; '' for other tools."""
-        call = self._json(ref)
-        arguments = call.get("arguments") if isinstance(call, dict) else None
-        command = arguments.get("command") if isinstance(arguments, dict) else None
-        return command[:MAX_COMMAND] if isinstance(command, str) else ""
-
-    def tasks(self, *, after: str = "", limit: int = 50) -> Page:
-        query = Query("task", newest_first=True, after=_cursor(after), limit=limit)
+    def tasks(self, *, after: str = "", limit: int = 50, within: Sight | None = None) -> Page:
+        query = Query("task", newest_first=True, after=_cursor(after), limit=limit, within=within)
         rows = self._kernel.store.find(query)
         items = [self.task_summary(cast("Task", load(BY_NAME["task"], r.doc))) for r in rows]
         return Page(items, _next(rows, limit))

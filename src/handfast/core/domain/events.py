@@ -13,6 +13,7 @@ from typing import TypeAlias, cast
 
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
+from handfast.core.domain import events_identity as i
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_notify as n
 from handfast.core.domain import events_org as o
@@ -100,6 +101,13 @@ PersonEvent: TypeAlias = (
     | c.RolesSet
     | c.AwaySet
     | c.AwayEnded
+    | i.PersonTokenIssued
+    | i.PersonTokenRevoked
+    | i.TeamsSet
+    | i.AccountLinked
+    | i.AccountUnlinked
+    | i.PasskeyAdded
+    | i.PasskeyRemoved
     | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (
@@ -124,6 +132,7 @@ RunnerEvent: TypeAlias = (
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
+ProjectEvent: TypeAlias = i.ProjectSet
 ReachEvent: TypeAlias = (
     n.ContactAdded | n.ContactChanged | n.ContactRemoved | n.SecretRotated | n.QuietSet
 )
@@ -146,6 +155,7 @@ Event: TypeAlias = (
     | PolicyEvent
     | RunnerEvent
     | TopicEvent
+    | ProjectEvent
     | ReachEvent
     | NoticeEvent
 )
@@ -222,6 +232,14 @@ WIRE: dict[str, type[Event]] = {
     "person.roles_set": c.RolesSet,
     "person.away_set": c.AwaySet,
     "person.away_ended": c.AwayEnded,
+    "person.token_issued": i.PersonTokenIssued,
+    "person.token_revoked": i.PersonTokenRevoked,
+    "person.teams_set": i.TeamsSet,
+    "person.account_linked": i.AccountLinked,
+    "person.account_unlinked": i.AccountUnlinked,
+    "person.passkey_added": i.PasskeyAdded,
+    "person.passkey_removed": i.PasskeyRemoved,
+    "project.set": i.ProjectSet,
     "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,
     "control.released": c.ControlReleased,

@@ -29,7 +29,10 @@ def show_agents(
 def show_agent(reader: ReaderDep, agent_id: str) -> Response:
     engine = reader.engine
     agent = engine.kernel.state(Agent, agent_id)
-    runs = [engine.views.run_summary(run) for run in newest_runs(engine.kernel, agent_id, RUNS)]
+    sight = reader.sight
+    newest = newest_runs(engine.kernel, agent_id, RUNS)
+    known = [run for run in newest if sight is None or sight.covers(run.root)]
+    runs = [engine.views.run_summary(run) for run in known]
     context = agent_page(
         full(agent),
         agent_record(engine.kernel, agent_id),

@@ -11,10 +11,12 @@ from handfast.server.pages import (
     audit,
     cases,
     delegate,
+    federated,
     inbox,
     live,
     notice_links,
     notifications,
+    own_account,
     policy,
     runs,
     settings,
@@ -25,7 +27,7 @@ from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
     account, agents, assets, audit, cases, delegate, inbox, live, notice_links, notifications, policy, runs, settings,
-    slack, takeovers, tasks,
+    slack, takeovers, tasks, own_account, federated,
 )  # fmt: skip
 
 

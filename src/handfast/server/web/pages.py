@@ -121,10 +121,27 @@ def runs_page(
 
 
 def login_page(
-    *, shell: Shell, now: datetime, name: str = "", error: str = "", next_path: str = "/"
+    *,
+    shell: Shell,
+    now: datetime,
+    name: str = "",
+    error: str = "",
+    next_path: str = "/",
+    elsewhere: tuple[str, str] = ("", ""),
 ) -> Context:
-    """For `login.html`. `next_path` must be a path of this server: the caller checks it."""
-    return context(shell, now, nav="", name=name, error=error, next_path=next_path)
+    """For `login.html`. `next_path` must be a path of this server: the caller checks it. `elsewhere` is the
+    path and the name of the identity provider."""
+    path, provider = elsewhere
+    return context(
+        shell,
+        now,
+        nav="",
+        name=name,
+        error=error,
+        next_path=next_path,
+        provider_path=path,
+        provider=provider,
+    )
 
 
 def setup_page(
