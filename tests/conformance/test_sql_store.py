@@ -26,11 +26,11 @@ from handfast.core.domain.errors import (
     UsageError,
 )
 from handfast.storage.api import Query
-from handfast.storage.sql import connect
+from handfast.storage.sql import connect, statements
 from handfast.storage.sql.migrate import HEAD
 from handfast.storage.sql.store import SqlStore
 from handfast.testing.store_writes import NOON, body, check_log, parts_of, refused, whole, write
-from tests import needs, postgres
+from tests import needs, postgres, prepared
 
 T = TypeVar("T")
 SOURCE = str(Path(handfast.__file__).parents[1])
@@ -347,3 +347,12 @@ def test_errors_of_the_store_are_ours(ready_url: str) -> None:
                 call()
         assert store.load("thing/two") is None
         store.commit(write("thing/three"))
+
+
+def test_statements_are_compiled_once_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SqlStore(f"sqlite:///{prepared.migrated(tmp_path / 'one.db')}").close()
+    monkeypatch.setattr(statements, "_lookups", None)  # whoever compiles again fails
+    monkeypatch.setattr(statements, "_reads", None)
+    SqlStore(f"sqlite:///{prepared.migrated(tmp_path / 'two.db')}").close()

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from handfast.app import open_engine
+from handfast.server.api.router import routes
 from handfast.server.application import create_app
 from tests.served import Served
 
@@ -79,3 +80,9 @@ def test_the_document_is_served_and_the_pages_are_not_in_it(served: Served) -> N
     assert "/v1/handoffs/{handoff_id}/decisions" in served_document["paths"]
     assert not [p for p in served_document["paths"] if not p.startswith(("/v1/", "/healthz"))]
     assert served.client().get("/docs").status_code == 404
+
+
+def test_every_server_serves_the_routes_as_they_were_made(served: Served) -> None:
+    """Included instead of mounted, each would be analysed again at a server's first request."""
+    mounted = {id(route) for route in create_app(served.engine).router.routes}
+    assert [route.path for route in routes() if id(route) not in mounted] == []
