@@ -32,6 +32,7 @@ PLACES = (
 # The pages under Settings, in their order.
 SETTINGS = (
     Place("you", "You", "/settings"),
+    Place("notifications", "Notifications", "/settings/notifications"),
     Place("people", "People", "/settings/people"),
     Place("installation", "This installation", "/settings/installation"),
 )
@@ -63,6 +64,7 @@ def context(shell: Shell, now: datetime, **names: object) -> Context:
         "shell": shell,
         "now": now,
         "places": PLACES,
+        "sections": SETTINGS,
         "pause_until": moment(pause, "until"),
         "pause_by": text(pause, "by_name", "someone"),
         "pause_reason": text(pause, "reason"),
