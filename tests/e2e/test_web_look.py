@@ -23,7 +23,7 @@ SHELL = pages.Shell(person_name="Noor Haddad", csrf_token="t", waiting=7)
 SITE = "http://handfast.invalid"
 CASES: dict[str, Callable[[], fx.Json]] = {
     "low": fx.approval_low, "high": fx.approval_high, "critical": fx.approval_critical, "review": fx.review,
-    "doubt": fx.doubt, "question": fx.question, "hostile": fx.hostile,
+    "doubt": fx.doubt, "question": fx.question, "escalation": fx.escalation, "hostile": fx.hostile,
     "receipt": lambda: fx.decided()["approve_with_edits"], "expired": lambda: fx.decided()["expired"],
 }  # fmt: skip
 PLACES = {
@@ -121,7 +121,9 @@ def test_every_other_page_is_accessible_on_a_desk_and_on_a_phone(page: "Page", n
         assert found.violations_count == 0, found.generate_report()
 
 
-@pytest.mark.parametrize("name", ["low", "high", "critical", "review", "doubt"])
+@pytest.mark.parametrize(
+    "name", ["low", "high", "critical", "review", "doubt", "question", "escalation"]
+)
 def test_the_first_screen_holds_what_a_decision_needs(page: "Page", name: str) -> None:
     page.route("**/*", _serve)
     page.set_viewport_size({"width": 1280, "height": 800})

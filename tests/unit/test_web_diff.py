@@ -6,6 +6,7 @@ import pytest
 
 from handfast.server.web import diff
 from handfast.server.web.diff import colour_command, parse_diff
+from tests.large_diff import large_diff
 from tests.web_fixtures import DIFF
 
 
@@ -115,3 +116,16 @@ def test_a_command_keeps_every_character() -> None:
         .replace("&#34;", '"')
         == command
     )
+
+
+def test_a_large_change_is_coloured_only_at_its_beginning_and_shown_whole() -> None:
+    view = parse_diff(large_diff(3_000))
+    coloured = ["<span" in "".join(r.html for h in f.hunks for r in h.rows) for f in view.files]
+    assert coloured == [True] * 6 + [False] * 24
+    assert sum(len(h.rows) for f in view.files for h in f.hunks) == 3_000
+
+
+def test_every_file_of_a_weighty_case_is_unfolded() -> None:
+    folded = parse_diff(large_diff(3_000))
+    assert [f.unfolded for f in folded.files].count(True) < 30
+    assert all(f.unfolded for f in parse_diff(large_diff(3_000), open_all=True).files)

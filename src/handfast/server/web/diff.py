@@ -26,6 +26,7 @@ MAX_ROWS_OF_FILE = 4_000
 MAX_ROWS = 8_000
 OPEN_ROWS = 600  # files are unfolded until this many rows are on the page
 LINE_LIMIT = 1_000
+COLOUR_ROWS = 600  # as many as are unfolded: colouring is most of what a large change costs
 COLOUR_LIMIT = 60_000  # characters of one side of a hunk; longer ones stay plain
 
 _MARK = re.compile(
@@ -99,6 +100,7 @@ class _Spans(HtmlFormatter[str]):
 
 
 _SPANS = _Spans(nowrap=True)
+_PLAIN = TextLexer(stripnl=False, ensurenl=False)
 
 
 def parse_diff(text: str, *, open_all: bool = False) -> DiffView:
@@ -136,9 +138,12 @@ def _line_count(file: PatchedFile) -> int:
 
 def _bounded(patch: PatchSet, open_left: int) -> DiffView:
     files: list[DiffFile] = []
-    rows_left = MAX_ROWS
+    rows_left, colour_left = MAX_ROWS, COLOUR_ROWS
     for index, file in enumerate(patch[:MAX_FILES]):
-        view = _file(file, f"file-{index + 1}", min(rows_left, MAX_ROWS_OF_FILE))
+        size = sum(len(hunk) for hunk in file)
+        lexer = _lexer(file.path) if index == 0 or size <= colour_left else _PLAIN
+        colour_left = max(0, colour_left - size)
+        view = _file(file, f"file-{index + 1}", min(rows_left, MAX_ROWS_OF_FILE), lexer)
         rows = sum(len(hunk.rows) for hunk in view.hunks)
         files.append(replace(view, unfolded=index == 0 or rows <= open_left))
         rows_left -= rows
@@ -152,7 +157,7 @@ def _bounded(patch: PatchSet, open_left: int) -> DiffView:
     return DiffView(tuple(files), patch.added, patch.removed)
 
 
-def _file(file: PatchedFile, anchor: str, rows_left: int) -> DiffFile:
+def _file(file: PatchedFile, anchor: str, rows_left: int, lexer: Lexer) -> DiffFile:
     info = [line.rstrip("\n") for line in file.patch_info or ()]
     notes = _header_notes(info)
     crlf = _all_crlf(file)
@@ -160,7 +165,6 @@ def _file(file: PatchedFile, anchor: str, rows_left: int) -> DiffFile:
         notes.append("Its lines end in CR LF.")
     hunks: list[DiffHunk] = []
     dropped = 0
-    lexer = _lexer(file.path)
     for hunk in file:
         if len(hunk) > rows_left:
             dropped += len(hunk)
@@ -254,7 +258,7 @@ def _lexer(path: str) -> Lexer:
     try:
         return get_lexer_for_filename(path, stripnl=False, ensurenl=False)
     except ClassNotFound:
-        return TextLexer(stripnl=False, ensurenl=False)
+        return _PLAIN
 
 
 def _coloured(lines: Sequence[str], lexer: Lexer) -> list[Markup]:

@@ -34,6 +34,7 @@ PLACES = (
 SETTINGS = (
     Place("you", "You", "/settings"),
     Place("account", "Signing in", "/account"),
+    Place("notifications", "Notifications", "/settings/notifications"),
     Place("people", "People", "/settings/people"),
     Place("installation", "This installation", "/settings/installation"),
 )
@@ -67,6 +68,7 @@ def context(shell: Shell, now: datetime, **names: object) -> Context:
         "shell": shell,
         "now": now,
         "places": [p for p in PLACES if p.name != "checkpoints" or shell.checkpoints],
+        "sections": SETTINGS,
         "pause_until": moment(pause, "until"),
         "pause_by": text(pause, "by_name", "someone"),
         "pause_reason": text(pause, "reason"),

@@ -47,6 +47,7 @@ def notifications_page(
     days = {number({"d": d}, "d") for d in _list(quiet.get("days"))}
     shown: dict[str, Any] = {
         "nav": "settings",
+        "section": "notifications",
         "contacts": tuple(_contact(item) for item in records(settings, "contacts", 50)),
         "channels": [(c, channel_word(c)) for c in texts(settings, "channels") if c != "slack"],
         "slack": "slack" in texts(settings, "channels"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from handfast.server.web.frame import SETTINGS, Context, Shell, context
+from handfast.server.web.frame import Context, Shell, context
 from handfast.server.web.reading import Record, flag, moment, records, text, texts
 
 _ROLES = {
@@ -93,7 +93,7 @@ def installation_page(
 
 
 def _settings(shell: Shell, now: datetime, section: str, **names: object) -> Context:
-    return context(shell, now, nav="settings", sections=SETTINGS, section=section, **names)
+    return context(shell, now, nav="settings", section=section, **names)
 
 
 def _runner(runner: Record) -> RunnerRow:
