@@ -165,7 +165,7 @@ def test_a_task_is_run_reviewed_and_merged_through_its_grant(
     started = {"epoch": 1, "pid": 42, "pid_started_at": 7, "worktree": "/srv/w", "branch": "hf/1"}
     assert runner.post(f"/v1/runs/{run}/started", json=started).status_code == 200
     held = runner.post(f"/v1/runs/{run}/heartbeat", json={"runner_id": "r1", "epoch": 1})
-    assert held.json() == {"held": True, "killed": False}
+    assert held.json() == {"held": True, "killed": False, "taken_over": False}
     stale = runner.post(f"/v1/runs/{run}/exited", json={"epoch": 0, "exit_code": 0})
     assert (stale.status_code, stale.json()["code"], stale.json()["epoch"]) == (
         409,
