@@ -187,9 +187,9 @@ def test_the_package_says_figure_limit_history_and_what_was_tried(room: Room) ->
     found = package(room, go(room, "3")["handoff_id"])
     sentence = "Identical failures of one call 2 of 2 (the default)."
     assert sentence in cast("str", found["why_now"])
-    assert found["attempts"] == [
-        {"tried": "runs pytest -q", "outcome": "exit code 2, 2 times", "why": "1 failed in 0.31s"}
-    ]
+    (tried,) = cast("list[dict[str, str]]", found["attempts"])
+    assert (tried["tried"], tried["outcome"]) == ("runs pytest -q", "exit code 2, 2 times")
+    assert tried["why"] == "1 failed in 0.31s"
     evidence = cast("list[dict[str, str]]", found["evidence"])
     assert evidence[0]["claim"] == "identical failures of one call 2 of 2"
     assert evidence[0]["step_id"]
