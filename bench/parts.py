@@ -8,6 +8,7 @@ from bench import (
     facts,
     http,
     load,
+    pages,
     policy,
     race,
     record,
@@ -20,7 +21,8 @@ from bench import engine as in_process
 from bench.figures import Figure, Part, Room, percentile
 from bench.floor import fsync_ms
 
-LONG = frozenset({"scale", "huge", "load"})
+# Only when they are named: they take long, or need what a plain installation lacks.
+LONG = frozenset({"scale", "huge", "load", "pages"})
 
 
 def disk(room: Room) -> Iterator[Figure]:
@@ -79,4 +81,5 @@ PARTS: dict[str, Part] = {
     "scale": scale.figures,
     "huge": scale.huge,
     "load": load.figures,
+    "pages": pages.figures,
 }

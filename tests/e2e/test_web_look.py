@@ -4,6 +4,7 @@ on the first screen is on it, and the content policy holds."""
 from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
@@ -11,6 +12,7 @@ from handfast.server.web import pages
 from handfast.server.web.notifications_view import notifications_page
 from handfast.server.web.render import CONTENT_SECURITY_POLICY, render
 from tests import web_fixtures as fx
+from tests import web_places
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -23,11 +25,18 @@ CASES: dict[str, Callable[[], fx.Json]] = {
     "doubt": fx.doubt, "question": fx.question, "hostile": fx.hostile,
     "receipt": lambda: fx.decided()["approve_with_edits"], "expired": lambda: fx.decided()["expired"],
 }  # fmt: skip
+PLACES = {
+    name.replace(", ", "-").replace(" ", "-"): name
+    for name in web_places.PAGES
+    if not name.startswith(("bare", "no ", "known", "policy unread", "audit, nothing"))
+}
 WIDER = "document.documentElement.scrollWidth - innerWidth"
 
 
 def _html(name: str) -> str:
     now = fx.NOW
+    if name in PLACES:
+        return web_places.PAGES[PLACES[name]]()
     if name in CASES:
         return render("case.html", pages.case_page(CASES[name](), shell=SHELL, now=now))
     match name:
@@ -54,9 +63,11 @@ def _html(name: str) -> str:
 
 
 def _serve(route: "Route") -> None:
-    path = route.request.url.removeprefix(f"{SITE}/")
+    path = unquote(route.request.url.removeprefix(f"{SITE}/"))
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-    if path.startswith("static/"):
+    if path.startswith("static/dist/"):  # what the script does is looked at elsewhere
+        route.fulfill(body="", content_type="text/javascript")
+    elif path.startswith("static/"):
         kind = "text/css" if path.endswith(".css") else "image/svg+xml"
         body = files("handfast.server.web").joinpath(path).read_text()
         route.fulfill(body=body, content_type=kind)
@@ -79,6 +90,23 @@ def test_accessible_and_within_the_screen(page: "Page", name: str) -> None:
             assert page.evaluate(WIDER) <= 0
             found = Axe().run(page)
             assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_every_other_page_is_accessible_on_a_desk_and_on_a_phone(page: "Page", name: str) -> None:
+    """Light and wide, then dark and narrow, with everything unfolded."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.route("**/*", _serve)
+    page.goto(f"{SITE}/{name}")
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
+    for scheme, width in (("light", 1280), ("dark", 360)):
+        dark = scheme == "dark"
+        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(WIDER) <= 0
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.mark.parametrize("name", ["low", "high", "critical", "review", "doubt"])

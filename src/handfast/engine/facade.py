@@ -13,6 +13,7 @@ from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
+from handfast.engine.brief_gate import BriefGate
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
 from handfast.engine.chat import Chat
@@ -36,6 +37,7 @@ from handfast.engine.overrides import Overrides
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
+from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.retention import Retain, Retention
@@ -64,6 +66,7 @@ class Engine:
     handoffs: Handoffs
     grants: Grants
     reviews: Reviews
+    ratings: Ratings
     agents: Agents
     runners: Runners
     people: People
@@ -110,9 +113,8 @@ def build(
     kernel: Kernel, key: SigningKey, home: Path, retain: Retain, database: str = ""
 ) -> Engine:
     """Wire the engine and make sure the installation is in its own log. `database` is its address."""
-    tasks, people = Tasks(kernel), People(kernel)
-    policies, calendars = Policies(kernel), Calendars(home)
-    directory = Directory(kernel, policies, calendars)
+    tasks, people, policies = Tasks(kernel), People(kernel), Policies(kernel)
+    directory = Directory(kernel, policies, calendars := Calendars(home))
     audiences = Audiences(kernel, policies, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
@@ -125,11 +127,12 @@ def build(
         tasks=tasks,
         runs=runs,
         takeovers=takeovers,
-        actions=Actions(policies, limits, audiences),
+        actions=Actions(policies, limits, audiences, BriefGate(tasks)),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
+        ratings=Ratings(kernel),
         carrying=Carrying(audiences, policies),
         agents=Agents(kernel),
         runners=Runners(kernel, runs.leasing),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -14,13 +14,16 @@ from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import changed_lines, open_package, open_packages
+from handfast.engine.filled import full
 from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
+from handfast.engine.ledger import of_task
 from handfast.engine.limits import RunLimits
 from handfast.engine.people import People
 from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.ratings import deciders
 from handfast.engine.saying import said
 from handfast.engine.surroundings import Surroundings
 from handfast.engine.takeover_views import TakeoverViews
@@ -183,6 +186,11 @@ class Views:
             "edited_call": self._json(h.edit.action) if h.edit else None,
             "edited_by": self._people.name(h.edit.person_id) if h.edit else "",
         }
+        out["ratings"] = [
+            {**full(r), "by_name": self._people.name(r.person_id), "note": self.text(r.note)}
+            for r in h.ratings
+        ]
+        out["raters"] = sorted(deciders(h))
         if h.task_id:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
@@ -196,6 +204,9 @@ class Views:
             out["changed"] = full(package.changed) | {
                 "decided_by_name": self._people.name(by) if by else ""
             }
+        if package.since is not None:
+            by_name = self._people.name(package.since.decided_by)
+            out["since"] = full(package.since) | {"decided_by_name": by_name}
         return out
 
     def _decision(self, h: Handoff, around: Surroundings) -> Result | None:
@@ -242,6 +253,7 @@ class Views:
             "at": format_time(r.at),
             "type": r.type,
             "who": who,
+            "who_id": r.actor.id,
             "who_type": r.actor.type,
             "text": said(r.event, self.text, self._people.name),
         }
@@ -273,8 +285,7 @@ class Views:
         out["session_body_id"] = r.session.body_id if r.session else ""
         if r.task_id:
             task = self._kernel.state(Task, r.task_id)
-            out["brief"] = full(self._tasks.brief(task))
-            out["target_branch"] = task.target_branch
+            out |= of_task(self._kernel, self._tasks, task, but_run=run_id)
         return out
 
     def steps(self, run_id: str, after: int = 0, limit: int = 200) -> Result:
@@ -334,7 +345,8 @@ class Views:
         return {**encode(t), "brief": full(self._tasks.brief(t)), "held": t.hold is not None}
 
     def task(self, task_id: str) -> Result:
-        return self.task_summary(self._kernel.state(Task, task_id))
+        task = self._kernel.state(Task, task_id)
+        return self.task_summary(task) | of_task(self._kernel, self._tasks, task)
 
     def agents(self) -> list[Result]:
         rows = self._kernel.store.find(Query("agent", newest_first=True, limit=1000))
@@ -354,26 +366,6 @@ class Views:
             "call": self._json(edited or h.action),
             "worktree": self._kernel.state(Run, h.run_id).worktree if h.run_id else "",
         }
-
-
-def full(value: object) -> Result:
-    """A dataclass as JSON with its defaults, so that a client need not know them."""
-    if not is_dataclass(value):
-        raise TypeError(f"{type(value).__name__} is not a dataclass")
-    encoded = encode(value)
-    out: Result = {}
-    for f in fields(value):
-        item = getattr(value, f.name)
-        out[f.name] = _full_item(item, encoded.get(f.name, item))
-    return out
-
-
-def _full_item(item: object, encoded: object) -> object:
-    if is_dataclass(item) and not isinstance(item, type):
-        return full(item)
-    if isinstance(item, tuple):
-        return [_full_item(x, x) for x in item]
-    return encoded
 
 
 def _texts(h: Handoff) -> Iterator[BodyRef | None]:

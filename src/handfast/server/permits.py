@@ -74,6 +74,7 @@ PERMITS: Mapping[str, Permit] = {
     "override_handoff": _DECIDE,
     "comment_handoff": _to(_O, _P),
     "view_handoff": _to(_P),
+    "rate_handoff": _DECIDE,
     "get_grant": _EXECUTE,
     "redeem_grant": _EXECUTE,
     "revoke_grant": _DECIDE,

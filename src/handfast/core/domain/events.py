@@ -17,6 +17,7 @@ from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_notify as n
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
+from handfast.core.domain import events_rating as g
 from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
 from handfast.core.domain import events_takeover as t
@@ -26,7 +27,7 @@ from handfast.core.domain.codec import decode, encode, format_time, parse_time
 from handfast.core.domain.errors import IntegrityError, UsageError
 from handfast.core.domain.ids import PersonId
 
-TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskHeld | w.TaskReleased
+TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskReopened | w.TaskHeld | w.TaskReleased
 RunEvent: TypeAlias = (
     w.RunCreated
     | w.RunLeased
@@ -63,6 +64,7 @@ HandoffEvent: TypeAlias = (
     | h.HandoffThawed
     | h.HandoffViewed
     | h.HandoffCommented
+    | g.HandoffRated
     | h.HandoffVoted
     | h.HandoffUnvoted
     | h.HandoffEdited
@@ -151,6 +153,7 @@ Event: TypeAlias = (
 WIRE: dict[str, type[Event]] = {
     "task.created": w.TaskCreated,
     "task.closed": w.TaskClosed,
+    "task.reopened": w.TaskReopened,
     "task.held": w.TaskHeld,
     "task.released": w.TaskReleased,
     "run.created": w.RunCreated,
@@ -186,6 +189,7 @@ WIRE: dict[str, type[Event]] = {
     "handoff.thawed": h.HandoffThawed,
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
+    "handoff.rated": g.HandoffRated,
     "handoff.voted": h.HandoffVoted,
     "handoff.unvoted": h.HandoffUnvoted,
     "handoff.edited": h.HandoffEdited,

@@ -169,3 +169,16 @@ def view_handoff(caller: CallerDep, handoff_id: str, asked: schema.ViewedIn) -> 
     """Record that the caller had the case before them, and for how long."""
     result = caller.engine.handoffs.viewed(caller.actor, handoff_id, asked.ms)
     return schema.Noted.model_validate(result)
+
+
+@router.post("/{handoff_id}/rating", status_code=201)
+def rate_handoff(caller: CallerDep, handoff_id: str, asked: schema.RatingIn) -> schema.Noted:
+    """Rate the package: good, or lacking, and what. Only who decided on it, approved it or holds it."""
+    result = caller.engine.ratings.rate(
+        caller.person(asked.person, asked.pin),
+        handoff_id,
+        good=asked.good,
+        lacks=[part.value for part in asked.lacks],
+        note=asked.note,
+    )
+    return schema.Noted.model_validate(result)

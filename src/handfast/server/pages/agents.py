@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from handfast.core.domain.agent import Agent
 from handfast.engine.agent_records import agent_limits, agent_record, newest_runs
-from handfast.engine.views import full
+from handfast.engine.filled import full
 from handfast.server.pages.reader import ReaderDep, page
 from handfast.server.pages.runs import titled
 from handfast.server.web.agent_view import agent_page, agents_page

@@ -18,6 +18,7 @@ from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.inert import inert
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result
+from handfast.engine.looks import since_last_look
 from handfast.engine.overrides import Emergency
 from handfast.server.pages.live import presence_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
@@ -34,8 +35,11 @@ def show_case(request: Request, reader: ReaderDep, handoff_id: str) -> Response:
     """The case. While it waits, it is recorded that this person had it before them."""
     handoff = reader.engine.views.handoff(handoff_id)
     if handoff["waiting"]:
-        presence_of(request).looked(handoff_id, reader.person_id)
-        reader.engine.handoffs.viewed(reader.actor, handoff_id)
+        engine, person_id = reader.engine, reader.person_id
+        presence_of(request).looked(handoff_id, person_id)
+        since = since_last_look(engine.views, engine.kernel, handoff_id, person_id)
+        handoff["since_look"] = since or {}
+        engine.handoffs.viewed(reader.actor, handoff_id)
     also_open = _also_open(request, reader, handoff_id)
     return page("case.html", _context(reader, handoff, also_open=also_open))
 
@@ -78,6 +82,29 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
         said = _already(now) if moved else _said(e)
         return _refused(reader, now, form, said, problem.status)
     return RedirectResponse(f"/handoffs/{done['handoff_id']}", 303)
+
+
+@router.post("/rating")
+def rate(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
+    """Rate the package with one key. Decides nothing."""
+    check_token(request, form)
+    lacks = [name.removeprefix("lacks_") for name in form if name.startswith("lacks_")]
+    good = form.get("rating") == "good"
+    try:
+        reader.engine.ratings.rate(
+            reader.actor,
+            handoff_id,
+            good=good,
+            lacks=() if good else lacks,
+            note=form.get("note", ""),
+        )
+    except HandfastError as e:
+        problem = problem_of(e)
+        if problem.status in (500, 502):
+            raise
+        handoff = reader.engine.views.handoff(handoff_id)
+        return page("case.html", _context(reader, handoff, notice=_said(e)), problem.status)
+    return RedirectResponse(f"/handoffs/{handoff_id}", 303)
 
 
 @router.post("/routing")

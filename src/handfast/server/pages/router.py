@@ -10,6 +10,7 @@ from handfast.server.pages import (
     assets,
     audit,
     cases,
+    delegate,
     inbox,
     live,
     notice_links,
@@ -23,7 +24,7 @@ from handfast.server.pages import (
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
-    account, agents, assets, audit, cases, inbox, live, notice_links, notifications, policy, runs, settings,
+    account, agents, assets, audit, cases, delegate, inbox, live, notice_links, notifications, policy, runs, settings,
     slack, takeovers, tasks,
 )  # fmt: skip
 

@@ -58,7 +58,7 @@ class SqlStore(OutboxTable):
         self._listeners_lock = threading.Lock()
         self._told = 0
         self._hearing: Listener | None = None
-        self._find_sql: dict[object, str] = {}
+        self._find_sql = self._compile.queries
 
     # -- log
     def commit(self, write: WriteSet) -> Committed:
