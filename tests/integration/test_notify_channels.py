@@ -415,3 +415,18 @@ def _texts(value: Any) -> Iterator[tuple[str, str]]:
 def test_what_is_wrong_in_the_settings_is_named(settings: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         read_outlets(settings, {})
+
+
+def test_the_files_with_the_settings_and_the_secrets_are_no_agents_to_see(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("xoxb-1")
+    (tmp_path / "hook").write_text(webhook_secret("mine"))
+    settings = {
+        "slack": {"token_file": str(tmp_path / "token")},
+        "webhooks": {"a": {"url": "https://x.example", "secret_files": [str(tmp_path / "hook")]}},
+    }
+    with room_with(tmp_path, settings) as room:
+        found = room.engine.contacts.outlets()
+        names = {path.name for path in found.files}
+        assert names == {"notify.yaml", "token", "hook"}
+        assert "xoxb-1" not in repr(found), "and no secret stands in what might be logged"
+        assert webhook_secret("mine") not in repr(found)

@@ -109,7 +109,8 @@ def _bind_runner(
     from handfast.cli.beside import Runner, RunnerPlace
 
     ports = (int(url.rpartition(":")[2]), port)
-    hidden = _database_files(database or os.environ.get("HANDFAST_DATABASE_URL", ""))
+    files = _database_files(database or os.environ.get("HANDFAST_DATABASE_URL", ""))
+    hidden = (*files, *engine.contacts.outlets().files)
     return Runner.bind(RunnerPlace(engine.home, url, token, port, link_url, ports, hidden))
 
 

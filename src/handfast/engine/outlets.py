@@ -10,8 +10,8 @@ Secrets stand in files, or in HANDFAST_SMTP_PASSWORD, HANDFAST_SLACK_TOKEN, HAND
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,13 +61,15 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """Everything that may be used. `services` are Apprise URLs with `{address}` for what a person gives."""
+    """Everything that may be used. `services` are Apprise URLs with `{address}` for what a person gives;
+    `files` hold the settings and the secrets, and are no agent's to see."""
 
     smtp: Smtp | None = None
     slack: SlackApp | None = None
     services: Mapping[str, str] = field(default_factory=dict, repr=False)
     hooks: tuple[Hook, ...] = ()
     private_hosts: frozenset[str] = frozenset()
+    files: tuple[Path, ...] = ()
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -95,9 +97,10 @@ def outlets_of(home: Path, environment: Mapping[str, str]) -> Outlets:
     except (OSError, ValueError, yaml.YAMLError) as e:
         raise UsageError(f"`{path}` cannot be read: {' '.join(str(e).split())[:300]}") from None
     try:
-        return read_outlets(found, environment)
+        made = read_outlets(found, environment)
     except UsageError as e:
         raise UsageError(f"`{path}`: {e.message}", hint=e.hint) from None
+    return replace(made, files=(path.absolute(), *_secret_files(found)))
 
 
 def read_outlets(found: object, environment: Mapping[str, str]) -> Outlets:
@@ -246,3 +249,14 @@ def _read(path: str, where: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as e:
         raise UsageError(f"`{where}`: `{path}` cannot be read: {type(e).__name__}") from None
+
+
+def _secret_files(value: object) -> Iterator[Path]:
+    """Every file that an entry names, but for the authority of a certificate: that is for all to read."""
+    if not isinstance(value, dict):
+        return
+    for name, each in value.items():
+        if name.endswith(("_file", "_files")) and name != "ca_file":
+            yield from (Path(p).absolute() for p in (each if isinstance(each, list) else [each]))
+        else:
+            yield from _secret_files(each)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from handfast.server.web.frame import SETTINGS, Context, Shell, context
 from handfast.server.web.notices_view import channel_word, notice_rows
-from handfast.server.web.pages import Context, Shell, message_page
 from handfast.server.web.reading import Record, mapping, number, records, text, texts
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -46,8 +46,11 @@ def notifications_page(
     quiet = mapping(settings, "quiet")
     days = {number({"d": d}, "d") for d in _list(quiet.get("days"))}
     shown: dict[str, Any] = {
+<<<<<<< HEAD
         "nav": "settings",
         "section": "notifications",
+=======
+>>>>>>> wt-notify
         "contacts": tuple(_contact(item) for item in records(settings, "contacts", 50)),
         "channels": [(c, channel_word(c)) for c in texts(settings, "channels") if c != "slack"],
         "slack": "slack" in texts(settings, "channels"),
@@ -59,7 +62,7 @@ def notifications_page(
         "said": dict.fromkeys(_SAID, "") | dict(said or {}),
         "typed": dict.fromkeys(_TYPED, "") | dict(typed or {}),
     }
-    return {**message_page("", "", shell=shell, now=now), **shown}
+    return context(shell, now, nav="settings", sections=SETTINGS, section="notifications", **shown)
 
 
 def _list(value: object) -> list[object]:
