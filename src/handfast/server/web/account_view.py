@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from handfast.core.domain.person import Passkey, Person
 from handfast.engine.agents import IssuedToken
-from handfast.server.web.frame import SETTINGS, Context, Shell, context
+from handfast.server.web.frame import Context, Shell, context
 from handfast.server.web.reading import Record, moment, text
 
 _METHODS = {"password": "password", "oidc": "single sign-on"}
@@ -54,7 +54,6 @@ def account_page(own: Own, *, shell: Shell, now: datetime) -> Context:
         shell,
         now,
         nav="settings",
-        sections=SETTINGS,
         section="account",
         roles=", ".join(person.roles),
         teams=", ".join(person.teams),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from handfast.server.web.frame import SETTINGS, Context, Shell, context
+from handfast.server.web.frame import Context, Shell, context
 from handfast.server.web.notices_view import channel_word, notice_rows
 from handfast.server.web.reading import Record, mapping, number, records, text, texts
 
@@ -46,11 +46,6 @@ def notifications_page(
     quiet = mapping(settings, "quiet")
     days = {number({"d": d}, "d") for d in _list(quiet.get("days"))}
     shown: dict[str, Any] = {
-<<<<<<< HEAD
-        "nav": "settings",
-        "section": "notifications",
-=======
->>>>>>> wt-notify
         "contacts": tuple(_contact(item) for item in records(settings, "contacts", 50)),
         "channels": [(c, channel_word(c)) for c in texts(settings, "channels") if c != "slack"],
         "slack": "slack" in texts(settings, "channels"),
@@ -62,7 +57,7 @@ def notifications_page(
         "said": dict.fromkeys(_SAID, "") | dict(said or {}),
         "typed": dict.fromkeys(_TYPED, "") | dict(typed or {}),
     }
-    return context(shell, now, nav="settings", sections=SETTINGS, section="notifications", **shown)
+    return context(shell, now, nav="settings", section="notifications", **shown)
 
 
 def _list(value: object) -> list[object]:
