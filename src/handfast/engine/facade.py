@@ -76,11 +76,6 @@ class Engine:
     hooks: Hooks
     policies: Policies
     directory: Directory
-    knowing: Knowing
-    sessions: Sessions
-    own_tokens: OwnTokens
-    federation: Federation
-    passkeys: Passkeys
     audiences: Audiences
     overrides: Overrides
     calendars: Calendars
@@ -100,6 +95,28 @@ class Engine:
     notices: Notices
     chat: Chat
     database: str = field(default="", repr=False)
+
+    # Who people are and what they see: these keep nothing, so each is made where it is asked for.
+
+    @property
+    def knowing(self) -> Knowing:
+        return Knowing(self.kernel, self.people, self.directory)
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.kernel, self.people, self.directory)
+
+    @property
+    def own_tokens(self) -> OwnTokens:
+        return OwnTokens(self.kernel)
+
+    @property
+    def federation(self) -> Federation:
+        return Federation(self.kernel, self.people, self.sessions)
+
+    @property
+    def passkeys(self) -> Passkeys:
+        return Passkeys(self.kernel)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
@@ -124,7 +141,6 @@ def build(
     policies, calendars = Policies(kernel), Calendars(home)
     directory = Directory(kernel, policies, calendars)
     audiences = Audiences(kernel, policies, directory)
-    sessions = Sessions(kernel, people, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
@@ -149,11 +165,6 @@ def build(
         hooks=Hooks(kernel),
         policies=policies,
         directory=directory,
-        knowing=Knowing(kernel, people, directory),
-        sessions=sessions,
-        federation=Federation(kernel, people, sessions),
-        passkeys=Passkeys(kernel),
-        own_tokens=OwnTokens(kernel),
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
