@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
 
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
@@ -82,11 +81,6 @@ class Engine:
     hooks: Hooks
     policies: Policies
     directory: Directory
-    knowing: Knowing
-    sessions: Sessions
-    own_tokens: OwnTokens
-    federation: Federation
-    passkeys: Passkeys
     audiences: Audiences
     overrides: Overrides
     calendars: Calendars
@@ -106,6 +100,28 @@ class Engine:
     notices: Notices
     chat: Chat
     database: str = field(default="", repr=False)
+
+    # Who people are and what they see: these keep nothing, so each is made where it is asked for.
+
+    @property
+    def knowing(self) -> Knowing:
+        return Knowing(self.kernel, self.people, self.directory)
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.kernel, self.people, self.directory)
+
+    @property
+    def own_tokens(self) -> OwnTokens:
+        return OwnTokens(self.kernel)
+
+    @property
+    def federation(self) -> Federation:
+        return Federation(self.kernel, self.people, self.sessions)
+
+    @property
+    def passkeys(self) -> Passkeys:
+        return Passkeys(self.kernel)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
@@ -132,14 +148,11 @@ class Engine:
         self.kernel.store.close()
 
 
-def build(
-    kernel: Kernel, key: SigningKey, home: Path, retain: Retain, database: str = ""
-) -> Engine:
-    """Wire the engine and make sure the installation is in its own log. `database` is its address."""
+def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str = "") -> Engine:
+    """Wire the engine and make sure the installation is in its own log. `url` is the database's."""
     tasks, people, policies = Tasks(kernel), People(kernel), Policies(kernel)
     directory = Directory(kernel, policies, calendars := Calendars(home))
     audiences = Audiences(kernel, policies, directory)
-    sessions = Sessions(kernel, people, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
@@ -161,9 +174,6 @@ def build(
         people=people,
         policies=policies,
         directory=directory,
-        knowing=Knowing(kernel, people, directory),
-        sessions=sessions,
-        federation=Federation(kernel, people, sessions),
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
@@ -177,38 +187,16 @@ def build(
         contacts=Contacts(kernel, outlets),
         notices=Notices(kernel, people),
         chat=chat,
-        database=database,
-        **_of_kernel(kernel),
+        database=url,
+        ratings=Ratings(kernel),
+        agents=Agents(kernel),
+        access=Access(kernel),
+        hooks=Hooks(kernel),
+        saved_views=SavedViews(kernel),
+        switch=KillSwitch(kernel),
+        freezing=Freezing(kernel),
+        erasure=Erasure(kernel),
     )
-
-
-class _OfKernel(TypedDict):
-    ratings: Ratings
-    agents: Agents
-    access: Access
-    hooks: Hooks
-    passkeys: Passkeys
-    own_tokens: OwnTokens
-    saved_views: SavedViews
-    switch: KillSwitch
-    freezing: Freezing
-    erasure: Erasure
-
-
-def _of_kernel(kernel: Kernel) -> _OfKernel:
-    """The parts that need nothing else."""
-    return {
-        "ratings": Ratings(kernel),
-        "agents": Agents(kernel),
-        "access": Access(kernel),
-        "hooks": Hooks(kernel),
-        "passkeys": Passkeys(kernel),
-        "own_tokens": OwnTokens(kernel),
-        "saved_views": SavedViews(kernel),
-        "switch": KillSwitch(kernel),
-        "freezing": Freezing(kernel),
-        "erasure": Erasure(kernel),
-    }
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

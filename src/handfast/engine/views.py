@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -22,6 +21,8 @@ from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
 from handfast.engine.ledger import of_task
 from handfast.engine.limits import RunLimits
+from handfast.engine.paging import Page as Page
+from handfast.engine.paging import cursor_of, next_of
 from handfast.engine.people import People
 from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
@@ -31,7 +32,7 @@ from handfast.engine.step_views import steps_of
 from handfast.engine.surroundings import Surroundings
 from handfast.engine.takeover_views import TakeoverViews
 from handfast.engine.tasks import Tasks
-from handfast.storage.api import Query, StateRow
+from handfast.storage.api import Query
 
 STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "waiting": tuple(sorted(s.value for s in WAITING)),
@@ -40,14 +41,6 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "all": (),
 }
 MACHINE = "policy (a machine)"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """`next` goes into the next call's `after`; '' at the end."""
-
-    items: list[Result]
-    next: str
 
 
 class Views:
@@ -85,7 +78,7 @@ class Views:
             run_id=run_id,
             task_id=task_id,
             newest_first=newest_first or status != "waiting",
-            after=_cursor(after),
+            after=cursor_of(after),
             limit=limit,
             within=within,
         )
@@ -94,7 +87,7 @@ class Views:
         around = self._around()
         around.open(ref for h in states for ref in _texts(h))
         items = [self._summary(h, around.text(h.ask), around) for h in states]
-        return Page(items, _next(rows, limit))
+        return Page(items, next_of(rows, limit))
 
     def queue(
         self,
@@ -109,13 +102,13 @@ class Views:
         this person put off: a page may hold fewer than `limit`."""
         statuses = STATUS_GROUPS["waiting"]
         query = Query(
-            "handoff", statuses=statuses, after=_cursor(after), limit=limit, within=within
+            "handoff", statuses=statuses, after=cursor_of(after), limit=limit, within=within
         )
         rows = self._kernel.store.find(query)
         now = self._kernel.clock.now()
         states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
         shown = [h for h in states if not h.put_off(person_id, now)]
-        return Page(self.queued(shown), _next(rows, limit))
+        return Page(self.queued(shown), next_of(rows, limit))
 
     def queued(self, shown: Sequence[Handoff]) -> list[Result]:
         """These handoffs as rows of a queue."""
@@ -282,13 +275,13 @@ class Views:
         limit: int = 50,
         within: Sight | None = None,
     ) -> Page:
-        cursor = _cursor(after)
+        cursor = cursor_of(after)
         query = Query(
             "run", task_id=task_id, newest_first=True, after=cursor, limit=limit, within=within
         )
         rows = self._kernel.store.find(query)
         items = [self.run_summary(cast("Run", load(BY_NAME["run"], r.doc))) for r in rows]
-        return Page(items, _next(rows, limit))
+        return Page(items, next_of(rows, limit))
 
     def run_summary(self, r: Run) -> Result:
         return {
@@ -320,10 +313,10 @@ class Views:
         return {"items": steps_of(rows, self.text, self._json), "next": following}
 
     def tasks(self, *, after: str = "", limit: int = 50, within: Sight | None = None) -> Page:
-        query = Query("task", newest_first=True, after=_cursor(after), limit=limit, within=within)
+        query = Query("task", newest_first=True, after=cursor_of(after), limit=limit, within=within)
         rows = self._kernel.store.find(query)
         items = [self.task_summary(cast("Task", load(BY_NAME["task"], r.doc))) for r in rows]
-        return Page(items, _next(rows, limit))
+        return Page(items, next_of(rows, limit))
 
     def task_summary(self, t: Task) -> Result:
         return {**encode(t), "brief": full(self._tasks.brief(t)), "held": t.hold is not None}
@@ -363,12 +356,3 @@ def _texts(h: Handoff) -> Iterator[BodyRef | None]:
 
 def _time(at: datetime | None) -> str:
     return format_time(at) if at else ""
-
-
-def _cursor(after: str) -> tuple[int, int] | None:
-    rank, _, opened = after.partition(".")
-    return (int(rank), int(opened)) if rank.isdigit() and opened.isdigit() else None
-
-
-def _next(rows: list[StateRow], limit: int) -> str:
-    return f"{rows[-1].rank}.{rows[-1].opened}" if len(rows) == limit else ""

@@ -1,0 +1,23 @@
+"""Pages of a list: what one holds, and where the next begins."""
+
+from dataclasses import dataclass
+
+from handfast.engine.kernel import Result
+from handfast.storage.api import StateRow
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next` goes into the next call's `after`; '' at the end."""
+
+    items: list[Result]
+    next: str
+
+
+def cursor_of(after: str) -> tuple[int, int] | None:
+    rank, _, opened = after.partition(".")
+    return (int(rank), int(opened)) if rank.isdigit() and opened.isdigit() else None
+
+
+def next_of(rows: list[StateRow], limit: int) -> str:
+    return f"{rows[-1].rank}.{rows[-1].opened}" if len(rows) == limit else ""
