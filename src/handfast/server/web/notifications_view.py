@@ -46,11 +46,6 @@ def notifications_page(
     quiet = mapping(settings, "quiet")
     days = {number({"d": d}, "d") for d in _list(quiet.get("days"))}
     shown: dict[str, Any] = {
-<<<<<<< HEAD
-        "nav": "settings",
-        "section": "notifications",
-=======
->>>>>>> wt-notify
         "contacts": tuple(_contact(item) for item in records(settings, "contacts", 50)),
         "channels": [(c, channel_word(c)) for c in texts(settings, "channels") if c != "slack"],
         "slack": "slack" in texts(settings, "channels"),
