@@ -13,8 +13,10 @@ export UV_SYSTEM_CERTS ?= 1
 export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
 endif
 # One process a core. Faults are played one at a time: what they kill is meant to come back while somebody
-# waits for it. Status 5: ARGS chose none of them.
+# waits for it; FAULT_JOBS=2 halves their time on a machine with nothing else to do. Status 5: ARGS chose
+# none of them.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+FAULT_JOBS ?= 0
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-agents check static web-check bench soak lock clean
 
@@ -26,7 +28,7 @@ demo: .venv/.run ## server, inbox and an example agent on a real repository; a h
 
 test: static web-check ## every test but those with a real agent binary; PostgreSQL and Chromium where the machine has them
 	@$(PY) -m pytest -m "not agents and not faults" -n $(JOBS) --dist worksteal $(ARGS) || test $$? -eq 5
-	@$(PY) -m pytest -m "faults and not agents" $(ARGS) || test $$? -eq 5
+	@$(PY) -m pytest -m "faults and not agents" -n $(FAULT_JOBS) --dist worksteal $(ARGS) || test $$? -eq 5
 	@echo "Not run here: tests that drive a real agent binary (make test-agents)."
 
 test-agents: .venv/.agents ## the tests that drive the real claude binary, against a model server on loopback

@@ -487,3 +487,51 @@ def runs() -> list[Json]:
         {**run(), "run_id": "run_03", "status": "ended", "outcome": "merged", "intent": "Add a health endpoint"},
         {**run(), "run_id": "run_04", "status": "ended", "outcome": "never_started", "intent": "Upgrade the parser"},
     ]  # fmt: skip
+
+
+def notifications() -> Json:
+    """How a person is told, as the page gets it."""
+    hook = "https://hooks.example.com/" + "deep/" * 20
+    shown = (
+        ("email", "ana.lind@example.com", "digest", 0),
+        ("webhook", hook, "urgent", 2),
+        ("slack", "T0ACME U0ANA", "all", 0),
+        ("service:phone", "</b><script>ana", "none", 0),
+    )
+    contacts = [
+        {
+            "contact_id": f"co_{n}", "channel": channel, "address": address, "takes": takes,
+            "added_at": at(-90), "secrets": secrets,
+        }
+        for n, (channel, address, takes, secrets) in enumerate(shown)
+    ]  # fmt: skip
+    quiet = {"zone": "Europe/Berlin", "days": [0, 4], "start": "20:00", "end": "07:00"}
+    return {
+        "person_id": "pe_1",
+        "contacts": contacts,
+        "quiet": quiet,
+        "digest_minutes": 60,
+        "channels": ["email", "slack", "webhook", "service:phone"],
+    }
+
+
+def notices() -> list[Json]:
+    """One in each state there is."""
+    states = ("held", "sending", "failing", "given_up", "delivered", "dropped")
+    errors = {
+        "failing": "550 no\u202e such <b>mailbox</b>",
+        "given_up": "ConnectionRefusedError: " * 9,
+    }
+    return [
+        {
+            "notice_id": f"no_{n}", "person_id": "pe_1", "person_name": "Noor Haddad",
+            "contact_id": "co_1", "channel": ("email", "webhook", "service:phone")[n % 3],
+            "handoff_id": f"ho_01KJVQ6Z5M8R3T0WXYZABCD{n}" if n else "",
+            "ask": "Runs git push --force origin main" if n else "", "status": state,
+            "urgent": n % 2 == 0, "planned_at": at(-9), "at": at(-3), "due_at": at(55) if not n else "",
+            "why": "quiet hours or digest" if not n else "", "attempts": n if state in errors else 0,
+            "error": errors.get(state, ""), "delivery_id": n,
+            "opened_at": at(-1) if state == "delivered" else "",
+        }
+        for n, state in enumerate(states)
+    ]  # fmt: skip

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from handfast.server.web import pages
+from handfast.server.web.notifications_view import notifications_page
 from handfast.server.web.render import CONTENT_SECURITY_POLICY, render
 from tests import web_fixtures as fx
 from tests import web_places
@@ -44,6 +45,15 @@ def _html(name: str) -> str:
                 fx.waiting(), shell=SHELL, now=now, decided=fx.decided().values()
             )
             return render("inbox.html", page)
+        case "notifications":
+            said = {"code": "x" * 43, "error": "`address` is not an e-mail address"}
+            told = notifications_page(
+                fx.notifications(), fx.notices(), shell=SHELL, now=now, said=said
+            )
+            return render("notifications.html", told)
+        case "told":
+            case = fx.approval_high() | {"notices": fx.notices()}
+            return render("case.html", pages.case_page(case, shell=SHELL, now=now))
         case "run":
             return render("run.html", pages.run_page(fx.run(), fx.steps(), shell=SHELL, now=now))
         case "runs":
@@ -65,7 +75,7 @@ def _serve(route: "Route") -> None:
         route.fulfill(body=_html(path), content_type="text/html; charset=utf-8", headers=headers)
 
 
-@pytest.mark.parametrize("name", [*CASES, "inbox", "run", "runs", "setup"])
+@pytest.mark.parametrize("name", [*CASES, "inbox", "run", "runs", "setup", "notifications", "told"])
 def test_accessible_and_within_the_screen(page: "Page", name: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

@@ -138,6 +138,10 @@ class Run:
         path = self.place.root / name
         return path.read_text().split() if path.exists() else []
 
+    def recorded(self) -> bool:
+        """Whether it has started, and the server knows: a moment later, when the machine is busy."""
+        return bool(self.lines("starts")) and self.state["status"] == "running"
+
     def waiting(self, kind: str) -> Json:
         return self.place.until(lambda: self.place.waiting(kind), f"a waiting {kind}")[0]
 

@@ -106,7 +106,7 @@ def test_forward_a_lease_is_over_and_the_run_goes_on_once(place: Installation) -
     place.start()
     go = place.root / "go"
     run = Run(place, f"while [ ! -e {go} ]; do sleep 0.05; done; echo work > work.txt\n")
-    place.until(lambda: run.lines("starts"), "its start")
+    place.until(run.recorded, "its start")
     for shift in (HOUR, -HOUR, 2 * HOUR):
         place.set_clock(shift)
         assert place.get("/v1/audit/head")["size"] > 0
@@ -121,7 +121,7 @@ def test_a_lease_from_a_clock_that_was_ahead_holds_nobody_up(place: Installation
     place.start()
     go = place.root / "go"
     run = Run(place, f"while [ ! -e {go} ]; do sleep 0.05; done; echo work > work.txt\n")
-    place.until(lambda: run.lines("starts"), "its start")
+    place.until(run.recorded, "its start")
     place.kill("runner")
     place.kill("server")
     place.set_clock(0)

@@ -82,6 +82,8 @@ def test_a_link_is_one_persons(told: tuple[Served, Any, str]) -> None:
     answer = other.get(path)
     assert answer.status_code == 403
     assert "somebody else" in answer.text
+    refused = engine.kernel.store.events(limit=900, types=("access.refused",))
+    assert b"follow_link" in refused[-1].data
     assert "/handoffs/ho_" not in answer.text
     assert served.browser().get(path).status_code == 303, "it was not used up by that"
 

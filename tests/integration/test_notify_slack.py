@@ -236,6 +236,15 @@ def test_what_slack_did_not_send_is_refused_and_recorded(
     assert b"take_slack" in refused[-1].data
 
 
+def test_refusals_do_not_fill_the_log(workspace: Workspace) -> None:
+    w = workspace
+    answers = [w.command("link x", secret="x" * 32).status_code for _ in range(25)]
+    assert (answers[0], answers[-1]) == (403, 429)
+    refused = w.engine.kernel.store.events(limit=900, types=("access.refused",))
+    assert sum(b"take_slack" in r.data for r in refused) == 20
+    assert w.command("help").status_code == 200, "Slack itself is still heard"
+
+
 def test_a_changed_body_is_refused(workspace: Workspace) -> None:
     stamp = str(int(time.time()))
     body = urlencode({"command": "/handfast", "text": "link x", "team_id": TEAM, "user_id": USER})

@@ -1,9 +1,14 @@
-"""The supervisor's parts that need no server: command lines, results, what an agent is told, evidence."""
+"""The supervisor's parts that need no server: command lines, results, what an agent is told, when files were written."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from handfast.core.domain.errors import UsageError
 from handfast.runner.supervisor import claude, finished, prompts
+from tests.repositories import new_repository
 from tests.run_bench import Json
 
 
@@ -132,12 +137,17 @@ def step(command: str, **more: object) -> Json:
     }
 
 
-def test_a_criterion_is_shown_by_the_last_run_of_its_command() -> None:
-    steps = [step("make test"), step("cd x && make  test", exit_code=2), step("make test-all")]
-    found = finished.evidence(["`make test` passes", "`make lint` passes", "nice"], steps)
-    assert [(e["claim"], e["result"]) for e in found] == [
-        ("`make test` passes", "exit code 2: cd x && make  test")
-    ]
+def test_when_a_file_was_last_written_is_the_time_of_its_inode(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repo")
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    (repository / "README").write_text("changed")
+    os.utime(repository / "README", (0, 0))  # a file may lie about its age, its inode does not
+    (repository / "loose.txt").write_text("nobody tracks this")
+    told = datetime.fromisoformat(finished.last_written(repository))
+    assert before <= told <= datetime.now(UTC) + timedelta(seconds=1)
+    (repository / "README").unlink()
+    (repository / "README").symlink_to("nowhere")
+    assert datetime.fromisoformat(finished.last_written(repository)) >= told
 
 
 def test_a_command_that_was_stopped_or_only_read_is_not_listed() -> None:

@@ -41,6 +41,7 @@ from handfast.core.domain.notice import Notice
 from handfast.core.domain.package import ReviewedWork
 from handfast.core.domain.publication import ORGANISATION
 from handfast.core.domain.reach import Quiet
+from handfast.core.domain.run import Run
 from handfast.engine import ids, vault
 from handfast.engine.carrying import Proof
 from handfast.engine.grants import EffectReport, Redemption
@@ -50,7 +51,7 @@ from handfast.engine.overrides import Emergency
 from handfast.engine.packages import ReviewFacts
 from handfast.engine.reviews import FinishedWork
 from handfast.engine.runners import NewRunner, Process
-from handfast.engine.runs import Exit, Pause, Session
+from handfast.engine.runs import Exit, NewRun, Pause, Session
 from handfast.engine.staff import Absence
 from handfast.engine.takeovers import Changed, Found
 from handfast.engine.tasks import NewTask
@@ -300,10 +301,14 @@ def _several(room: Room) -> None:
     engine.handoffs.snooze(room.me, asked, room.clock.now() + timedelta(minutes=5))
     seen = room.handoff(asked).presented_digest
     engine.overrides.override(room.me, Emergency(asked, seen, "the site is down"))
+    engine.ratings.rate(room.me, asked, good=False, lacks=["evidence"], note="ran the tests myself")
     late = Facts(Effect.WRITE, "writes late", (), reversible=True)
     room.propose("late", "touch late", facts=late, run_id=run_id)
     room.clock.move(2 * 3600)
     engine.sweep()
+    engine.runs.ended(OPERATOR, run_id, None, RunOutcome.FAILED)
+    task_id = room.engine.kernel.state(Run, run_id).task_id
+    engine.runs.create(OPERATOR, NewRun(task_id, room.agent_id, "none", ("agent", "again")))
 
 
 def _audit(room: Room) -> None:

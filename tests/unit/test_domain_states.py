@@ -11,11 +11,12 @@ import pytest
 from handfast.core.domain import agent, errors, faults, installation, person, task
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_work as w
+from handfast.core.domain.completeness import missing
 from handfast.core.domain.errors import HandfastError, InvalidTransition, UsageError
 from handfast.core.domain.events_handoff import HandoffKind
 from handfast.core.domain.events_work import BodyRef, Mode, TaskOutcome
 from handfast.core.domain.ids import AgentId, PersonId, TaskId, TokenId
-from handfast.core.domain.package import Package, ReviewedWork, ShowKind, WhatWillHappen, missing
+from handfast.core.domain.package import Package, ReviewedWork, ShowKind, WhatWillHappen
 from handfast.engine.faults import arm_from_environment
 from handfast.testing.clock import START, FrozenClock
 

@@ -196,8 +196,17 @@ def test_an_end_withdraws_what_waits_and_closes_the_task(room: Room) -> None:
     outcome = room.engine.kernel.state(Task, run.task_id).outcome
     assert outcome is not None
     assert outcome.value == "failed"
-    with pytest.raises(InvalidTransition, match="is closed"):
-        room.engine.runs.create(OPERATOR, NewRun(run.task_id, room.agent_id, "none", ("x",)))
+
+
+def test_work_that_was_not_merged_may_be_delegated_again_and_merged_work_not(room: Room) -> None:
+    run = _started(room)
+    again = NewRun(run.task_id, room.agent_id, "none", ("x",))
+    room.engine.runs.ended(RUNNER, run.run_id, run.epoch, RunOutcome.FAILED)
+    second = room.engine.runs.create(OPERATOR, again)["run_id"]
+    assert room.engine.kernel.state(Task, run.task_id).outcome is None
+    room.engine.runs.ended(RUNNER, cast("str", second), None, RunOutcome.MERGED)
+    with pytest.raises(InvalidTransition, match="is closed: merged"):
+        room.engine.runs.create(OPERATOR, again)
 
 
 @pytest.mark.parametrize("cost", ["-1", "NaN", "Infinity", "1e9", "1,5", "\u00b2", "1." + "0" * 50])

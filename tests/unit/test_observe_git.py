@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from handfast.core.domain.brief_scope import in_scope
 from handfast.core.domain.errors import AdapterError
 from handfast.observe import git as observe
 from handfast.observe.change import changed_files
-from handfast.observe.review import in_scope, review_facts
+from handfast.observe.review import review_facts
 from handfast.observe.scope import Scope
 from tests.unit.observed_ground import build, git
 

@@ -5,6 +5,7 @@ import { keepDrafts } from './drafts'
 import { offerHelp } from './help'
 import { followInbox } from './inbox'
 import { listenForKeys } from './keys'
+import { usePasskeys } from './passkeys'
 import { showConnection } from './live'
 import { keepTimes } from './times'
 
@@ -14,3 +15,4 @@ offerHelp()
 followInbox()
 showConnection()
 keepTimes()
+usePasskeys()

@@ -39,6 +39,7 @@ def verify(
     from handfast.engine.bundle_file import ZipBundle
     from handfast.engine.keys import ed25519_verify
     from handfast.engine.notebook import DiskNotebook
+    from handfast.engine.passkey_proof import SignedDecisions
 
     if not bundle.is_file():
         raise UsageError(
@@ -47,7 +48,8 @@ def verify(
     keys = [_key(text) for text in key]
     notes = [_small_file(path) for path in since]
     with ZipBundle(bundle) as opened:
-        report = verify_bundle(opened, keys, notes, ed25519_verify, DiskNotebook)
+        signed = SignedDecisions()
+        report = verify_bundle(opened, keys, notes, ed25519_verify, DiskNotebook, signed)
     if as_json:
         say_json(report.to_json())
     else:

@@ -54,7 +54,7 @@ def load_brief(path: Path) -> tuple["Brief", dict[str, object]]:
     Raises UsageError with the place (line and column) or the field, and the remedy.
     """
     from handfast.core.domain.brief import parse_brief
-    from handfast.engine.views import full
+    from handfast.engine.filled import full
 
     try:
         brief = parse_brief(_yaml(path))
@@ -102,19 +102,40 @@ def _text(path: Path) -> str:
         raise UsageError(f"the file is not UTF-8 text (byte {error.start})") from None
 
 
-def check(file: Path, /, *, as_json: Json = False) -> None:
+def check(file: Path, /, *, parent: str = "", as_json: Json = False) -> None:
     """Check a brief and print it as understood.
 
     Parameters
     ----------
     file
-        The brief, in YAML.
+        The brief, in YAML or JSON.
+    parent
+        The task it is to be a part of: the brief is narrowed to that one's, and refused where it is wider.
     """
-    _, plain = load_brief(file)
+    brief, plain = load_brief(file)
+    if parent:
+        plain = within(file, brief, parent)
     if as_json:
         say_json({"brief": plain})
         return
     show_fields({name.replace("_", " "): readable(value) for name, value in plain.items()})
+
+
+def within(file: Path, brief: "Brief", parent: str) -> dict[str, object]:
+    """The brief narrowed to that of a task, in its plain form. Raises UsageError naming file and field, NotFound."""
+    from handfast.cli.reads import reads
+    from handfast.core.domain.brief import parse_brief
+    from handfast.core.domain.brief_scope import narrowed
+    from handfast.engine.filled import full
+
+    with reads() as source:
+        whole = parse_brief(source.task(parent)["brief"])
+    try:
+        return full(narrowed(brief, whole))
+    except UsageError as error:
+        raise UsageError(
+            f"`{file}`: {error.message}", code=error.code, hint=error.hint, details=error.details
+        ) from None
 
 
 def readable(value: object) -> str:

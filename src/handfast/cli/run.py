@@ -43,12 +43,16 @@ class Bounds:
         `HOST:PORT` the agent may reach from its sandbox, besides its model. May be repeated.
     label
         Only a runner with this label takes the run. May be repeated.
+    task
+        A task that is there already, instead of `--repo` and `--brief`: one more run of it, whose agent is told
+        what was tried before.
     """
 
     mode: Literal["enforce", "observe"] = "enforce"
     contained: Literal["auto", "require", "off"] = "auto"
     allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = ()
     label: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    task: str = ""
 
 
 @app.default
@@ -94,10 +98,9 @@ def start(
             "the agent's command is missing",
             hint="Give it after --: handfast run --repo PATH --brief FILE -- claude -p 'Go.'",
         )
-    if not repo or brief is None:
-        missing = "--brief" if repo else "--repo"
-        raise UsageError(f"`{missing}` is missing", hint="See `handfast run --help`.")
-    order = Order(command, repo, brief, target, agent, harness, **asdict(bounds or Bounds()))
+    bounds = bounds or Bounds()
+    _check_named(bounds.task, repo, brief, target)
+    order = Order(command, repo, brief, target, agent, harness, **asdict(bounds))
     placed = place(order, quiet=as_json)
     if detach:
         if as_json:
@@ -106,6 +109,18 @@ def start(
             say(placed.run["run_id"])
         return 0
     return follow(placed.control, placed.run["run_id"], as_json=as_json)
+
+
+def _check_named(task: str, repo: str, brief: Path | None, target: str) -> None:
+    """Either a task, or a repository and a brief for a new one."""
+    if task and (repo or brief or target):
+        raise UsageError(
+            "`--task` has its repository and its brief",
+            hint="Leave out --repo, --brief and --target.",
+        )
+    if not task and (not repo or brief is None):
+        missing = "--brief" if repo else "--repo"
+        raise UsageError(f"`{missing}` is missing", hint="See `handfast run --help`.")
 
 
 @app.command(name="list", help=_DOES["list"])

@@ -20,7 +20,7 @@ class Order:
 
     command: tuple[str, ...]
     repository: str
-    brief: Path
+    brief: Path | None
     target: str = ""
     agent: str = ""
     harness: str = ""
@@ -28,6 +28,7 @@ class Order:
     contained: str = "auto"
     allow_host: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,23 @@ class Placed:
 
 
 def place(order: Order, *, quiet: bool = False) -> Placed:
-    """Check brief and repository, then make task and run. Raises UsageError, Unavailable."""
-    _, brief = load_brief(order.brief)
+    """Check brief and repository, then make task and run; a task that is there already gets one more run.
+
+    Raises UsageError, Unavailable, NotFound, InvalidTransition for a task whose work was merged.
+    """
     hosts = tuple(map(allowed_host, order.allow_host))
     harness = _harness(order)
-    ground = _ground(order)
+    brief = None if order.brief is None else load_brief(order.brief)[1]
+    ground = None if order.task else ground_of(order.repository, order.target)
     control = server()
     agent_id = _agent(control, order, harness)
-    task = control.send(calls.create_task(brief, ground.repository, ground.target))
+    task_id = order.task
+    if brief is not None and ground is not None:
+        made = control.send(calls.create_task(brief, ground.repository, ground.target))
+        task_id = str(made["task_id"])
     run = control.send(
         calls.create_run(
-            task["task_id"],
+            task_id,
             order.command,
             harness=harness,
             mode=order.mode,
@@ -58,35 +65,35 @@ def place(order: Order, *, quiet: bool = False) -> Placed:
         )
     )
     if not quiet:
-        for line in ground.notes:
+        for line in ground.notes if ground else ():
             note(f"Note: {line}")
     return Placed(control, run)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class Ground:
     repository: str
     target: str
     notes: tuple[str, ...] = ()
 
 
-def _ground(order: Order) -> _Ground:
+def ground_of(repository: str, branch: str) -> Ground:
     """The repository as the run names it, and the branch it is merged to. Raises UsageError, Unavailable."""
     from handfast.runner.origin import is_address, remote_branch
     from handfast.runner.repository import check_repository
 
-    if is_address(order.repository):
-        target, _ = remote_branch(order.repository, order.target)
-        return _Ground(order.repository, target)
-    folder = Path(order.repository)
-    target = order.target or checked_out(folder)
+    if is_address(repository):
+        target, _ = remote_branch(repository, branch)
+        return Ground(repository, target)
+    folder = Path(repository)
+    target = branch or checked_out(folder)
     try:
         facts = check_repository(folder, target)
     except UsageError as error:
         if target:
             raise
         raise _no_branch(error, folder) from None
-    return _Ground(str(facts.root), target, facts.notes)
+    return Ground(str(facts.root), target, facts.notes)
 
 
 def _harness(order: Order) -> str:

@@ -35,8 +35,11 @@ def health() -> Request[Json]:
 # -- tasks and runs
 
 
-def create_task(brief: Mapping[str, object], repository: str, target_branch: str) -> Request[Json]:
+def create_task(
+    brief: Mapping[str, object], repository: str, target_branch: str, parent: str = ""
+) -> Request[Json]:
     body = {"brief": dict(brief), "repository": repository, "target_branch": target_branch}
+    body |= {"parent": parent} if parent else {}
     return _post("/v1/tasks", body, new_key())
 
 
@@ -236,7 +239,7 @@ def decide(
 
 
 def about_handoff(handoff_id: str, what: str, fields: Mapping[str, object]) -> Request[Json]:
-    """acknowledge, release, route, snooze, unvote, override, comments, viewed."""
+    """acknowledge, release, route, snooze, unvote, override, comments, viewed, rating."""
     return _post(f"/v1/handoffs/{_id(handoff_id)}/{what}", fields, new_key())
 
 

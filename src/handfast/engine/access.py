@@ -11,6 +11,7 @@ from handfast.core.domain.events_org import AccessRefused
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.ids import hash_secret, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.own_tokens import KIND, PREFIX
 from handfast.engine.runners import runner_of
 from handfast.storage.api import Credential
 
@@ -29,6 +30,7 @@ class Principal:
     kind: PrincipalKind
     id: str
     scopes: frozenset[str] = frozenset()
+    by_token: bool = False  # of a person: with a token of their own, so not in a browser
 
     @property
     def runner_id(self) -> str:
@@ -38,7 +40,8 @@ class Principal:
 
     @property
     def actor(self) -> Actor:
-        auth = "browser" if self.kind is PrincipalKind.PERSON else "token"
+        in_browser = self.kind is PrincipalKind.PERSON and not self.by_token
+        auth = "browser" if in_browser else "token"
         return Actor(self.kind.value, self.id, auth)
 
 
@@ -103,6 +106,8 @@ class Access:
                 return self._file_principal(kind, token.removeprefix(prefix))
         if token.startswith("hfa_"):
             return self._agent(token)
+        if token.startswith(PREFIX):
+            return self._person(token)
         raise _unknown()
 
     def _of_files(self, kind: PrincipalKind) -> list[Credential]:
@@ -123,15 +128,25 @@ class Access:
         return Principal(PrincipalKind.RUNNER, runner_id)
 
     def _agent(self, token: str) -> Principal:
-        token_id, _, secret = token.removeprefix("hfa_").partition("_")
+        found = self._of_token(token.removeprefix("hfa_"), "token")
+        return Principal(PrincipalKind.AGENT, found.subject, frozenset(found.scopes))
+
+    def _person(self, token: str) -> Principal:
+        found = self._of_token(token.removeprefix(PREFIX), KIND)
+        scopes = frozenset(found.scopes)
+        return Principal(PrincipalKind.PERSON, found.subject, scopes, by_token=True)
+
+    def _of_token(self, token: str, kind: str) -> Credential:
+        """The stored half of `ID_SECRET`. Raises NotPermitted."""
+        token_id, _, secret = token.partition("_")
         found = self._kernel.store.credential("tok_" + token_id)
-        if found is None or found.revoked or found.kind != "token":
+        if found is None or found.revoked or found.kind != kind:
             raise _unknown()
         if found.expires_at is None or found.expires_at <= self._kernel.clock.now():
             raise _unknown()
         if not hmac.compare_digest(found.secret, hash_secret(secret)):
             raise _unknown()
-        return Principal(PrincipalKind.AGENT, found.subject, frozenset(found.scopes))
+        return found
 
     def refused(self, actor: Actor, what: str, why: str) -> None:
         """Put a refusal into the audit trail."""

@@ -26,6 +26,7 @@ from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.limit_facts import Reported, check_reported
 from handfast.core.domain.run import OpenStep, Run, check_epoch, check_not_over
 from handfast.engine.audiences import Audiences
+from handfast.engine.brief_gate import BriefGate
 from handfast.engine.escalations import gist
 from handfast.engine.gating import Gating, Proposal, Stopped
 from handfast.engine.ids import new_id
@@ -74,7 +75,10 @@ class StepResult:
 class Actions:
     """Gate checks and step results of runs. All calls are atomic."""
 
-    def __init__(self, policies: Policies, limits: RunLimits, audiences: Audiences) -> None:
+    def __init__(
+        self, policies: Policies, limits: RunLimits, audiences: Audiences, briefs: BriefGate
+    ) -> None:
+        self._briefs = briefs
         self._kernel: Kernel = audiences.kernel
         self._policies = policies
         self._limits = limits
@@ -136,6 +140,7 @@ class Actions:
         judged = self._policies.judge(
             unit, run, p.call, p.facts, executor=p.executor.value, subagent=p.subagent
         )
+        judged = self._briefs.judged(unit, run, p.call, p.facts, judged)
         if agent is None or agent.suspended:
             why = "This agent is suspended" if agent else "This agent is not registered"
             rule = MatchedRule("agent-not-active", Verdict.DENY, why, "Ask an operator.")

@@ -6,7 +6,7 @@ from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events_handoff import HandoffKind
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.ids import PersonId, RunId, TaskId
+from handfast.core.domain.ids import HandoffId, PersonId, RunId, TaskId
 from handfast.core.domain.requirement import Requirement, asks_owners, with_owners
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
@@ -18,7 +18,8 @@ from handfast.engine.policies import Policies
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a handoff is about, as far as it decides who is asked. `owners` are those of each changed file."""
+    """What a handoff is about, as far as it decides who is asked. `owners` are those of each changed file;
+    `other` is the handoff that one without run and task is about."""
 
     kind: HandoffKind
     risk: str
@@ -27,6 +28,7 @@ class About:
     rules: tuple[str, ...] = ()
     tool: str = ""
     owners: tuple[tuple[str, ...], ...] = ()
+    other: HandoffId = HandoffId("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Audiences:
         run = unit.find(Run, about.run_id) if about.run_id else None
         task = unit.find(Task, about.task_id) if about.task_id else None
         repository = (run.root if run else "") or (task.repository if task else "")
+        if about.other and not (run or task):
+            repository = self.repository_of(unit, unit.get(Handoff, about.other))
         if not requirement.levels:
             route = self._route(unit, about, repository)
             requirement = replace(requirement, levels=route.levels) if route else requirement
@@ -82,6 +86,8 @@ class Audiences:
     def repository_of(self, unit: Unit, h: Handoff) -> str:
         run = unit.find(Run, h.run_id) if h.run_id else None
         task = unit.find(Task, h.task_id) if h.task_id else None
+        if h.about and not (run or task):  # a review of an override: it outlives the other's run
+            return self.repository_of(unit, unit.get(Handoff, h.about))
         return (run.root if run else "") or (task.repository if task else "")
 
     def counts_for(self, unit: Unit, h: Handoff, person_id: PersonId) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from handfast.core.policy.availability import at_work, turn
 from handfast.core.policy.directory import Calendar, Roster, Weekly
 from handfast.engine.calendars import Calendars
 from handfast.engine.kernel import Kernel, Unit
+from handfast.engine.membership import Membership
 from handfast.engine.people import digest_login
 from handfast.engine.policies import Policies
 from handfast.engine.projections import KINDS, load
@@ -61,7 +62,7 @@ class Directory:
         found = self._people(unit, audience, roster, at)
         if self._delegated(audience, roster):
             found = [*found, *self._delegates(unit, found, at)]
-        return frozenset(p.person_id for p in found)
+        return frozenset(p.person_id for p in Membership(self._kernel, repository).of(found))
 
     def counts_for(
         self,
@@ -74,6 +75,8 @@ class Directory:
         """The indexes of the clauses that this person's approval counts for. The person's roles are part
         of what the decision rests on."""
         unit.rely_on(Person, person_id)
+        if not Membership(self._kernel, repository, unit).takes_part(unit.get(Person, person_id)):
+            return ()
         self._policies.in_force(unit, repository)  # nobody counts while it cannot be read
         audiences = {a for clause in requirement.clauses for a in clause.audience}
         within = {a for a in audiences if self._counts(unit, person_id, a, repository, at)}
@@ -107,6 +110,7 @@ class Directory:
             if self._delegated(audience, roster):
                 found = [*found, *self._delegates(unit, found, at)]
             there += [p for p in found if p.away(at) is None]
+        there = Membership(self._kernel, repository).of(there)
         ids = {p.person_id for p in there}
         found_ids = self._working(there, roster, at) or ids
         held = self._held() if len(found_ids) > 1 else {}
@@ -168,8 +172,12 @@ class Directory:
             return [p for p in self.on_call(unit, roster, name, at).people if p.may_decide]
         logins = roster.teams.get(name, ()) if kind == "team" else (name,)
         named = logins if kind in ("team", "person") else ()
-        found = [self.by_login(unit, login) for login in named]
-        return [p for p in found if p is not None and p.may_decide]
+        found = [p for login in named if (p := self.by_login(unit, login))]
+        if kind == "team":
+            known = {p.person_id for p in found}
+            joined = (p for p in self.everybody() if name in p.teams)
+            found += [p for p in joined if p.person_id not in known]
+        return [p for p in found if p.may_decide]
 
     def _delegated(self, audience: str, roster: Roster) -> bool:
         kind, _, name = audience.partition(":")

@@ -14,6 +14,7 @@ from handfast.core.domain.run import Run
 from handfast.core.domain.usage import failed
 from handfast.core.policy import limit_words
 from handfast.engine.kernel import Kernel
+from handfast.engine.ledger import attempts_of
 from handfast.engine.packages import MAX_PROSE, containment, cost_of
 
 MAX_ATTEMPTS: Final = 10
@@ -35,7 +36,8 @@ def escalation(
     met = "a limit" if len(crossed) == 1 else f"{len(crossed)} limits"
     stop = any(c.level is Level.STOP for c in crossed)
     said = [limit_words.sentence(c) for c in crossed]
-    tried = attempts(kernel, run)
+    before = attempts_of(kernel, run.task_id, but_run=run.run_id)
+    tried = (*before, *attempts(kernel, run))
     details = (
         f"The call it was about to make: {facts.summary}",
         "Deciding here does not approve that call: it is judged by policy when the run goes on.",

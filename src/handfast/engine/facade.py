@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
 from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
@@ -13,6 +14,7 @@ from handfast.engine.actions import Actions
 from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
+from handfast.engine.brief_gate import BriefGate
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
 from handfast.engine.chat import Chat
@@ -21,6 +23,7 @@ from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
 from handfast.engine.edits import Edits
 from handfast.engine.erasure import Erasure
+from handfast.engine.federation import Federation
 from handfast.engine.freezing import Freezing
 from handfast.engine.grants import Grants
 from handfast.engine.handoffs import Handoffs
@@ -29,13 +32,17 @@ from handfast.engine.hooks import Hooks
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
 from handfast.engine.killing import KillSwitch
+from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
 from handfast.engine.notices import Notices
 from handfast.engine.outlets import outlets_of
 from handfast.engine.overrides import Overrides
+from handfast.engine.own_tokens import OwnTokens
+from handfast.engine.passkeys import Passkeys
 from handfast.engine.people import People
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
+from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.retention import Retain, Retention
@@ -43,6 +50,7 @@ from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
 from handfast.engine.saved_views import SavedViews
+from handfast.engine.sessions import Sessions
 from handfast.engine.staff import Staff
 from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
@@ -64,6 +72,7 @@ class Engine:
     handoffs: Handoffs
     grants: Grants
     reviews: Reviews
+    ratings: Ratings
     agents: Agents
     runners: Runners
     people: People
@@ -71,6 +80,11 @@ class Engine:
     hooks: Hooks
     policies: Policies
     directory: Directory
+    knowing: Knowing
+    sessions: Sessions
+    own_tokens: OwnTokens
+    federation: Federation
+    passkeys: Passkeys
     audiences: Audiences
     overrides: Overrides
     calendars: Calendars
@@ -110,10 +124,10 @@ def build(
     kernel: Kernel, key: SigningKey, home: Path, retain: Retain, database: str = ""
 ) -> Engine:
     """Wire the engine and make sure the installation is in its own log. `database` is its address."""
-    tasks, people = Tasks(kernel), People(kernel)
-    policies, calendars = Policies(kernel), Calendars(home)
-    directory = Directory(kernel, policies, calendars)
+    tasks, people, policies = Tasks(kernel), People(kernel), Policies(kernel)
+    directory = Directory(kernel, policies, calendars := Calendars(home))
     audiences = Audiences(kernel, policies, directory)
+    sessions = Sessions(kernel, people, directory)
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
@@ -125,30 +139,26 @@ def build(
         tasks=tasks,
         runs=runs,
         takeovers=takeovers,
-        actions=Actions(policies, limits, audiences),
+        actions=Actions(policies, limits, audiences, BriefGate(tasks)),
         limits=limits,
         handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
-        agents=Agents(kernel),
         runners=Runners(kernel, runs.leasing),
         people=people,
-        access=Access(kernel),
-        hooks=Hooks(kernel),
         policies=policies,
         directory=directory,
+        knowing=Knowing(kernel, people, directory),
+        sessions=sessions,
+        federation=Federation(kernel, people, sessions),
         audiences=audiences,
         overrides=Overrides(audiences, limits),
         staff=Staff(kernel, people, policies, directory, calendars),
-        saved_views=SavedViews(kernel),
         calendars=calendars,
-        switch=KillSwitch(kernel),
-        freezing=Freezing(kernel),
         undoing=Undoing(audiences, policies, edits, read_call),
         heads=heads,
         audit=Audit(kernel, heads, key),
-        erasure=Erasure(kernel),
         retention=Retention(kernel, retain),
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
@@ -156,7 +166,37 @@ def build(
         notices=Notices(kernel, people),
         chat=chat,
         database=database,
+        **_of_kernel(kernel),
     )
+
+
+class _OfKernel(TypedDict):
+    ratings: Ratings
+    agents: Agents
+    access: Access
+    hooks: Hooks
+    passkeys: Passkeys
+    own_tokens: OwnTokens
+    saved_views: SavedViews
+    switch: KillSwitch
+    freezing: Freezing
+    erasure: Erasure
+
+
+def _of_kernel(kernel: Kernel) -> _OfKernel:
+    """The parts that need nothing else."""
+    return {
+        "ratings": Ratings(kernel),
+        "agents": Agents(kernel),
+        "access": Access(kernel),
+        "hooks": Hooks(kernel),
+        "passkeys": Passkeys(kernel),
+        "own_tokens": OwnTokens(kernel),
+        "saved_views": SavedViews(kernel),
+        "switch": KillSwitch(kernel),
+        "freezing": Freezing(kernel),
+        "erasure": Erasure(kernel),
+    }
 
 
 def _first_entry(kernel: Kernel, key: SigningKey) -> None:

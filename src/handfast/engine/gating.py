@@ -15,7 +15,7 @@ from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffK
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
-from handfast.core.domain.run import Run
+from handfast.core.domain.run import Run, void_again
 from handfast.core.domain.task import Task
 from handfast.core.policy.kinds import ActionKind
 from handfast.engine.audiences import Audiences
@@ -30,6 +30,10 @@ from handfast.engine.staleness import changed_since, earlier_form, goes_stale, o
 from handfast.storage.api import Query
 
 _FROZEN = "approved, but frozen by the kill switch. Ask again when it ended."
+_VOID = (
+    "a person took the run over since, so this is void and never ran. Read what they tell you; issue it again if it "
+    "is still needed."
+)
 _GRANTED = (Status.DECIDED.value, Status.RESUMED.value)
 
 
@@ -98,6 +102,8 @@ class Gating:
         earlier = self._followed(unit, earlier)
         if earlier.waiting:
             return Stopped("wait", earlier.handoff_id)
+        if earlier.status is Status.WITHDRAWN and void_again(run, earlier.handoff_id):
+            return Stopped("deny", earlier.handoff_id, reason=_VOID)
         if _only_edited(earlier, p.digest):
             return Stopped("deny", earlier.handoff_id, reason=self._refused_before(earlier))
         if earlier.frozen_at is not None:

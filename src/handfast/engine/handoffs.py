@@ -6,9 +6,10 @@ from datetime import datetime
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import handoff_votes as votes
 from handfast.core.domain.action import Call
+from handfast.core.domain.assertion import Assertion, Signed
 from handfast.core.domain.canonical import digest
 from handfast.core.domain.codec import format_time
-from handfast.core.domain.errors import NotPermitted, UsageError
+from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import (
     DecisionKind,
@@ -31,6 +32,7 @@ from handfast.engine.effects import settle_doubt
 from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
+from handfast.engine.passkeys import Relying, check, options_of
 from handfast.engine.policies import Policies
 from handfast.engine.reading import ReadCall
 from handfast.engine.takeovers import Takeovers
@@ -42,7 +44,7 @@ MAX_REASON = 20_000
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a person says. `edited` is the command or content as it should run, for approve_with_edits;
-    `scope` is what an approval that decides gives."""
+    `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`."""
 
     handoff_id: str
     kind: DecisionKind
@@ -52,6 +54,14 @@ class Decision:
     answer: str = ""
     request_key: str = ""
     scope: Wanted = AS_THE_RULE_SAYS
+    assertion: str = ""
+    relying: Relying | None = None
+
+    @property
+    def reach(self) -> str:
+        """How far it reaches, as it is signed; '' as the rule says."""
+        scope = self.scope
+        return f"{scope.times} {scope.span or ''} {scope.within_s}" if scope.said else ""
 
 
 class Handoffs:
@@ -99,7 +109,7 @@ class Handoffs:
         person = deciding_person(unit, self._chat.admitted(unit, actor, handoff, d.kind))
         with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
         edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
-        command = self._command(unit, actor, d, handoff, person.person_id, edited)
+        command = self._command(unit, actor, d, handoff, person, edited)
         try:
             events = votes.decide(handoff, command, unit.now)
         except NotPermitted as e:
@@ -141,13 +151,15 @@ class Handoffs:
         actor: Actor,
         d: Decision,
         handoff: Handoff,
-        person_id: PersonId,
+        person: Person,
         edited: Edited | None,
     ) -> votes.Decide:
+        person_id = person.person_id
+        assertion = _assertion(person, handoff, d, edited)
         return votes.Decide(
             kind=d.kind,
             person_id=person_id,
-            auth=actor.auth,
+            auth="passkey" if assertion else actor.auth,
             presented_digest=d.presented_digest,
             grant_id=grant_of(d.handoff_id),
             grant_ttl_s=self._kernel.settings.grant_ttl_s,
@@ -161,7 +173,24 @@ class Handoffs:
             next_presented=_presented(handoff, edited.call) if edited else "",
             answer=d.answer.strip(),
             scope=d.scope,
+            assertion=assertion,
         )
+
+    def to_sign(self, actor: Actor, d: Decision) -> Result:
+        """What the browser needs to have a passkey sign this decision. Nothing is recorded.
+
+        Raises as `decide` does for what cannot be decided at all, and without a passkey.
+        """
+        unit = Unit(self._kernel, actor, "")
+        person = deciding_person(unit, actor)
+        handoff = unit.get(Handoff, d.handoff_id)
+        if d.presented_digest != handoff.presented_digest or d.relying is None:
+            raise StaleDecision(
+                f"handoff `{d.handoff_id}` is not what was shown", hint="Reload the page."
+            )
+        with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
+        edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
+        return options_of(person, d.relying, _signed(person, d, edited))
 
     def current_call(self, handoff: Handoff) -> Call:
         """The call as it is put to a vote now: edited, where somebody edited it."""
@@ -277,6 +306,33 @@ class Handoffs:
             return {"handoff_id": handoff_id}
 
         return self._kernel.run(actor, work)
+
+
+def _assertion(
+    person: Person, handoff: Handoff, d: Decision, edited: Edited | None
+) -> Assertion | None:
+    """The signature on this decision. Raises NotPermitted where one is needed, or one is wrong."""
+    if d.assertion and d.relying is not None:
+        return check(person, d.relying, _signed(person, d, edited), d.assertion)
+    if handoff.requirement.passkey and d.kind in votes.APPROVING:
+        raise NotPermitted(
+            f"an approval of handoff `{handoff.handoff_id}` is signed with a passkey",
+            code="passkey_needed",
+            hint="Decide it in the browser. A passkey is added on the account page.",
+        )
+    return None
+
+
+def _signed(person: Person, d: Decision, edited: Edited | None) -> Signed:
+    return Signed(
+        handoff_id=d.handoff_id,
+        person_id=person.person_id,
+        presented_digest=d.presented_digest,
+        said=d.kind.value,
+        edited_digest=edited.call.digest if edited else "",
+        answer=d.answer.strip(),
+        scope=d.reach,
+    )
 
 
 def _without_the_gone(unit: Unit, handoff: Handoff) -> Handoff:

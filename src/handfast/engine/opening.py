@@ -6,6 +6,7 @@ from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain.action import Facts, Judgement, Risk
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.codec import encode
+from handfast.core.domain.completeness import missing
 from handfast.core.domain.copying import replace
 from handfast.core.domain.events_handoff import (
     DecisionKind,
@@ -18,7 +19,7 @@ from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import most
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, StepId, TaskId
-from handfast.core.domain.package import Package, missing
+from handfast.core.domain.package import Package
 from handfast.core.domain.requirement import Requirement, askings
 from handfast.core.domain.run import Run
 from handfast.engine.audiences import About, Audiences
@@ -32,7 +33,8 @@ from handfast.engine.packages import OFFERED, OVERRIDE_REVIEWED, presented_diges
 class Opening:
     """What a handoff is about. `action` is the body with the exact call, where there is one.
 
-    `refused` is a merge that policy denies: nobody can approve it.
+    `refused` is a merge that policy denies: nobody can approve it. `returned` is what its agent has to supply
+    first: then nobody is asked.
 
     `owners` are those of each changed file. `apart` are people who may not count besides those who asked
     for the work.
@@ -62,6 +64,7 @@ class Opening:
     form_digest: str = ""
     subagent: str = ""
     refused: bool = False
+    returned: tuple[str, ...] = ()
 
 
 def at_most(judgement: Judgement, facts: Facts) -> Requirement:
@@ -72,13 +75,15 @@ def at_most(judgement: Judgement, facts: Facts) -> Requirement:
 
 
 def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
-    """Record it and ask the first level, or return it incomplete with what is missing."""
-    about = About(o.kind, o.risk, o.run_id, o.task_id, o.rules, o.tool, o.owners)
+    """Record it and ask the first level, or return it to its agent with what is missing."""
+    about = About(o.kind, o.risk, o.run_id, o.task_id, o.rules, o.tool, o.owners, o.about)
     takes = audiences.resolve(unit, about, o.requirement)
     if takes.note:
         o = replace(o, package=replace(o.package, not_seen=(*o.package.not_seen, takes.note)))
-    planned = askings(takes.requirement, o.requirement.within_s or o.within_s)
     of_override = o.kind is HandoffKind.REVIEW and bool(o.about)
+    if lacking := missing(o.kind, o.package, of_override=of_override):
+        o = replace(o, package=replace(o.package, incomplete=(*o.package.incomplete, *lacking)))
+    planned = askings(takes.requirement, o.requirement.within_s or o.within_s)
     hid = HandoffId(handoff_id or new_id("ho"))
     offered = OVERRIDE_REVIEWED if of_override else _offered(unit, o)
     if o.refused:
@@ -111,9 +116,8 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         form_digest=o.form_digest,
         subagent=o.subagent,
     )
-    lacking = missing(o.kind, o.package, of_override=of_override)
-    if lacking:
-        return unit.record(Handoff, hid, [request, HandoffReturned(hid, lacking)])
+    if o.returned:
+        return unit.record(Handoff, hid, [request, HandoffReturned(hid, o.returned)])
     unit.post("handoff.requested", {"handoff_id": hid})
     people = audiences.asked(unit, planned[0].to, takes.repository)
     made = unit.record(Handoff, hid, [request, *routing.route(request, people, unit.now)])

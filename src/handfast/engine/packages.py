@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from handfast.core.domain.action import Call, Facts, Judgement, MatchedRule, Verdict
@@ -183,7 +184,8 @@ def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
 
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
-    """Finished work as the runner recorded it, with its diff."""
+    """Finished work as the runner recorded it, with its diff. `written_at` is when a file of the worktree was
+    last written, as its file system says. `since_diff` leads here from `since_commit`, which was sent back."""
 
     work: ReviewedWork
     diff: str
@@ -194,19 +196,18 @@ class ReviewFacts:
     hazards: tuple[str, ...] = ()
     not_seen: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
     changes: tuple[ChangedFile, ...] = ()
+    written_at: datetime | None = None
+    since_commit: str = ""
+    since_diff: str = ""
 
 
 def review(
-    f: ReviewFacts, run: Run, acceptance: tuple[str, ...], stopped: Sequence[MatchedRule] = ()
+    f: ReviewFacts, run: Run, evidence: tuple[Evidence, ...], stopped: Sequence[MatchedRule] = ()
 ) -> Package:
-    """Finished work. A criterion is unverified unless the runner named the step that shows it. `stopped`
-    are the gates of the policy that this merge meets."""
+    """Finished work. `stopped` are the gates of the policy that this merge meets."""
     w = f.work
     size = f"{len(w.files)} file{'' if len(w.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
-    shown = {e.claim for e in f.evidence}
-    criteria = tuple(Evidence(claim=c) for c in acceptance if c not in shown)
     return Package(
         ask=f"Merge {w.head_commit[:12]} into {w.target_branch}: {size}",
         what_will_happen=WhatWillHappen(
@@ -225,7 +226,7 @@ def review(
         ),
         open_question=f"Is this what the brief asks for, and may it go into {w.target_branch}?",
         state=f"On approval exactly commit {w.head_commit} is merged into {w.target_branch}.",
-        evidence=(*criteria, *f.evidence),
+        evidence=evidence,
         attempts=f.attempts,
         cost=cost_of(run),
         agent_says=f.agent_says[:MAX_PROSE],

@@ -193,16 +193,26 @@ class People:
         digest = digest_login(login)
         person_id = self._by_login(digest)
         self._verify(digest, person_id, "password", password)
+        return self.begin(person_id, "password")
+
+    def begin(self, person_id: str, method: str) -> OpenSession:
+        """A session of somebody who proved who they are."""
         secret = new_secret()
         expires = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.session_s)
-        self.open_session(person_id, secret, expires)
+        self.open_session(person_id, secret, expires, method)
         return OpenSession(secret, person_id, expires)
 
-    def open_session(self, person_id: str, secret: str, expires: datetime) -> None:
+    def verify(self, person_id: str, kind: str, text: str) -> None:
+        """Somebody who is signed in proves it again. Raises NotPermitted, LimitExceeded."""
+        self._verify(self._kernel.state(Person, person_id).login_digest, person_id, kind, text)
+
+    def open_session(
+        self, person_id: str, secret: str, expires: datetime, method: str = "password"
+    ) -> None:
         session_id = session_of(secret)
 
         def work(unit: Unit) -> Result:
-            event = SignedIn(PersonId(person_id), "password", session_id)
+            event = SignedIn(PersonId(person_id), method, session_id)
             unit.record(Person, person_id, [event])
             unit.put_credential(
                 Credential(session_id, "session", person_id, hash_secret(secret), (), expires)
@@ -315,10 +325,15 @@ def check_new(new: NewPerson) -> None:
         raise UsageError("`name` must be 1 to 100 printable characters")
     if not re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", new.login):
         raise UsageError("`login` must be 1 to 64 letters, digits or . _ @ -")
-    if len(new.password) < MIN_PASSWORD or len(new.password) > 1000:
-        raise UsageError(f"`password` must have at least {MIN_PASSWORD} characters")
+    check_password(new.password)
     if not re.fullmatch(rf"[0-9]{{{MIN_PIN},32}}", new.pin):
         raise UsageError(f"`pin` must have at least {MIN_PIN} digits")
+
+
+def check_password(password: str) -> None:
+    """Raises UsageError."""
+    if len(password) < MIN_PASSWORD or len(password) > 1000:
+        raise UsageError(f"`password` must have at least {MIN_PASSWORD} characters")
 
 
 def digest_login(login: str) -> str:

@@ -50,6 +50,7 @@ class Progress:
             )
         return {
             "in_words": in_words(h.requirement),
+            "passkey": h.requirement.passkey,
             "clauses": clauses,
             "silence": h.requirement.silence.value,
             "silence_means": self._silence(h),

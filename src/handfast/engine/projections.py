@@ -17,6 +17,7 @@ from handfast.core.domain import (
     installation,
     notice,
     person,
+    project,
     publication,
     reach,
     run,
@@ -114,6 +115,10 @@ def _runner(r: runner.Runner) -> dict[str, object]:
     return {"status": "retired" if r.retired else "active", "match": r.name}
 
 
+def _project(p: project.Project) -> dict[str, object]:
+    return {"status": "active", "match": p.name}
+
+
 def _topic(_: topic.Topic) -> dict[str, object]:
     return {"status": "kept"}
 
@@ -136,6 +141,7 @@ _ALL = (
     Kind("person", person.Person, person.evolve, _person),
     Kind("installation", installation.Installation, installation.evolve, _installation),
     Kind("runner", runner.Runner, runner.evolve, _runner),
+    Kind("project", project.Project, project.evolve, _project),
     Kind("topic", topic.Topic, topic.evolve, _topic),
     Kind("reach", reach.Reach, reach.evolve, _reach),
     Kind("notice", notice.Notice, notice.evolve, _notice),

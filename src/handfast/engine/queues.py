@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 
 from handfast.core.domain.events_handoff import HandoffKind
 from handfast.core.domain.handoff import WAITING, Handoff
+from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.engine.effects import open_packages
 from handfast.engine.facade import Engine
@@ -47,6 +48,7 @@ def queue_page(
     limit: int = 50,
     of_state: OfState = everything,
     of_record: OfRecord = everything,
+    within: Sight | None = None,
 ) -> QueuePage:
     """Waiting handoffs by risk and age that fit both filters, without what this person put off."""
     now = engine.kernel.clock.now()
@@ -55,7 +57,7 @@ def queue_page(
     plain = of_state is everything and of_record is everything
     while len(found) < limit and looked_at < LOOKED_AT:
         batch = limit + 1 if plain else _BATCH
-        query = Query("handoff", statuses=_STATUSES, after=at, limit=batch)
+        query = Query("handoff", statuses=_STATUSES, after=at, limit=batch, within=within)
         rows = engine.kernel.store.find(query)
         states = {r.stream: cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows}
         kept = [h for h in states.values() if not h.put_off(person_id, now) and of_state(h)]
@@ -78,10 +80,10 @@ def _cursor(after: str) -> tuple[int, int] | None:
     return (int(rank), int(opened)) if known and len(after) < 40 else None
 
 
-def collisions(engine: Engine) -> list[Result]:
+def collisions(engine: Engine, within: Sight | None = None) -> list[Result]:
     """Files that finished work of different runs both changed, in one repository: repository, path,
     handoffs (handoff_id, agent_name, ask). Of the first 200 cases that wait."""
-    query = Query("handoff", statuses=_STATUSES, limit=COMPARED)
+    query = Query("handoff", statuses=_STATUSES, limit=COMPARED, within=within)
     rows = engine.kernel.store.find(query)
     reviews = [h for h in _states(rows) if h.kind is HandoffKind.REVIEW and not h.about]
     if len(reviews) < 2:

@@ -3,22 +3,29 @@
 from dataclasses import dataclass, replace
 
 from handfast.core.domain.action import Call, Effect, Facts, Judgement, Risk, Verdict
+from handfast.core.domain.completeness import MAX_RETURNS, lacking
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import Executor, HandoffKind
-from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.package import Package, ShowKind, WhatWillHappen
+from handfast.core.domain.handoff import Handoff, Status
+from handfast.core.domain.package import Evidence, Package, ShowKind, WhatWillHappen
 from handfast.core.domain.run import Run, check_epoch, check_not_over
 from handfast.core.domain.takeover import check_free
 from handfast.core.domain.task import Task
 from handfast.engine.audiences import Audiences
+from handfast.engine.escalations import attempts
+from handfast.engine.evidence import evidence_of
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.ledger import attempts_of
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
 from handfast.engine.policies import InForce, Policies
 from handfast.engine.runs import Pause, pause_events
+from handfast.engine.sent_back import since_review
 from handfast.engine.subjects import subject_of
 from handfast.engine.tasks import Tasks
+from handfast.engine.waking import wake
+from handfast.storage.api import Query
 
 MERGE_TOOL = "git.merge"
 HIGH = ("fs.", "secret.", "control-plane", "git.hooks")
@@ -26,11 +33,14 @@ HIGH = ("fs.", "secret.", "control-plane", "git.hooks")
 
 @dataclass(frozen=True, slots=True)
 class FinishedWork:
+    """`returns`: the runner can give incomplete work back to its agent."""
+
     run_id: str
     epoch: int
     facts: ReviewFacts
     pause: Pause
     request_key: str = ""
+    returns: bool = False
 
 
 def merge_call(repository: str, target_branch: str, commit: str, target_commit: str = "") -> Call:
@@ -59,6 +69,7 @@ class Reviews:
         Raises StaleEpoch, InvalidTransition, UsageError for a run that has no task.
         """
         f = work_done.facts
+        evidence = self._evidence(work_done)
 
         def work(unit: Unit) -> Result:
             run = unit.get(Run, work_done.run_id)
@@ -67,7 +78,9 @@ class Reviews:
             check_free(run.run_id, run.takeovers)
             if not run.task_id:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
-            opening = self._opening(unit, run, unit.get(Task, run.task_id), f)
+            opening = self._opening(unit, run, unit.get(Task, run.task_id), f, evidence)
+            opening = with_since(self._kernel, with_ledger(self._kernel, opening), f)
+            opening = self._complete(opening, work_done)
             handoff = open_handoff(self._audiences, unit, opening)
             p = work_done.pause
             session = unit.put(p.session, "application/jsonl") if p.session else None
@@ -75,6 +88,8 @@ class Reviews:
                 p.snapshot_ref, p.snapshot_commit, None, (handoff.handoff_id,), "work finished"
             )
             unit.record(Run, run.run_id, pause_events(run, work_done.epoch, paused, session))
+            if opening.returned:
+                wake(unit, handoff)
             return {"handoff_id": handoff.handoff_id, "status": handoff.status.value}
 
         return self._kernel.run(
@@ -84,7 +99,29 @@ class Reviews:
             command=[work_done.run_id, f.work.head_commit, f.work.target_branch],
         )
 
-    def _opening(self, unit: Unit, run: Run, task: Task, f: ReviewFacts) -> Opening:
+    def _complete(self, opening: Opening, done: FinishedWork) -> Opening:
+        """Work that lacks what its agent can supply goes back, at most `MAX_RETURNS` times in a run; then it goes
+        to a person, marked."""
+        lacks = lacking(opening.package) if done.returns else ()
+        if not lacks:
+            return opening
+        status = (Status.INCOMPLETE.value,)
+        query = Query("handoff", run_id=done.run_id, statuses=status, limit=MAX_RETURNS)
+        if len(self._kernel.store.find(query)) < MAX_RETURNS:
+            return replace(opening, returned=lacks)
+        return replace(opening, package=replace(opening.package, incomplete=lacks))
+
+    def _evidence(self, done: FinishedWork) -> tuple[Evidence, ...]:
+        """Derived from what the run recorded; nobody's word is taken for it."""
+        run, f = self._kernel.state(Run, done.run_id), done.facts
+        if not run.task_id:
+            return ()
+        criteria = self._tasks.brief(self._kernel.state(Task, run.task_id)).acceptance
+        return evidence_of(self._kernel, run, criteria, f.agent_says, f.changes, f.written_at)
+
+    def _opening(
+        self, unit: Unit, run: Run, task: Task, f: ReviewFacts, evidence: tuple[Evidence, ...]
+    ) -> Opening:
         """The merge as a call, what policy says of it, and what a person gets to see."""
         brief = self._tasks.brief(task)
         policy = self._policies.in_force(unit, task.repository)
@@ -97,7 +134,7 @@ class Reviews:
         return Opening(
             kind=HandoffKind.REVIEW,
             risk=risk.value,
-            package=review(f, run, brief.acceptance, stopped),
+            package=review(f, run, evidence, stopped),
             action_digest=call.digest,
             agent_id=run.agent_id,
             within_s=self._kernel.settings.review_within_s,
@@ -132,6 +169,10 @@ class Reviews:
                 why_now="The agent cannot go on without an answer.",
                 open_question="Answer the agent's question.",
                 state="The run goes on with your answer.",
+                attempts=(
+                    *attempts_of(self._kernel, run.task_id, but_run=run_id),
+                    *attempts(self._kernel, run),
+                ),
                 cost=cost_of(run),
                 agent_says=question[:4_000],
                 pointers=(f"run {run_id}",),
@@ -154,6 +195,19 @@ class Reviews:
             return {"handoff_id": handoff.handoff_id}
 
         return self._kernel.run(actor, work)
+
+
+def with_ledger(kernel: Kernel, opening: Opening) -> Opening:
+    """With what was tried on its task before this."""
+    tried = attempts_of(kernel, opening.task_id, but_run=opening.run_id)
+    attempts = (*tried, *opening.package.attempts)
+    return replace(opening, package=replace(opening.package, attempts=attempts))
+
+
+def with_since(kernel: Kernel, opening: Opening, f: ReviewFacts) -> Opening:
+    """With what differs from the form of it that was sent back."""
+    found = since_review(kernel, opening.task_id, f.since_commit, f.since_diff)
+    return replace(opening, package=replace(opening.package, since=found)) if found else opening
 
 
 def _judged(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -> Judgement:

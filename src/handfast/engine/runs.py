@@ -11,7 +11,7 @@ from handfast.core.domain import takeover
 from handfast.core.domain import task as tasks
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.containment import Containment
-from handfast.core.domain.errors import InvalidTransition, NotFound, NotPermitted, UsageError
+from handfast.core.domain.errors import NotFound, NotPermitted, UsageError
 from handfast.core.domain.events import Actor, RunEvent
 from handfast.core.domain.events_work import BodyRef, Mode, RunOutcome, TaskOutcome
 from handfast.core.domain.handoff import WAITING, Handoff, Status
@@ -96,8 +96,7 @@ class Runs:
         def work(unit: Unit) -> Result:
             task = unit.get(Task, new.task_id)
             self._active_agent(unit, new.agent_id)
-            if task.outcome:
-                raise InvalidTransition(f"task `{task.task_id}` is closed: {task.outcome.value}")
+            unit.record(Task, task.task_id, tasks.reopen(task, actor.person))
             run_id = RunId(new_id("run"))
             event = e.RunCreated(
                 run_id=run_id,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.events import Event
+from handfast.core.domain.events_rating import HandoffRated
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Scope, shown
 
@@ -18,6 +19,9 @@ _WORDS: Mapping[type, str] = {
 def said(event: Event, text: Callable[[BodyRef | None], str], name: Callable[[str], str]) -> str:
     """'' where the type of the event says it all. `text` opens a body, `name` names a person."""
     match event:
+        case HandoffRated():
+            rated = "good" if event.good else f"lacking {', '.join(event.lacks)}".rstrip()
+            return _with(f"rated the package: {rated}", text(event.note))
         case e.HandoffCommented():
             return text(event.text)
         case e.HandoffDecided():

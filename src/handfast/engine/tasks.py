@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from handfast.core.domain.brief import Brief
+from handfast.core.domain.brief_scope import narrowed
 from handfast.core.domain.canonical import digest
 from handfast.core.domain.codec import decode, encode
-from handfast.core.domain.events import Actor
+from handfast.core.domain.errors import InvalidTransition, UsageError
+from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_work import TaskCreated
 from handfast.core.domain.ids import TaskId
 from handfast.core.domain.task import Task
@@ -22,6 +24,7 @@ class NewTask:
     target_branch: str
     base_commit: str
     request_key: str = ""
+    parent: str = ""
 
 
 class Tasks:
@@ -31,10 +34,15 @@ class Tasks:
         self._kernel = kernel
 
     def create(self, actor: Actor, new: NewTask) -> Result:
-        """Idempotent by `request_key`."""
-        brief = encode(new.brief)
+        """Idempotent by `request_key`. With a `parent` the brief is narrowed to its.
+
+        Raises NotFound for an unknown parent, InvalidTransition for one that is closed, UsageError
+        (`wider_than_parent`) naming the field.
+        """
+        asked = encode(new.brief)
 
         def work(unit: Unit) -> Result:
+            brief = encode(self._within(unit, new))
             task_id = TaskId(new_id("task"))
             event = TaskCreated(
                 task_id=task_id,
@@ -44,13 +52,43 @@ class Tasks:
                 brief=unit.put_json(brief),
                 brief_digest=digest(brief),
                 requested_by=actor.person,
+                parent=TaskId(new.parent),
             )
             unit.record(Task, task_id, [event])
             return {"task_id": task_id}
 
         return self._kernel.run(
-            actor, work, key=new.request_key, command=[brief, new.repository, new.target_branch]
+            actor, work, key=new.request_key, command=[asked, new.repository, new.target_branch]
         )
+
+    def check(self, new: NewTask) -> Brief:
+        """The brief as it would be delegated. Records nothing; raises what `create` raises."""
+        found: list[Brief] = []
+
+        def work(unit: Unit) -> Result:
+            found.append(self._within(unit, new))
+            return {}
+
+        self._kernel.run(SYSTEM, work)
+        return found[-1]
+
+    def _within(self, unit: Unit, new: NewTask) -> Brief:
+        if not new.parent:
+            return new.brief
+        parent = unit.get(Task, new.parent)
+        unit.rely_on(Task, new.parent)
+        if parent.outcome:
+            raise InvalidTransition(
+                f"task `{parent.task_id}` is closed: {parent.outcome.value}",
+                hint="A part of a task is delegated while the task is open.",
+            )
+        if new.repository != parent.repository:
+            raise UsageError(
+                f"`repository` is wider than the parent's: `{new.repository}` is not `{parent.repository}`",
+                code="wider_than_parent",
+                details={"field": "repository"},
+            )
+        return narrowed(new.brief, self.brief(parent))
 
     def brief(self, task: Task) -> Brief:
         """The brief as it was delegated; an erased one keeps only a note of that."""

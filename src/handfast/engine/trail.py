@@ -1,8 +1,9 @@
 """The audit trail page by page, newest first, for people who look for something: bounded reads only."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from handfast.core.audit.note import parse_checkpoint, parse_note, parse_verifier_key, signed_by
 from handfast.core.audit.proofs import verify_inclusion
@@ -18,6 +19,7 @@ from handfast.engine.saying import said
 from handfast.engine.views import Views
 from handfast.storage.api import EventRow
 
+Sees: TypeAlias = Callable[[list[EventRow]], list[EventRow]]
 SHOWN = 50
 SCANNED = 5_000
 _PAGE = 500
@@ -61,8 +63,9 @@ class Trail:
         self._views = views
         self._names: dict[tuple[str, str], str] = {}
 
-    def look_back(self, wanted: Wanted, before: int = 0) -> TrailPage:
-        """At most 50 entries before a position (0: the end), newest first, of at most 5,000 looked at."""
+    def look_back(self, wanted: Wanted, before: int = 0, sees: Sees = list) -> TrailPage:
+        """At most 50 entries before a position (0: the end), newest first, of at most 5,000 looked at. `sees` says
+        which of some entries may be shown."""
         size = self._store.size()
         end = min(before - 1, size) if before > 0 else size
         found: list[EventRow] = []
@@ -70,9 +73,10 @@ class Trail:
         while end > 0 and len(found) < SHOWN and scanned < SCANNED:
             start = max(0, end - _PAGE)
             rows = self._store.events(after=start, limit=end - start)
+            seen = {row.position for row in sees(rows)}
             for row in reversed(rows):
                 scanned, end = scanned + 1, row.position - 1
-                if self._fits(row, wanted):
+                if row.position in seen and self._fits(row, wanted):
                     found.append(row)
                     if len(found) == SHOWN:
                         break

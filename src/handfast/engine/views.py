@@ -2,26 +2,31 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
-from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
+from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.package import Package
+from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.effects import changed_lines, open_package, open_packages
+from handfast.engine.filled import full
 from handfast.engine.grant_views import effect_view, grant_view, may_give
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Kernel, Result
+from handfast.engine.ledger import of_task
 from handfast.engine.limits import RunLimits
 from handfast.engine.people import People
 from handfast.engine.progress import Progress
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.ratings import deciders
 from handfast.engine.saying import said
+from handfast.engine.step_views import steps_of
 from handfast.engine.surroundings import Surroundings
 from handfast.engine.takeover_views import TakeoverViews
 from handfast.engine.tasks import Tasks
@@ -33,7 +38,6 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "closed": ("closed", "superseded", "withdrawn", "expired", "incomplete"),
     "all": (),
 }
-MAX_COMMAND = 4_000
 MACHINE = "policy (a machine)"
 
 
@@ -71,6 +75,7 @@ class Views:
         after: str = "",
         limit: int = 50,
         newest_first: bool = False,
+        within: Sight | None = None,
     ) -> Page:
         """Waiting ones by risk and age; others newest first. Raises KeyError for a bad status."""
         query = Query(
@@ -81,6 +86,7 @@ class Views:
             newest_first=newest_first or status != "waiting",
             after=_cursor(after),
             limit=limit,
+            within=within,
         )
         rows = self._kernel.store.find(query)
         states = [cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows]
@@ -89,12 +95,21 @@ class Views:
         items = [self._summary(h, around.text(h.ask), around) for h in states]
         return Page(items, _next(rows, limit))
 
-    def queue(self, limit: int = 200, *, after: str = "", person_id: str = "") -> Page:
+    def queue(
+        self,
+        limit: int = 200,
+        *,
+        after: str = "",
+        person_id: str = "",
+        within: Sight | None = None,
+    ) -> Page:
         """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
         is offered, what could not be read and what backs it. Without the call's text, and without what
         this person put off: a page may hold fewer than `limit`."""
         statuses = STATUS_GROUPS["waiting"]
-        query = Query("handoff", statuses=statuses, after=_cursor(after), limit=limit)
+        query = Query(
+            "handoff", statuses=statuses, after=_cursor(after), limit=limit, within=within
+        )
         rows = self._kernel.store.find(query)
         now = self._kernel.clock.now()
         states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
@@ -107,9 +122,10 @@ class Views:
         around = self._around()
         return [self._queued(h, packages[h.package.body_id], around) for h in shown]
 
-    def first_waiting(self, number: int) -> list[str]:
+    def first_waiting(self, number: int, within: Sight | None = None) -> list[str]:
         """Ids of the first handoffs of the queue."""
-        query = Query("handoff", statuses=STATUS_GROUPS["waiting"], limit=number)
+        waiting = STATUS_GROUPS["waiting"]
+        query = Query("handoff", statuses=waiting, limit=number, within=within)
         return [r.stream.partition("/")[2] for r in self._kernel.store.find(query)]
 
     def _around(self) -> Surroundings:
@@ -183,6 +199,11 @@ class Views:
             "edited_call": self._json(h.edit.action) if h.edit else None,
             "edited_by": self._people.name(h.edit.person_id) if h.edit else "",
         }
+        out["ratings"] = [
+            {**full(r), "by_name": self._people.name(r.person_id), "note": self.text(r.note)}
+            for r in h.ratings
+        ]
+        out["raters"] = sorted(deciders(h))
         if h.task_id:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
@@ -196,6 +217,9 @@ class Views:
             out["changed"] = full(package.changed) | {
                 "decided_by_name": self._people.name(by) if by else ""
             }
+        if package.since is not None:
+            by_name = self._people.name(package.since.decided_by)
+            out["since"] = full(package.since) | {"decided_by_name": by_name}
         return out
 
     def _decision(self, h: Handoff, around: Surroundings) -> Result | None:
@@ -242,13 +266,24 @@ class Views:
             "at": format_time(r.at),
             "type": r.type,
             "who": who,
+            "who_id": r.actor.id,
             "who_type": r.actor.type,
             "text": said(r.event, self.text, self._people.name),
         }
 
     # -- runs and tasks
-    def runs(self, *, task_id: str = "", after: str = "", limit: int = 50) -> Page:
-        query = Query("run", task_id=task_id, newest_first=True, after=_cursor(after), limit=limit)
+    def runs(
+        self,
+        *,
+        task_id: str = "",
+        after: str = "",
+        limit: int = 50,
+        within: Sight | None = None,
+    ) -> Page:
+        cursor = _cursor(after)
+        query = Query(
+            "run", task_id=task_id, newest_first=True, after=cursor, limit=limit, within=within
+        )
         rows = self._kernel.store.find(query)
         items = [self.run_summary(cast("Run", load(BY_NAME["run"], r.doc))) for r in rows]
         return Page(items, _next(rows, limit))
@@ -273,59 +308,17 @@ class Views:
         out["session_body_id"] = r.session.body_id if r.session else ""
         if r.task_id:
             task = self._kernel.state(Task, r.task_id)
-            out["brief"] = full(self._tasks.brief(task))
-            out["target_branch"] = task.target_branch
+            out |= of_task(self._kernel, self._tasks, task, but_run=run_id)
         return out
 
     def steps(self, run_id: str, after: int = 0, limit: int = 200) -> Result:
         """A page of a run's steps with their results, oldest first."""
         rows = self._kernel.store.events(stream=f"run/{run_id}", after=after, limit=limit)
-        steps: dict[str, Result] = {}
-        for row in rows:
-            recorded = from_bytes(row.data)
-            if isinstance(recorded.event, StepJudged):
-                steps[recorded.event.step_id] = self._step(recorded.event, recorded.at)
-            elif isinstance(recorded.event, StepFinished):
-                step = steps.setdefault(recorded.event.step_id, {"step_id": recorded.event.step_id})
-                step |= {
-                    "failed": recorded.event.failed,
-                    "exit_code": recorded.event.exit_code,
-                    "duration_ms": recorded.event.duration_ms,
-                    "output": self.text(recorded.event.output)[-2000:],
-                    "finished": True,
-                }
         following = rows[-1].version if len(rows) == limit else 0
-        return {"items": list(steps.values()), "next": following}
+        return {"items": steps_of(rows, self.text, self._json), "next": following}
 
-    def _step(self, s: StepJudged, at: datetime) -> Result:
-        return {
-            "step_id": s.step_id,
-            "key": s.key,
-            "at": format_time(s.called_at or at),
-            "tool": s.tool,
-            "effect": s.effect,
-            "verdict": s.verdict,
-            "risk": s.risk,
-            "summary": self.text(s.summary),
-            "command": self._command(s.call),
-            "hazards": list(s.hazards),
-            "opaque": list(s.opaque),
-            "rules": list(s.rules),
-            "handoff_id": s.handoff_id,
-            "subagent": s.subagent,
-            "action_digest": s.action_digest,
-            "finished": False,
-        }
-
-    def _command(self, ref: BodyRef | None) -> str:
-        """The shell command of a call; '' for other tools."""
-        call = self._json(ref)
-        arguments = call.get("arguments") if isinstance(call, dict) else None
-        command = arguments.get("command") if isinstance(arguments, dict) else None
-        return command[:MAX_COMMAND] if isinstance(command, str) else ""
-
-    def tasks(self, *, after: str = "", limit: int = 50) -> Page:
-        query = Query("task", newest_first=True, after=_cursor(after), limit=limit)
+    def tasks(self, *, after: str = "", limit: int = 50, within: Sight | None = None) -> Page:
+        query = Query("task", newest_first=True, after=_cursor(after), limit=limit, within=within)
         rows = self._kernel.store.find(query)
         items = [self.task_summary(cast("Task", load(BY_NAME["task"], r.doc))) for r in rows]
         return Page(items, _next(rows, limit))
@@ -334,7 +327,8 @@ class Views:
         return {**encode(t), "brief": full(self._tasks.brief(t)), "held": t.hold is not None}
 
     def task(self, task_id: str) -> Result:
-        return self.task_summary(self._kernel.state(Task, task_id))
+        task = self._kernel.state(Task, task_id)
+        return self.task_summary(task) | of_task(self._kernel, self._tasks, task)
 
     def agents(self) -> list[Result]:
         rows = self._kernel.store.find(Query("agent", newest_first=True, limit=1000))
@@ -354,26 +348,6 @@ class Views:
             "call": self._json(edited or h.action),
             "worktree": self._kernel.state(Run, h.run_id).worktree if h.run_id else "",
         }
-
-
-def full(value: object) -> Result:
-    """A dataclass as JSON with its defaults, so that a client need not know them."""
-    if not is_dataclass(value):
-        raise TypeError(f"{type(value).__name__} is not a dataclass")
-    encoded = encode(value)
-    out: Result = {}
-    for f in fields(value):
-        item = getattr(value, f.name)
-        out[f.name] = _full_item(item, encoded.get(f.name, item))
-    return out
-
-
-def _full_item(item: object, encoded: object) -> object:
-    if is_dataclass(item) and not isinstance(item, type):
-        return full(item)
-    if isinstance(item, tuple):
-        return [_full_item(x, x) for x in item]
-    return encoded
 
 
 def _texts(h: Handoff) -> Iterator[BodyRef | None]:

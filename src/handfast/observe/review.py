@@ -1,11 +1,10 @@
 """What a reviewer of finished work must know, from the commits themselves."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
+from handfast.core.domain.brief_scope import in_scope
 from handfast.core.domain.change import ChangedFile
 from handfast.observe.change import changed_files, escaping_links, has_odd_name, is_protected
 from handfast.observe.git import Commit, commits
@@ -70,20 +69,3 @@ def _outside(files: tuple[ChangedFile, ...], scope: Sequence[str]) -> tuple[str,
         return ()
     touched = [path for change in files for path in (change.old_path, change.path) if path]
     return tuple(path for path in dict.fromkeys(touched) if not in_scope(path, scope))
-
-
-def in_scope(path: str, scope: Sequence[str]) -> bool:
-    return any(_compiled(glob).match(path) for glob in scope)
-
-
-@lru_cache(maxsize=512)
-def _compiled(glob: str) -> re.Pattern[str]:
-    cleaned = glob.removeprefix("./").rstrip("/")
-    if cleaned in {"", "."}:
-        return re.compile("")
-    pattern = ""
-    for token in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", cleaned):
-        pattern += {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(
-            token
-        ) or re.escape(token)
-    return re.compile(f"{pattern}(?:/.*)?\\Z", re.DOTALL)

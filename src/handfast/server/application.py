@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from fastapi import FastAPI, Request
@@ -22,6 +22,7 @@ from handfast.server.api.router import add_api
 from handfast.server.background import Background
 from handfast.server.guard import BodyTooLarge, Guard, log, too_large
 from handfast.server.hub import Hub
+from handfast.server.oidc.settings import read_settings
 from handfast.server.pages.account import Tries
 from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
@@ -29,6 +30,9 @@ from handfast.server.presence import Presence
 from handfast.server.problems import Problem, problem_of, problem_response
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
+
+if TYPE_CHECKING:
+    from handfast.server.oidc.provider import Provider
 
 DESCRIPTION = "Stop, hand over, decide, resume, with proof: the control plane for coding agents."
 Say = Callable[[str], None]
@@ -62,6 +66,7 @@ def create_app(
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
+    app.state.provider = _provider(engine)
     app.state.presence = Presence()
     routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
@@ -74,6 +79,16 @@ def create_app(
     if engine.kernel.telemetry.on:
         app.add_middleware(Tracing, telemetry=engine.kernel.telemetry)
     return app
+
+
+def _provider(engine: Engine) -> "Provider | None":
+    """Its libraries are loaded where one is configured. Raises UsageError for settings that cannot be taken."""
+    settings = read_settings(engine.home)
+    if settings is None:
+        return None
+    from handfast.server.oidc.provider import Provider
+
+    return Provider(settings)
 
 
 def _lifespan(

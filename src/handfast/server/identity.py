@@ -10,19 +10,21 @@ from handfast.core.domain.errors import NotFound, NotPermitted, StaleEpoch
 from handfast.core.domain.events import Actor
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.person import Person
+from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
+from handfast.core.domain.task import Task
 from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
 from handfast.server.permits import PERMITS, Permit
 from handfast.server.problems import UNAUTHENTICATED
-from handfast.server.sessions import COOKIE, check_origin, session_secret
+from handfast.server.sessions import COOKIE, SAFE_METHODS, check_origin, session_secret
 
-MANAGERS = frozenset({"operator", "admin"})
 # What the OpenAPI document says of credentials. The check itself is `caller`.
 bearer = HTTPBearer(
     auto_error=False,
     scheme_name="token",
-    description="A token of an agent (`hfa_`), of a runner (`hfr_`) or of the operator (`hfo_`).",
+    description="A token of an agent (`hfa_`), of a runner (`hfr_`), of the operator (`hfo_`), or a person's own"
+    " (`hfp_`).",
 )
 cookie = APIKeyCookie(
     name=COOKIE, auto_error=False, scheme_name="session", description="A signed-in person."
@@ -57,12 +59,39 @@ class Caller:
     def is_runner(self) -> bool:
         return self.principal.kind is PrincipalKind.RUNNER
 
+    @property
+    def person_id(self) -> str:
+        """Of a person, whatever they came with; '' for everybody else."""
+        return str(self.actor.person)
+
+    @property
+    def sight(self) -> Sight | None:
+        """What a person may know of; None for everything, and for what is no person."""
+        return self.engine.knowing.sight(self.person_id) if self.person_id else None
+
+    def works_in(self, repository: str) -> str:
+        """A repository that this caller may delegate work in. Raises NotPermitted."""
+        sight = self.sight
+        if sight is not None and not sight.covers(repository):
+            self._refuse("work in a repository of no project of theirs")
+            raise NotPermitted(
+                "none of your projects has this repository", hint="Ask an admin to add you."
+            )
+        return repository
+
     def run(self, run_id: str) -> Run:
         """A run this caller may see. Raises NotFound, for another agent's run too."""
         run = self.engine.kernel.state(Run, run_id)
         if self.is_agent and run.agent_id != self.principal.id:
             raise NotFound(f"there is no run `{run_id}`")
+        self._knows(self.actor, "run", run_id)
         return run
+
+    def task(self, task_id: str) -> str:
+        """The id of a task this caller may see. Raises NotFound."""
+        self.engine.kernel.state(Task, task_id)
+        self._knows(self.actor, "task", task_id)
+        return task_id
 
     def holds(self, run_id: str) -> str:
         """The run's id, for the runner that holds it. Raises StaleEpoch for another registered runner; one
@@ -82,6 +111,7 @@ class Caller:
         handoff = self.engine.kernel.state(Handoff, handoff_id)
         if self.is_agent and handoff.agent_id != self.principal.id:
             raise NotFound(f"there is no handoff `{handoff_id}`")
+        self._knows(self.actor, "handoff", handoff_id)
         return handoff
 
     def person(self, login: str, pin: str) -> Actor:
@@ -89,7 +119,8 @@ class Caller:
 
         Raises NotPermitted, LimitExceeded.
         """
-        if self.principal.kind is PrincipalKind.PERSON:
+        principal = self.principal
+        if principal.kind is PrincipalKind.PERSON and not principal.by_token:
             return self.actor
         if not login or not pin:
             self._refuse("a token without a person's PIN")
@@ -97,7 +128,42 @@ class Caller:
                 "only a person can do this; a token alone cannot",
                 hint="Send `person` and `pin`, or use the browser.",
             )
-        return self.engine.people.with_pin(login, pin)
+        proven = self.engine.people.with_pin(login, pin)
+        if principal.by_token and proven.id != principal.id:
+            self._refuse("a token and the PIN of somebody else")
+            raise NotPermitted("the token is not of the person whose PIN this is")
+        return proven
+
+    def decider(self, login: str, pin: str, handoff_id: str) -> Actor:
+        """As `person`, for somebody who may know of this handoff. Raises NotFound too."""
+        self.handoff(handoff_id)
+        person = self.person(login, pin)
+        self._knows(person, "handoff", handoff_id)
+        return person
+
+    def taker(self, login: str, pin: str, run_id: str) -> Actor:
+        """As `person`, for somebody who may know of this run. Raises NotFound too."""
+        self.run(run_id)
+        person = self.person(login, pin)
+        self._knows(person, "run", run_id)
+        return person
+
+    def keeper(self, login: str, pin: str, task_id: str) -> Actor:
+        """As `person`, for somebody who may know of this task. Raises NotFound too."""
+        self.task(task_id)
+        person = self.person(login, pin)
+        self._knows(person, "task", task_id)
+        return person
+
+    def _knows(self, actor: Actor, kind: str, item: str) -> None:
+        """Raises NotFound for a person who may not know of it; the try is put into the audit trail."""
+        if actor.type != PrincipalKind.PERSON.value:
+            return
+        try:
+            self.engine.knowing.check(actor.id, kind, item)
+        except NotFound:
+            self.engine.access.refused(actor, self.operation, f"need to know of {kind} {item}")
+            raise
 
     def key(self, key: str) -> str:
         """An idempotency key of this caller's own, so that keys of different callers never meet."""
@@ -117,7 +183,7 @@ def caller(request: Request) -> Caller:
     operation = request.scope["endpoint"].__name__
     found = Caller(engine, _principal(engine, request), operation)
     permit = PERMITS.get(operation, Permit(frozenset()))
-    problem = _against(engine, found.principal, permit)
+    problem = _against(engine, found.principal, permit, request.method)
     if problem:
         engine.access.refused(found.actor, operation, problem)
         raise NotPermitted(
@@ -129,20 +195,40 @@ def caller(request: Request) -> Caller:
     return found
 
 
+def still_known(request: Request) -> bool:
+    """Whether the credential that a request came with is good now."""
+    try:
+        _principal(cast("Engine", request.app.state.engine), request)
+    except NotPermitted:
+        return False
+    return True
+
+
 CallerDep = Annotated[Caller, Depends(caller)]
 
 
-def _against(engine: Engine, principal: Principal, permit: Permit) -> str:
+def _against(engine: Engine, principal: Principal, permit: Permit, method: str) -> str:
     """Why this caller may not; '' when it may."""
     kind = principal.kind
     if kind not in permit.kinds:
         return "a person has no part in it" if kind is PrincipalKind.PERSON else _not_for(kind)
     if kind is PrincipalKind.AGENT and permit.scope not in principal.scopes:
         return f"the token lacks the scope {permit.scope or '(none is enough)'}"
-    if permit.manages and kind is PrincipalKind.PERSON:
+    if principal.by_token and (problem := _of_own_token(principal, permit, method)):
+        return problem
+    if permit.roles and kind is PrincipalKind.PERSON:
         roles = set(engine.kernel.state(Person, principal.id).roles)
-        return "" if roles & MANAGERS else "your roles do not include managing agents"
+        needed = ", ".join(sorted(permit.roles))
+        return "" if roles & permit.roles else f"your roles do not include it: it takes {needed}"
     return ""
+
+
+def _of_own_token(principal: Principal, permit: Permit, method: str) -> str:
+    """A person's own token reads, or writes; what takes the person themselves it never does."""
+    if permit.in_browser:
+        return "a token cannot do this; a signed-in person can"
+    needed = "read" if method in SAFE_METHODS else "write"
+    return "" if needed in principal.scopes else f"the token lacks the scope {needed}"
 
 
 def _not_for(kind: PrincipalKind) -> str:

@@ -11,34 +11,41 @@ _O, _P = PrincipalKind.OPERATOR, PrincipalKind.PERSON
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """`scope` is what an agent's token needs. `by_person` operations take a token only with a PIN."""
+    """`scope` is what an agent's token needs. `by_person` operations take a token only with a PIN, and
+    `in_browser` ones none at all. A person needs one of the `roles`, where there are any."""
 
     kinds: frozenset[PrincipalKind]
     scope: str = ""
     by_person: bool = False
-    manages: bool = False
+    in_browser: bool = False
+    roles: frozenset[str] = frozenset()
 
 
-def _to(*kinds: PrincipalKind, scope: str = "", manages: bool = False) -> Permit:
-    return Permit(frozenset(kinds), scope, manages=manages)
+def _to(*kinds: PrincipalKind, scope: str = "", roles: frozenset[str] = frozenset()) -> Permit:
+    return Permit(frozenset(kinds), scope, roles=roles)
 
+
+MANAGERS = frozenset({"operator", "admin"})
+WORKERS = frozenset({"reviewer", "operator", "admin"})
 
 _READ = _to(_R, _O, _P)
 _READ_OWN = _to(_A, _R, _O, _P, scope="read")
-_MANAGE = _to(_O, _P, manages=True)
+_MANAGE = _to(_O, _P, roles=MANAGERS)
+_WORK = _to(_O, _P, roles=WORKERS)
 _RUNNER = _to(_R)
 _DECIDE = Permit(frozenset({_O, _P}), by_person=True)
+_OWN = Permit(frozenset({_P}), in_browser=True)
 _EXECUTE = _to(_A, _R, _O, scope="redeem")
 
 PERMITS: Mapping[str, Permit] = {
-    "create_task": _to(_O, _P),
+    "create_task": _WORK,
     "list_tasks": _READ,
     "get_task": _READ,
     "get_task_bodies": _READ,
     "erase_task_bodies": _DECIDE,
     "hold_task": _DECIDE,
     "release_task": _DECIDE,
-    "create_run": _to(_A, _R, _O, _P, scope="propose"),
+    "create_run": _to(_A, _R, _O, _P, scope="propose", roles=WORKERS),
     "list_runs": _READ,
     "get_run": _READ_OWN,
     "list_steps": _READ_OWN,
@@ -72,19 +79,20 @@ PERMITS: Mapping[str, Permit] = {
     "route_handoff": _DECIDE,
     "snooze_handoff": _DECIDE,
     "override_handoff": _DECIDE,
-    "comment_handoff": _to(_O, _P),
+    "comment_handoff": _WORK,
     "view_handoff": _to(_P),
+    "rate_handoff": _DECIDE,
     "get_grant": _EXECUTE,
     "redeem_grant": _EXECUTE,
     "revoke_grant": _DECIDE,
-    "undo_handoff": _to(_O, _P),
+    "undo_handoff": _WORK,
     "reconcile_handoff": _RUNNER,
     "carry_over_handoff": _RUNNER,
     "record_effect": _EXECUTE,
     "list_events": _READ,
     "create_body": _to(_R, _O),
     "get_body": _READ,
-    "erase_body": _to(_P),
+    "erase_body": Permit(frozenset({_P}), in_browser=True, roles=MANAGERS),
     "get_head": _READ,
     "get_entry_proof": _READ,
     "get_consistency": _READ,
@@ -109,21 +117,33 @@ PERMITS: Mapping[str, Permit] = {
     "decline_policy": _DECIDE,
     "get_hooks": _to(_A, _R, _O, _P, scope="read"),
     "set_hook_mode": _DECIDE,
-    "record_hook_installed": _to(_R, _O, _P),
+    "record_hook_installed": _to(_R, _O, _P, roles=WORKERS),
     "pause_hooks": _DECIDE,
-    "resume_hooks": _to(_O, _P),
+    "resume_hooks": _WORK,
     "list_people": _to(_O, _P),
     "invite_person": _DECIDE,
     "set_person_roles": _DECIDE,
     "set_person_away": _DECIDE,
     "end_person_away": _DECIDE,
+    "end_person_sessions": _DECIDE,
+    "set_person_teams": _DECIDE,
+    "list_projects": _to(_O, _P),
+    "set_project": _DECIDE,
+    "get_account": _to(_P),
+    "list_sessions": _OWN,
+    "end_session": _OWN,
+    "end_sessions": _OWN,
+    "list_own_tokens": _OWN,
+    "issue_own_token": _OWN,
+    "revoke_own_token": _OWN,
+    "change_password": _OWN,
     "list_on_call": _READ,
     "override_on_call": _DECIDE,
     "get_control": _READ,
     "kill_agents": _DECIDE,
     "release_agents": _DECIDE,
     "get_relay": _to(_O, _P),
-    "list_dead_deliveries": _to(_O, _P),
+    "list_dead_deliveries": _MANAGE,
     "retry_delivery": _MANAGE,
     "get_notifications": _to(_P),
     "show_notifications": _DECIDE,

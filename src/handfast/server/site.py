@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from handfast.engine.passkeys import Relying
+
 MIB = 1024 * 1024
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -28,6 +30,13 @@ class Site:
     def secure(self) -> bool:
         """Whether people come through HTTPS, so that cookies must never leave it."""
         return self.public_url.startswith("https://")
+
+    def relying(self, host: str) -> Relying:
+        """Whom passkeys are made for, when a request came with this Host header."""
+        if self.public_url:
+            parts = urlsplit(self.public_url)
+            return Relying(parts.hostname or "", f"{parts.scheme}://{parts.netloc}")
+        return Relying(host_name(host), f"http://{host}")
 
     def _public_name(self) -> str | None:
         return urlsplit(self.public_url).hostname if self.public_url else None

@@ -8,7 +8,8 @@ address says nothing. A press decides only what policy lets be decided in a chat
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -49,10 +50,16 @@ async def take_slack(request: Request, engine: EngineDep) -> Response:
     body = await request.body()
     stamp = request.headers.get("x-slack-request-timestamp", "")
     signature = request.headers.get("x-slack-signature", "")
-    return await to_thread.run_sync(_take, engine, body, stamp, signature)
+    address = request.client.host if request.client else ""
+    refused = partial(request.app.state.tries.take, f"slack {address}")
+    return await to_thread.run_sync(_take, engine, body, (stamp, signature), refused)
 
 
-def _take(engine: Engine, body: bytes, stamp: str, signature: str) -> Response:
+def _take(
+    engine: Engine, body: bytes, signed: tuple[str, str], refused: Callable[[], None]
+) -> Response:
+    """`refused` counts a refusal, so that nobody fills the log with them. Raises LimitExceeded for too many."""
+    stamp, signature = signed
     app = engine.contacts.outlets().slack
     if app is None or len(body) > MAX_BODY:
         raise NotPermitted("Slack is not set up here", code="not_from_slack")
@@ -61,6 +68,7 @@ def _take(engine: Engine, body: bytes, stamp: str, signature: str) -> Response:
         slack.check_signature(app.signing_secret, stamp, body, signature, now_s)
         _once(engine, signature)
     except RejectedError as e:
+        refused()
         engine.access.refused(Actor("anonymous"), "take_slack", e.message)
         raise
     form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from handfast.core.domain.project import Sight
 from handfast.storage.outbox import Outbox, OutboxItem
 
 
@@ -167,7 +168,8 @@ class Query:
 
     Rows come by (rank, opened); with `newest_first` by `opened` downwards; with `due_before` the
     longest due first, and then there is no paging: handled rows are due no more. `undated` takes only
-    rows without a due time.
+    rows without a due time. `within` takes only tasks, runs and handoffs of repositories that somebody may
+    know of.
     """
 
     kind: str
@@ -181,6 +183,7 @@ class Query:
     newest_first: bool = False
     after: tuple[int, int] | None = None
     limit: int = 100
+    within: Sight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,7 @@ class States(Protocol):
 
     def find(self, query: Query) -> list[StateRow]: ...
 
-    def count(self, kind: str, statuses: Sequence[str]) -> int: ...
+    def count(self, kind: str, statuses: Sequence[str], within: Sight | None = None) -> int: ...
 
 
 class Bodies(Protocol):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
+from typing import Protocol
 
 from handfast.core.audit.bodies import BodyCheck
 from handfast.core.audit.bundle_format import (
@@ -36,17 +37,26 @@ _BATCH = 256
 _NO_LIMIT = 2**63
 
 
+class Decisions(Protocol):
+    """Sees every entry in order, and says what is wrong with a decision's signature; '' for nothing."""
+
+    good: int
+
+    def see(self, raw: bytes) -> str: ...
+
+
 def verify_bundle(
     bundle: BundleReader,
     keys: Sequence[VerifierKey],
     since: Sequence[str | bytes],
     verify: Verify,
     notebooks: Notebooks = MemoryNotebook,
+    decisions: Decisions | None = None,
 ) -> Report:
     """Check everything that can be checked, and say what cannot.
 
     `keys` and `since` (earlier tree heads) must come from elsewhere than the bundle; both may be
-    empty, then the report says what stays unproven. What grows with the log is kept in `notebooks`. Never raises for a bad bundle: whatever is
+    empty, then the report says what stays unproven. `decisions` checks those that a passkey signed. What grows with the log is kept in `notebooks`. Never raises for a bad bundle: whatever is
     wrong is in the report.
     """
     findings = Findings()
@@ -59,6 +69,8 @@ def verify_bundle(
         _readable(split_lines(bundle.chunks(ENTRIES), ENTRIES, MAX_ENTRY_BYTES), findings),
         _readable(split_hashes(bundle.chunks(LEAVES), LEAVES), findings),
         entries,
+        findings,
+        decisions,
     )
     tracks, culprit = _compare(heads, walk)
     walk.advance(_NO_LIMIT)
@@ -74,12 +86,21 @@ def verify_bundle(
         bodies=bodies.verified,
         findings=tuple(findings.kept),
         finding_count=findings.count,
-        proven=tuple(proven_claims(heads, tracks, entries, bodies)),
+        proven=(*proven_claims(heads, tracks, entries, bodies), *_about(decisions)),
         unproven=tuple(unproven_claims(heads, tracks, bodies)),
         erased=tuple(bodies.erased),
         erased_count=bodies.erased_count,
         erasures=tuple(_erasures(bodies, entries)),
     )
+
+
+def _about(decisions: Decisions | None) -> list[str]:
+    if decisions is None or not decisions.good:
+        return []
+    many = "1 decision" if decisions.good == 1 else f"{decisions.good:,} decisions"
+    return [
+        f"{many} signed with a passkey of the person who is named, over exactly what is recorded."
+    ]
 
 
 def _erasures(bodies: BodyCheck, entries: EntryCheck) -> Iterator[Erasure]:
@@ -99,6 +120,8 @@ class _Walk:
     entries: Iterator[bytes]
     leaves: Iterator[bytes]
     check: EntryCheck
+    findings: Findings
+    decisions: Decisions | None = None
     tree: Frontier = field(default_factory=Frontier)
     listed: Frontier = field(default_factory=Frontier)
     differs_at: int | None = None
@@ -120,6 +143,8 @@ class _Walk:
             stored = list(islice(self.leaves, len(raws)))
             for position, raw in enumerate(raws, start + 1):
                 self.check.check(position, raw)
+                if self.decisions is not None and (wrong := self.decisions.see(raw)):
+                    self.findings.add("signature", wrong, position=position)
             self.tree, _ = self.tree.extend(computed)
             if self.differs_at is None and computed == stored:
                 self.listed = self.tree

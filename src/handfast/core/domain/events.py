@@ -13,10 +13,12 @@ from typing import TypeAlias, cast
 
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
+from handfast.core.domain import events_identity as i
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_notify as n
 from handfast.core.domain import events_org as o
 from handfast.core.domain import events_policy as p
+from handfast.core.domain import events_rating as g
 from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
 from handfast.core.domain import events_takeover as t
@@ -26,7 +28,7 @@ from handfast.core.domain.codec import decode, encode, format_time, parse_time
 from handfast.core.domain.errors import IntegrityError, UsageError
 from handfast.core.domain.ids import PersonId
 
-TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskHeld | w.TaskReleased
+TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskReopened | w.TaskHeld | w.TaskReleased
 RunEvent: TypeAlias = (
     w.RunCreated
     | w.RunLeased
@@ -63,6 +65,7 @@ HandoffEvent: TypeAlias = (
     | h.HandoffThawed
     | h.HandoffViewed
     | h.HandoffCommented
+    | g.HandoffRated
     | h.HandoffVoted
     | h.HandoffUnvoted
     | h.HandoffEdited
@@ -98,6 +101,13 @@ PersonEvent: TypeAlias = (
     | c.RolesSet
     | c.AwaySet
     | c.AwayEnded
+    | i.PersonTokenIssued
+    | i.PersonTokenRevoked
+    | i.TeamsSet
+    | i.AccountLinked
+    | i.AccountUnlinked
+    | i.PasskeyAdded
+    | i.PasskeyRemoved
     | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (
@@ -122,6 +132,7 @@ RunnerEvent: TypeAlias = (
 )
 PolicyEvent: TypeAlias = p.PolicyProposed | p.PolicyPublished | p.PolicyDeclined
 TopicEvent: TypeAlias = d.DeliveryDeadLettered | d.DeliveryRetried
+ProjectEvent: TypeAlias = i.ProjectSet
 ReachEvent: TypeAlias = (
     n.ContactAdded | n.ContactChanged | n.ContactRemoved | n.SecretRotated | n.QuietSet
 )
@@ -144,6 +155,7 @@ Event: TypeAlias = (
     | PolicyEvent
     | RunnerEvent
     | TopicEvent
+    | ProjectEvent
     | ReachEvent
     | NoticeEvent
 )
@@ -151,6 +163,7 @@ Event: TypeAlias = (
 WIRE: dict[str, type[Event]] = {
     "task.created": w.TaskCreated,
     "task.closed": w.TaskClosed,
+    "task.reopened": w.TaskReopened,
     "task.held": w.TaskHeld,
     "task.released": w.TaskReleased,
     "run.created": w.RunCreated,
@@ -186,6 +199,7 @@ WIRE: dict[str, type[Event]] = {
     "handoff.thawed": h.HandoffThawed,
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
+    "handoff.rated": g.HandoffRated,
     "handoff.voted": h.HandoffVoted,
     "handoff.unvoted": h.HandoffUnvoted,
     "handoff.edited": h.HandoffEdited,
@@ -218,6 +232,14 @@ WIRE: dict[str, type[Event]] = {
     "person.roles_set": c.RolesSet,
     "person.away_set": c.AwaySet,
     "person.away_ended": c.AwayEnded,
+    "person.token_issued": i.PersonTokenIssued,
+    "person.token_revoked": i.PersonTokenRevoked,
+    "person.teams_set": i.TeamsSet,
+    "person.account_linked": i.AccountLinked,
+    "person.account_unlinked": i.AccountUnlinked,
+    "person.passkey_added": i.PasskeyAdded,
+    "person.passkey_removed": i.PasskeyRemoved,
+    "project.set": i.ProjectSet,
     "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,
     "control.released": c.ControlReleased,

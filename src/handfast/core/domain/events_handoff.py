@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from handfast.core.domain.assertion import Assertion
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
@@ -191,6 +192,7 @@ class HandoffVoted:
     presented_digest: str
     auth: str
     reason: BodyRef | None = None
+    assertion: Assertion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ class HandoffEdited:
     reason: BodyRef | None = None
     edited_text: BodyRef | None = None
     edited_rules: tuple[str, ...] = ()
+    assertion: Assertion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +254,7 @@ class HandoffDecided:
     answer: str = ""
     clauses: tuple[int, ...] = ()
     edited_text: BodyRef | None = None
+    assertion: Assertion | None = None
 
 
 @dataclass(frozen=True, slots=True)

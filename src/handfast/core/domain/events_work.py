@@ -48,6 +48,8 @@ class RunOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskCreated:
+    """`brief` lies within the brief of its `parent`, where it has one."""
+
     task_id: TaskId
     repository: str
     target_branch: str
@@ -55,12 +57,21 @@ class TaskCreated:
     brief: BodyRef
     brief_digest: str
     requested_by: PersonId = PersonId("")
+    parent: TaskId = TaskId("")
 
 
 @dataclass(frozen=True, slots=True)
 class TaskClosed:
     task_id: TaskId
     outcome: TaskOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReopened:
+    """It is delegated once more: what was tried before stays with it."""
+
+    task_id: TaskId
+    by: PersonId = PersonId("")
 
 
 @dataclass(frozen=True, slots=True)

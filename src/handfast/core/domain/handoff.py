@@ -17,6 +17,7 @@ from handfast.core.domain.events_handoff import (
     Executor,
     HandoffKind,
 )
+from handfast.core.domain.events_rating import Part
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.ids import (
@@ -107,6 +108,17 @@ class Vote:
     presented_digest: str
     auth: str
     reason: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What one who decided on it thought of the package."""
+
+    person_id: PersonId
+    good: bool
+    at: datetime
+    lacks: tuple[Part, ...] = ()
+    note: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +218,7 @@ class Handoff:
     form_digest: str = ""
     target_commit: str = ""
     subagent: str = ""
+    ratings: tuple[Rating, ...] = ()
 
     @property
     def waiting(self) -> bool:

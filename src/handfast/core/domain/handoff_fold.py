@@ -7,6 +7,7 @@ from handfast.core.domain import events_handoff as e
 from handfast.core.domain.copying import replace
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, HandoffRequested
+from handfast.core.domain.events_rating import HandoffRated
 from handfast.core.domain.handoff import (
     NOBODY,
     USABLE,
@@ -16,6 +17,7 @@ from handfast.core.domain.handoff import (
     Grant,
     GrantStatus,
     Handoff,
+    Rating,
     Status,
     Vote,
 )
@@ -41,7 +43,13 @@ def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
             return _asked(state, event)
         case e.HandoffAcknowledged() | e.HandoffReleased() | e.HandoffSnoozed():
             return _held(state, event, at)
-        case e.HandoffViewed() | e.HandoffCommented() | e.LevelTimedOut() | e.GrantRefused():
+        case (
+            e.HandoffViewed()
+            | e.HandoffCommented()
+            | HandoffRated()
+            | e.LevelTimedOut()
+            | e.GrantRefused()
+        ):
             return _noted(state, event, at)
         case _:
             return _stopped(state, event, at)
@@ -65,8 +73,16 @@ def _stopped(
 
 
 def _noted(state: Handoff, event: HandoffEvent, at: datetime) -> Handoff:
+    if isinstance(event, HandoffRated):
+        return _rated(state, event, at)
     first = isinstance(event, e.HandoffViewed) and not state.first_viewed_at
     return replace(state, first_viewed_at=at) if first else state
+
+
+def _rated(state: Handoff, event: HandoffRated, at: datetime) -> Handoff:
+    rating = Rating(event.person_id, event.good, at, event.lacks, event.note)
+    others = tuple(r for r in state.ratings if r.person_id != event.person_id)
+    return replace(state, ratings=(*others, rating))
 
 
 def _asked(state: Handoff, event: e.HandoffRouted | e.HandoffRerouted) -> Handoff:

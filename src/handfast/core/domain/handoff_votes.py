@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handfast.core.domain import events_handoff as e
+from handfast.core.domain.assertion import Assertion
 from handfast.core.domain.errors import (
     InvalidTransition,
     NotPermitted,
@@ -54,6 +55,7 @@ class Decide:
     edited_text: BodyRef | None = None
     answer: str = ""
     scope: Wanted = AS_THE_RULE_SAYS
+    assertion: Assertion | None = None
 
 
 def met(requirement: Requirement, votes: Mapping[PersonId, tuple[int, ...]]) -> bool:
@@ -124,7 +126,13 @@ def decide(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
             hint="Approve without it.",
         )
     voted = e.HandoffVoted(
-        state.handoff_id, cmd.person_id, counts, cmd.presented_digest, cmd.auth, cmd.reason
+        state.handoff_id,
+        cmd.person_id,
+        counts,
+        cmd.presented_digest,
+        cmd.auth,
+        cmd.reason,
+        cmd.assertion,
     )
     return [voted]
 
@@ -191,6 +199,7 @@ def _edit(state: Handoff, cmd: Decide, now: datetime) -> list[HandoffEvent]:
         reason=cmd.reason,
         edited_text=cmd.edited_text,
         edited_rules=cmd.edited_rules,
+        assertion=cmd.assertion,
     )
     return [edited]
 
@@ -211,6 +220,7 @@ def _decided(state: Handoff, cmd: Decide, clauses: tuple[int, ...] = ()) -> e.Ha
         edited_text=edit.text if edit else cmd.edited_text,
         answer=cmd.answer,
         clauses=clauses,
+        assertion=cmd.assertion,
     )
 
 

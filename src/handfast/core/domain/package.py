@@ -1,4 +1,4 @@
-"""The context package: what the receiver of control gets, and when it is incomplete.
+"""The context package: what the receiver of control gets.
 
 Everything in it is drawn from recorded facts, but for `agent_says`, which is the agent's prose
 and is labelled so wherever it is shown.
@@ -6,8 +6,6 @@ and is labelled so wherever it is shown.
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-from handfast.core.domain.events_handoff import HandoffKind
 
 
 class ShowKind(StrEnum):
@@ -41,19 +39,34 @@ class WhatWillHappen:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A claim and the recorded step behind it; without one it is `unverified`."""
+    """A claim and the recorded step behind it: see `core.domain.claims`.
+
+    `status`: `recorded` (the step shows it), `failed` (the step shows the opposite), `outdated` (files changed
+    after the step), else `unverified`. `said_by` is `brief` for a criterion, `agent` for what the agent claims,
+    '' for our own. `at` is when the step was called. `changed_by_this` are files of this very change that
+    decide what the step shows: the tests it ran and what steers them.
+    """
 
     claim: str
     status: str = "unverified"
     step_id: str = ""
     result: str = ""
+    said_by: str = ""
+    command: str = ""
+    exit_code: int | None = None
+    at: str = ""
+    changed_by_this: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
+    """`run_id` and `at` say which run tried it, and when it was turned down; '' for a call of the run itself."""
+
     tried: str
     outcome: str
     why: str = ""
+    run_id: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +171,21 @@ class ChangedSince:
 
 
 @dataclass(frozen=True, slots=True)
+class SinceReview:
+    """An earlier form of this work that somebody sent back: `diff` leads from its `head_commit` to this one."""
+
+    handoff_id: str
+    head_commit: str
+    decided_by: str
+    decided_at: str
+    reason: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
+    """`incomplete` names what is missing where it was handed over all the same."""
+
     ask: str
     what_will_happen: WhatWillHappen
     why_now: str
@@ -175,21 +202,5 @@ class Package:
     containment: str = ""
     contract: Contract | None = None
     changed: ChangedSince | None = None
-
-
-def missing(kind: HandoffKind, p: Package, *, of_override: bool = False) -> tuple[str, ...]:
-    """Names of required parts that are empty, in a fixed order. A review of an override merges nothing."""
-    required = {
-        "ask": p.ask,
-        "what_will_happen": p.what_will_happen.text,
-        "why_now": p.why_now,
-        "open_question": p.open_question,
-        "state": p.state,
-    }
-    if kind is HandoffKind.REVIEW and not of_override:
-        r = p.review
-        required |= {
-            "commit": r.head_commit if r else "",
-            "target_branch": r.target_branch if r else "",
-        }
-    return tuple(name for name, value in required.items() if not value.strip())
+    incomplete: tuple[str, ...] = ()
+    since: SinceReview | None = None

@@ -2,14 +2,24 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from handfast.core.domain import events_control as c
+from handfast.core.domain import events_identity as i
 from handfast.core.domain import events_org as e
 from handfast.core.domain.events import PersonEvent
 from handfast.core.domain.events_work import BodyRef
-from handfast.core.domain.ids import PersonId
+from handfast.core.domain.ids import PersonId, TokenId
 
+Identity: TypeAlias = (
+    i.PersonTokenIssued
+    | i.PersonTokenRevoked
+    | i.TeamsSet
+    | i.AccountLinked
+    | i.AccountUnlinked
+    | i.PasskeyAdded
+    | i.PasskeyRemoved
+)
 ROLES = ("viewer", "reviewer", "operator", "admin", "auditor")
 MAY_DECIDE = frozenset({"reviewer", "admin"})
 
@@ -24,6 +34,32 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnToken:
+    token_id: TokenId
+    scopes: tuple[str, ...]
+    issued_at: datetime
+    expires_at: datetime
+    label: BodyRef
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """At an identity provider. `manages`: its groups say which roles and teams the person has."""
+
+    issuer: str
+    account: str
+    manages: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    credential_id: str
+    public_key: str
+    label: BodyRef
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     person_id: PersonId
     name: BodyRef
@@ -32,6 +68,10 @@ class Person:
     added_at: datetime
     has_pin: bool = False
     absences: tuple[Away, ...] = ()
+    teams: tuple[str, ...] = ()
+    tokens: tuple[OwnToken, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    passkeys: tuple[Passkey, ...] = ()
     views: BodyRef | None = None
 
     @property
@@ -63,5 +103,35 @@ def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
             return replace(state, views=event.views)
         case e.SignedIn() | e.SignedOut():
             return state
+        case _:
+            return _identified(state, event, at)
+
+
+def _identified(state: Person, event: Identity, at: datetime) -> Person:
+    """What the person proves with who they are."""
+    match event:
+        case i.PersonTokenIssued():
+            new = OwnToken(event.token_id, event.scopes, at, event.expires_at, event.label)
+            return replace(state, tokens=(*(t for t in state.tokens if t.expires_at > at), new))
+        case i.PersonTokenRevoked():
+            left = tuple(t for t in state.tokens if t.token_id != event.token_id)
+            return replace(state, tokens=left)
+        case i.TeamsSet():
+            return replace(state, teams=event.teams)
+        case i.AccountLinked():
+            account = Account(event.issuer, event.account, event.manages)
+            return replace(state, accounts=(*state.accounts, account))
+        case i.AccountUnlinked():
+            return replace(
+                state, accounts=tuple(a for a in state.accounts if a.account != event.account)
+            )
+        case i.PasskeyAdded():
+            passkey = Passkey(event.credential_id, event.public_key, event.label, at)
+            return replace(state, passkeys=(*state.passkeys, passkey))
+        case i.PasskeyRemoved():
+            return replace(
+                state,
+                passkeys=tuple(k for k in state.passkeys if k.credential_id != event.credential_id),
+            )
         case _:
             assert_never(event)

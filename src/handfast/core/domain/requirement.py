@@ -55,7 +55,8 @@ class Requirement:
     """Every clause must be met. One person may count for several clauses, but once within each.
 
     `within_s` 0 means the installation's default. Without `levels` everybody who may count is asked at
-    once. `scope` is the most that one approval may cover.
+    once. `scope` is the most that one approval may cover. With
+    `passkey` each approval is signed by the person's passkey.
     """
 
     clauses: tuple[Clause, ...] = (Clause(),)
@@ -63,6 +64,7 @@ class Requirement:
     silence: Silence = Silence.EXPIRE
     levels: tuple[Level, ...] = ()
     scope: Scope = ONCE
+    passkey: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,14 @@ def in_words(requirement: Requirement) -> str:
     parts = [f"{c.approvals} of {' or '.join(c.audience)}" for c in requirement.clauses]
     first, *rest = parts or ["1 of reviewers"]
     n, _, who = first.partition(" of ")
-    return " and ".join([f"{n} approval{'' if n == '1' else 's'} of {who}", *rest])
+    said = " and ".join([f"{n} approval{'' if n == '1' else 's'} of {who}", *rest])
+    return f"{said}, signed with a passkey" if requirement.passkey else said
 
 
 def covers(given: Requirement, wanted: Requirement) -> bool:
     """Whether whatever meets `given` meets `wanted` too, as far as the clauses alone can tell."""
+    if wanted.passkey and not given.passkey:
+        return False
     return all(any(_implies(g, w) for g in given.clauses) for w in wanted.clauses)
 
 
@@ -182,4 +187,5 @@ def merged(requirements: tuple[Requirement, ...]) -> Requirement:
         silence=max((r.silence for r in requirements), key=ranks.index),
         levels=leveled[0] if leveled else (),
         scope=narrowest([r.scope for r in requirements]),
+        passkey=any(r.passkey for r in requirements),
     )

@@ -126,6 +126,14 @@ class Run:
         return None if self.over else takeover.held(self.takeovers)
 
 
+def void_again(state: Run, handoff_id: HandoffId) -> bool:
+    """Whether a call that a take-over made void is asked about once more only because its session was resumed:
+    the harness does that with the call it was paused at, before the agent has read a word."""
+    if not state.takeovers or state.exit_reason != takeover.DEFERRED:
+        return False
+    return any(step.handoff_id == handoff_id for step in state.open_steps.values())
+
+
 def check_epoch(state: Run, epoch: int) -> None:
     """Refuse a runner whose lease was taken over. Raises StaleEpoch."""
     if epoch != state.epoch:

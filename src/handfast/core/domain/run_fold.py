@@ -251,6 +251,10 @@ def _step(state: Run, event: e.StepJudged | e.StepFinished | e.CoverageGap, at: 
         would_stop=c.would_stop + int(event.verdict == "observed"),
     )
     judged = replace(state, counts=counts, usage=usage.judged(state.usage, event, at))
+    if event.verdict == "deny" and state.takeovers and event.handoff_id:
+        # Said once: the agent may ask about it anew.
+        kept = {k: s for k, s in state.open_steps.items() if s.handoff_id != event.handoff_id}
+        judged = replace(judged, open_steps=kept)
     if event.verdict == "deny":
         told = bool(event.handoff_id) and event.handoff_id == state.limits.to_tell
         return (

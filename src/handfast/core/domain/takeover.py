@@ -26,6 +26,9 @@ from handfast.core.domain.ids import HandoffId, PersonId, RunId
 TakeoverEvent: TypeAlias = RunTakenOver | RunHandedOver | RunHandedBack | PersonsWorkRecorded
 MAX_KEPT = 20
 HELD_CODE = "taken_over"
+DEFERRED = (
+    "tool_deferred"  # how a session ends whose harness asks about its last call again by itself
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from handfast.core.domain.events_work import (
     TaskHeld,
     TaskOutcome,
     TaskReleased,
+    TaskReopened,
 )
 from handfast.core.domain.ids import PersonId, TaskId
 
@@ -38,6 +39,7 @@ class Task:
     outcome: TaskOutcome | None = None
     requested_by: PersonId = PersonId("")
     hold: Hold | None = None
+    parent: TaskId = TaskId("")
 
 
 def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
@@ -52,12 +54,15 @@ def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
             brief_digest=event.brief_digest,
             created_at=at,
             requested_by=event.requested_by,
+            parent=event.parent,
         )
     if state is None:
         raise ValueError("a task's first event must be task.created")
     match event:
         case TaskClosed():
             return replace(state, outcome=event.outcome)
+        case TaskReopened():
+            return replace(state, outcome=None)
         case TaskHeld():
             return replace(state, hold=Hold(event.by, at, event.reason))
         case TaskReleased():
@@ -69,6 +74,16 @@ def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
 def close(state: Task, outcome: TaskOutcome) -> list[TaskEvent]:
     """Idempotent: the first outcome stands."""
     return [] if state.outcome else [TaskClosed(state.task_id, outcome)]
+
+
+def reopen(state: Task, by: PersonId) -> list[TaskEvent]:
+    """A task whose work was not merged may be delegated again. Raises InvalidTransition for one that was."""
+    if state.outcome is TaskOutcome.MERGED:
+        raise InvalidTransition(
+            f"task `{state.task_id}` is closed: {state.outcome.value}",
+            hint="Make a new task for what is left to do.",
+        )
+    return [TaskReopened(state.task_id, by)] if state.outcome else []
 
 
 def check_not_held(state: Task) -> None:

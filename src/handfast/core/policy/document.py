@@ -35,7 +35,7 @@ MAX_CONDITION = 4_000
 # What no policy may switch off.
 ALWAYS_ON = frozenset({"control-plane"})
 _GATE = ("id", "when", "tools", "require", "deny", "risk", "why", "remedy")
-_REQUIRE = ("approvals", "from", "within", "silence", "separate", "levels", "scope")
+_REQUIRE = ("approvals", "from", "within", "silence", "separate", "levels", "scope", "passkey")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,7 @@ def requirement(value: object, path: Path, risk: Risk) -> Requirement:
         silence=silence,
         levels=routes.levels(found["levels"], (*path, "levels")) if "levels" in found else (),
         scope=scope(found["scope"], (*path, "scope"), risk) if "scope" in found else ONCE,
+        passkey=sections.switch(found.get("passkey", False), (*path, "passkey")),
     )
 
 

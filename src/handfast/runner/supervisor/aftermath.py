@@ -77,7 +77,8 @@ class Aftermath:
         elif found.reason == ending.STOPPED:
             self.give_back(workspace, found.reason)
         else:
-            self.hand_over(workspace, found)
+            complete = not (found.failed or found.lost)
+            self.hand_over(workspace, found, returns=complete and self._agent.is_claude)
 
     def pause(self, workspace: Workspace, waits_on: list[str], reason: str) -> None:
         """Keep files and session, then let go until one of the handoffs is settled."""
@@ -142,10 +143,16 @@ class Aftermath:
         self.hand_over(workspace, found, notes=(said,), by=who)
 
     def hand_over(
-        self, workspace: Workspace, found: Ended, notes: tuple[str, ...] = (), by: str = ""
+        self,
+        workspace: Workspace,
+        found: Ended,
+        notes: tuple[str, ...] = (),
+        by: str = "",
+        *,
+        returns: bool = False,
     ) -> None:
         """Commit what is left and open the review; without any change the run ends. `by` is the person who left
-        it uncommitted; '' is the agent."""
+        it uncommitted; '' is the agent. With `returns` it may come back for what the agent can supply."""
         message, author = self._commit_message(by or "the agent"), self._author(by)
         done = commit_all(workspace, message, author, max_file_bytes=100 * 1024 * 1024)
         not_seen = tuple(f"Left out of the commit: {path}" for path in done.left_out[:50])
@@ -166,7 +173,7 @@ class Aftermath:
             )
         kept = self._keep(workspace)
         work = finished.Work(
-            workspace, done.commit, kept, self.session_body(), found, notes, not_seen
+            workspace, done.commit, kept, self.session_body(), found, notes, not_seen, returns
         )
         finished.open_review(self._held, work)
 

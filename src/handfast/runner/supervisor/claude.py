@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from handfast.core.domain.containment import allowed_host
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.inert import inert
+from handfast.core.domain.takeover import DEFERRED as DEFERRED
 
 HARNESS: Final = "claude-code"
 PROGRAM: Final = "claude"
 API: Final = "https://api.anthropic.com"
-DEFERRED: Final = "tool_deferred"
 NO_DEFERRED_CALL: Final = "No deferred tool marker"
 NO_SESSION: Final = "No conversation found"
 KEPT: Final = (

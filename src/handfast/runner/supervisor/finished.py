@@ -1,8 +1,9 @@
 """Finished work, as a reviewer gets it: every field is drawn from commits and recorded steps."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from handfast.client import calls
@@ -23,13 +24,14 @@ from handfast.runner.workspace import Workspace
 MAX_INLINE_DIFF: Final = 200_000
 MAX_LIST: Final = 500
 MAX_COMMANDS: Final = 1_000
-_QUOTED: Final = re.compile(r"`([^`\n]{2,300})`")
+_NOT_TOLD: Final = "9999-12-31T00:00:00Z"
 _SHELLS: Final = ("Bash", "PowerShell")
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is handed over. `notes` are sentences for the page, `not_seen` what nobody watched."""
+    """What is handed over. `notes` are sentences for the page, `not_seen` what nobody watched. With `returns`
+    the agent can be asked for what is missing."""
 
     workspace: Workspace
     head: str
@@ -38,6 +40,7 @@ class Work:
     ended: Ended
     notes: tuple[str, ...] = ()
     not_seen: tuple[str, ...] = ()
+    returns: bool = False
 
 
 def open_review(held: Held, work: Work) -> str:
@@ -52,9 +55,30 @@ def open_review(held: Held, work: Work) -> str:
         fields["diff_body_id"] = held.body(diff.encode("utf-8", "replace"), "text/x-diff")
     else:
         fields["diff"] = diff
+    fields |= _since(held, work)
     request = calls.review(held.run_id, fields)
     key = f"review:{held.run_id}:{held.epoch}:{work.head}"
     return str(held.send(replace(request, key=key, timeout_s=60.0))["handoff_id"])
+
+
+def _since(held: Held, work: Work) -> Json:
+    """What differs from the form of this work that a person sent back last, where that commit is still here."""
+    asked = (h for h in held.handoffs("all") if h["kind"] == "review")
+    back = next(
+        (h for h in asked if (h.get("decision") or {}).get("kind") == "request_changes"), None
+    )
+    if back is None:
+        return {}
+    full = held.send(calls.handoff(str(back["handoff_id"])))
+    commit = str((full["package"].get("review") or {}).get("head_commit") or "")
+    path = work.workspace.path
+    if not commit or observed.resolve(path, commit) is None:
+        return {}
+    diff = observed.diff_text(path, commit, work.head)
+    if len(diff) > MAX_INLINE_DIFF:
+        body = held.body(diff.encode("utf-8", "replace"), "text/x-diff")
+        return {"since_commit": commit, "since_diff_body_id": body}
+    return {"since_commit": commit, "since_diff": diff}
 
 
 def review_fields(held: Held, work: Work) -> dict[str, Any]:
@@ -64,7 +88,6 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
     facts = review_facts(
         w.path, w.base_commit, work.head, (brief.get("scope") or {}).get("paths", [])
     )
-    steps = held.steps()
     written = handing.parts(w.git, run.get("takeovers") or [], work.head)
     notes = (*work.notes, *handing.parts_in_words(written))
     fields = {
@@ -79,7 +102,7 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
             {"commit": each.id, "subject": inert(each.subject, 400, multiline=False)[:500]}
             for each in facts.commits
         ][:5_000],
-        "commands": recorded_commands(steps),
+        "commands": recorded_commands(held.steps()),
         "insertions": facts.insertions,
         "deletions": facts.deletions,
         "agent_says": work.ended.says[:20_000],
@@ -87,7 +110,8 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
         "parts": [{k: v for k, v in part.items() if k != "name"} for part in written],
         "hazards": [],
         "not_seen": [_line(note) for note in (*work.not_seen, *_unseen(held, work))],
-        "evidence": evidence(brief.get("acceptance") or [], steps),
+        "written_at": last_written(w.path),
+        "returns": work.returns,
         "snapshot_ref": work.kept.ref,
         "snapshot_commit": work.kept.commit,
         "session_body_id": work.session_body_id,
@@ -95,6 +119,20 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
     for name in ("outside_scope", "powerful", "symlinks", "submodules", "mode_changes"):
         fields[name] = [_line(path) for path in getattr(facts, name)][:MAX_LIST]
     return fields
+
+
+def last_written(worktree: Path) -> str:
+    """When a tracked file was last written, by the inode's own time, which no program sets. Deleted files and
+    folders tell nothing; what cannot be looked at counts as written after everything."""
+    newest = 0
+    for name in observed.tracked(worktree, ["."]):
+        try:
+            newest = max(newest, (worktree / name).lstat().st_ctime_ns)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return _NOT_TOLD
+    return datetime.fromtimestamp(newest / 1e9, UTC).isoformat()
 
 
 def _change(change: ChangedFile) -> Json:
@@ -115,39 +153,6 @@ def recorded_commands(steps: Sequence[Json]) -> list[Json]:
         }
         for step in _ran(steps)
     ][-MAX_COMMANDS:]
-
-
-def evidence(acceptance: Sequence[str], steps: Sequence[Json]) -> list[Json]:
-    """A criterion that names a command in backquotes is shown by the last time this command ran; every
-    other one stays unverified."""
-    found = []
-    for claim in acceptance[:200]:
-        step = _shows(claim, steps)
-        if step is not None:
-            code = step.get("exit_code")
-            result = f"exit code {code}" if code is not None else "no exit code was reported"
-            found.append(
-                {
-                    "claim": claim[:2000],
-                    "status": "recorded",
-                    "step_id": step["step_id"],
-                    "result": f"{result}: {command_of(step)}"[:2000],
-                }
-            )
-    return found
-
-
-def _shows(claim: str, steps: Sequence[Json]) -> Json | None:
-    wanted = {" ".join(quoted.split()) for quoted in _QUOTED.findall(claim)}
-    for step in reversed(_ran(steps)):
-        if step.get("finished") and _is_command(command_of(step), wanted):
-            return step
-    return None
-
-
-def _is_command(command: str, wanted: set[str]) -> bool:
-    parts = {" ".join(part.split()) for part in re.split(r"&&|;|\n", command)}
-    return bool(wanted & {*parts, " ".join(command.split())})
 
 
 def _ran(steps: Sequence[Json]) -> list[Json]:

@@ -240,6 +240,9 @@ class Life:
 
     def _reviewed(self, handoff: Json) -> None:
         decision = handoff.get("decision") or {}
+        if handoff["status"] == "incomplete":
+            self._returned(handoff)
+            return
         match decision.get("kind"):
             case "approve":
                 self._merge(handoff)
@@ -252,6 +255,13 @@ class Life:
                 self._work(workspace, Going(fresh=False, feedback=feedback))
             case _:
                 self._after.withdrawn()
+
+    def _returned(self, handoff: Json) -> None:
+        """The work lacks what its agent can supply: nobody was asked, and the agent is told."""
+        workspace = self._workspace()
+        self._after.restore_session(workspace)
+        words = prompts.returned_text(handoff.get("missing") or [])
+        self._work(workspace, Going(fresh=False, words=words))
 
     def _merge(self, handoff: Json) -> None:
         merged = merging.merge_approved(self._held, self._ground, handoff)

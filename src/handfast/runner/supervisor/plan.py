@@ -129,7 +129,7 @@ class Agent:
 
     def _opening(self, parsed: claude.Command) -> tuple[str, str]:
         """The prompt, and what is added to the system prompt."""
-        brief = prompts.with_rules(prompts.brief_text(self._run.get("brief")))
+        brief = prompts.with_rules(prompts.brief_text(self._run))
         if not parsed.prompt:
             return brief, ""
         if parsed.has("--append-system-prompt") or parsed.has("--append-system-prompt-file"):
@@ -152,7 +152,7 @@ class Agent:
         return ours
 
     def _told(self, going: Going, folder: Path) -> dict[str, str]:
-        brief = prompts.brief_text(self._run.get("brief"))
+        brief = prompts.brief_text(self._run)
         told = {"HANDFAST_BRIEF": brief.replace("\0", "")[:_MAX_FEEDBACK]}
         if not going.fresh:
             told["HANDFAST_RESUME"] = "1"

@@ -10,17 +10,44 @@ _MAX_TEXT: Final = 2_000
 _RAN: Final = ("reported", "verified")
 
 
-def brief_text(brief: Json | None) -> str:
-    """The brief as an agent reads it."""
+def brief_text(run: Json) -> str:
+    """The brief of a run as its agent reads it, marked where it begins and ends, and what was tried before."""
+    brief = run.get("brief")
     if not brief:
         return ""
-    parts = [str(brief.get("intent", "")).strip()]
+    named = str(run.get("brief_digest", ""))
+    parts = [f"=== Brief {named}".rstrip(), str(brief.get("intent", "")).strip()]
     parts += _listed("Done when", brief.get("acceptance"))
     parts += _listed("Not part of this", brief.get("non_goals"))
     scope = brief.get("scope") or {}
     parts += _listed("Change only these paths", scope.get("paths"))
+    parts += _listed("Use only these tools", scope.get("tools"))
+    parts += _listed("Work only in these environments", scope.get("environments"))
+    parts += _listed("Bounds of this run", _bounds(brief.get("budget") or {}))
     parts += _listed("Context", brief.get("context"))
+    parts += _listed("Whom a person would ask", brief.get("contacts"))
+    parts += ["=== End of the brief", *_tried(run.get("attempts") or [])]
     return "\n\n".join(filter(None, parts))
+
+
+def _bounds(budget: Json) -> list[str]:
+    words = {
+        "cost_usd": "{} USD",
+        "tool_calls": "{} calls",
+        "retries": "{} retries",
+        "reasoning_s": "{} s of reasoning",
+        "wall_s": "{} s in all",
+    }
+    return [said.format(budget[name]) for name, said in words.items() if budget.get(name)]
+
+
+def _tried(attempts: Sequence[Json]) -> list[str]:
+    """What an agent before this one tried, so that it is not tried again."""
+    lines = []
+    for each in attempts[-MAX_LISTED:]:
+        why = f" ({each['why']})" if each.get("why") else ""
+        lines.append(f"{each.get('tried', '')}: {each.get('outcome', '')}{why}"[:_MAX_TEXT])
+    return _listed("Tried before, and not good enough", lines)
 
 
 def with_rules(text: str) -> str:
@@ -28,12 +55,23 @@ def with_rules(text: str) -> str:
     return (
         f"{text}\n\nYou work in a git worktree of your own, on a branch of your own. Commit your work there "
         "when it is done; do not push and do not merge: a person reviews it. Calls with an effect may have to "
-        "wait for a person's decision."
+        "wait for a person's decision. Run each check (tests, linter, build) as a command of its own after your last "
+        "change: only its own exit code counts, not one behind a pipe or `||`. End with a few sentences on what you "
+        "changed and why."
     )
 
 
 def feedback_text(words: str) -> str:
     return f"A reviewer looked at your work and asks for changes:\n\n{words}"
+
+
+def returned_text(missing: Sequence[object]) -> str:
+    """To an agent whose work nobody was asked about yet."""
+    lines = "\n".join(f"- {str(each)[:_MAX_TEXT]}" for each in missing)
+    return (
+        f"Your work was not handed over: it is incomplete. Missing:\n\n{lines}\n\nSupply exactly that, then say again in "
+        "your last message what you changed and why. Do not change anything else."
+    )
 
 
 def answer_text(handoff: Json) -> str:

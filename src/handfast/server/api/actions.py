@@ -120,6 +120,7 @@ def open_review(
             contents.content(caller, asked.session_body_id),
         ),
         request_key=caller.key(idempotency_key),
+        returns=asked.returns,
     )
     return handed.ReviewOpened.model_validate(caller.engine.reviews.open(caller.actor, work))
 
@@ -154,8 +155,10 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         hazards=asked.hazards,
         not_seen=asked.not_seen,
         attempts=tuple(a.attempt() for a in asked.attempts),
-        evidence=tuple(e.evidence() for e in asked.evidence),
         changes=tuple(each.changed() for each in asked.changes),
+        since_commit=asked.since_commit,
+        since_diff=contents.text(caller, asked.since_diff_body_id, asked.since_diff),
+        written_at=asked.written_at.astimezone(UTC) if asked.written_at else None,
     )
 
 

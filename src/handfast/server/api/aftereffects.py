@@ -13,6 +13,7 @@ router = APIRouter(prefix="/v1/handoffs/{handoff_id}", tags=["handoffs"])
 @router.post("/undo", status_code=201)
 def undo_handoff(caller: CallerDep, handoff_id: str) -> schema.UndoAsked:
     """Ask for the declared undo of what ran: a handoff of its own. Nothing is undone by this call."""
+    caller.handoff(handoff_id)
     return schema.UndoAsked.model_validate(caller.engine.undoing.undo(caller.actor, handoff_id))
 
 

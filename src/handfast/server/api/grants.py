@@ -49,7 +49,7 @@ def redeem_grant(
 def revoke_grant(caller: CallerDep, grant_id: str, asked: schema.RevokeIn) -> granted.Revoked:
     """Take back the starts that are left. A person's, like the decision that gave them."""
     handoff_id = _handoff(caller, grant_id)
-    person = caller.person(asked.person, asked.pin)
+    person = caller.decider(asked.person, asked.pin, handoff_id)
     return granted.Revoked.model_validate(
         caller.engine.grants.revoke(person, handoff_id, asked.reason)
     )

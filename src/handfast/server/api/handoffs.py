@@ -37,7 +37,7 @@ def list_handoffs(
             raise UsageError("`run_id` is missing", hint="Name the run whose handoffs you want.")
         caller.run(run_id)
     page = caller.engine.views.handoffs(
-        status, run_id=run_id, task_id=task_id, after=after, limit=limit
+        status, run_id=run_id, task_id=task_id, after=after, limit=limit, within=caller.sight
     )
     return schema.HandoffPage.model_validate({"items": page.items, "next": page.next})
 
@@ -76,6 +76,7 @@ def decide_handoff(
 
     The first decision wins; a later one gets 409 with who decided and when.
     """
+    person = caller.decider(asked.person, asked.pin, handoff_id)
     decision = Decision(
         handoff_id=handoff_id,
         kind=asked.kind,
@@ -89,7 +90,7 @@ def decide_handoff(
         else AS_THE_RULE_SAYS,
     )
     try:
-        done = caller.engine.handoffs.decide(caller.person(asked.person, asked.pin), decision)
+        done = caller.engine.handoffs.decide(person, decision)
     except AlreadyDecided as e:
         e.details["decided_by_name"] = caller.engine.people.name(str(e.details["decided_by"]))
         raise
@@ -107,7 +108,7 @@ def acknowledge_handoff(
 ) -> schema.Holding:
     """'I have it': shown to the others. It does not keep them from deciding. Idempotent."""
     proof = asked or Proof()
-    person = caller.person(proof.person, proof.pin)
+    person = caller.decider(proof.person, proof.pin, handoff_id)
     return schema.Holding.model_validate(caller.engine.handoffs.acknowledge(person, handoff_id))
 
 
@@ -117,7 +118,7 @@ def release_handoff(
 ) -> schema.Holding:
     """Give back what was acknowledged."""
     proof = asked or Proof()
-    person = caller.person(proof.person, proof.pin)
+    person = caller.decider(proof.person, proof.pin, handoff_id)
     return schema.Holding.model_validate(caller.engine.handoffs.release(person, handoff_id))
 
 
@@ -125,14 +126,14 @@ def release_handoff(
 def withdraw_vote(caller: CallerDep, handoff_id: str, asked: Proof | None = None) -> schema.Noted:
     """Take back one's approval, while it has decided nothing."""
     proof = asked or Proof()
-    person = caller.person(proof.person, proof.pin)
+    person = caller.decider(proof.person, proof.pin, handoff_id)
     return schema.Noted.model_validate(caller.engine.handoffs.unvote(person, handoff_id))
 
 
 @router.post("/{handoff_id}/route")
 def route_handoff(caller: CallerDep, handoff_id: str, asked: routed.RouteIn) -> routed.Routed:
     """Ask somebody else instead. Who may decide, and the whole deadline, stay as they are."""
-    person = caller.person(asked.person, asked.pin)
+    person = caller.decider(asked.person, asked.pin, handoff_id)
     done = caller.engine.handoffs.re_route(person, handoff_id, asked.to, asked.reason)
     return routed.Routed.model_validate(done)
 
@@ -140,7 +141,7 @@ def route_handoff(caller: CallerDep, handoff_id: str, asked: routed.RouteIn) -> 
 @router.post("/{handoff_id}/snooze")
 def snooze_handoff(caller: CallerDep, handoff_id: str, asked: routed.SnoozeIn) -> routed.Snoozed:
     """Hide it from its holder's inbox for so many seconds. Deadlines go on."""
-    person = caller.person(asked.person, asked.pin)
+    person = caller.decider(asked.person, asked.pin, handoff_id)
     until = caller.engine.kernel.clock.now() + timedelta(seconds=asked.for_s)
     done = caller.engine.handoffs.snooze(person, handoff_id, until)
     return routed.Snoozed.model_validate(done)
@@ -152,7 +153,7 @@ def override_handoff(
 ) -> routed.Overridden:
     """An emergency: an admin or operator approves in place of all that it takes. Another must review it."""
     key = caller.key(asked.idempotency_key or idempotency_key)
-    person = caller.person(asked.person, asked.pin)
+    person = caller.decider(asked.person, asked.pin, handoff_id)
     given = Emergency(handoff_id, asked.presented_digest, asked.reason, key)
     return routed.Overridden.model_validate(caller.engine.overrides.override(person, given))
 
@@ -160,6 +161,7 @@ def override_handoff(
 @router.post("/{handoff_id}/comments", status_code=201)
 def comment_handoff(caller: CallerDep, handoff_id: str, asked: schema.CommentIn) -> schema.Noted:
     """Goes into the timeline. It decides nothing."""
+    caller.handoff(handoff_id)
     result = caller.engine.handoffs.comment(caller.actor, handoff_id, asked.text)
     return schema.Noted.model_validate(result)
 
@@ -167,5 +169,19 @@ def comment_handoff(caller: CallerDep, handoff_id: str, asked: schema.CommentIn)
 @router.post("/{handoff_id}/viewed", status_code=201)
 def view_handoff(caller: CallerDep, handoff_id: str, asked: schema.ViewedIn) -> schema.Noted:
     """Record that the caller had the case before them, and for how long."""
+    caller.handoff(handoff_id)
     result = caller.engine.handoffs.viewed(caller.actor, handoff_id, asked.ms)
+    return schema.Noted.model_validate(result)
+
+
+@router.post("/{handoff_id}/rating", status_code=201)
+def rate_handoff(caller: CallerDep, handoff_id: str, asked: schema.RatingIn) -> schema.Noted:
+    """Rate the package: good, or lacking, and what. Only who decided on it, approved it or holds it."""
+    result = caller.engine.ratings.rate(
+        caller.person(asked.person, asked.pin),
+        handoff_id,
+        good=asked.good,
+        lacks=[part.value for part in asked.lacks],
+        note=asked.note,
+    )
     return schema.Noted.model_validate(result)

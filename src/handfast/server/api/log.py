@@ -1,7 +1,8 @@
 """The log as a stream, its proofs, and the bodies beside it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
@@ -14,13 +15,14 @@ from handfast.engine.access import PrincipalKind
 from handfast.engine.kernel import Result, Unit
 from handfast.observe.secrets import redact
 from handfast.server.api import schema_org as schema
-from handfast.server.hub import Hub
-from handfast.server.identity import CallerDep
+from handfast.server.identity import Caller, CallerDep, still_known
+from handfast.server.seeing import seen_by
 from handfast.server.waiting import hub_of
 from handfast.storage.api import EventRow, Store
 
 router = APIRouter(prefix="/v1", tags=["log"])
 HEARTBEAT_S = 15
+Sees = Callable[[list[EventRow]], list[EventRow]]
 SCANNED = 5_000
 MAX_POSITION = 2**53
 TEXT_MEDIA = ("text/", "application/json", "application/jsonl")
@@ -73,21 +75,25 @@ async def list_events(
     """
     if "text/event-stream" in request.headers.get("accept", ""):
         start = position_in(last_event_id, after)
-        return event_stream(_stream(hub_of(request), wanted, start))
+        return event_stream(_stream(request, caller, wanted, start))
+    sees = partial(seen_by, caller.engine, caller.person_id)
     store = caller.engine.kernel.store
-    return await to_thread.run_sync(_page, store, wanted, after, limit)
+    return await to_thread.run_sync(_page, store, wanted, after, limit, sees)
 
 
-def _page(store: Store, wanted: Filter, after: int, limit: int) -> schema.EventPage:
+def _page(
+    store: Store, wanted: Filter, after: int, limit: int, sees: Sees = list
+) -> schema.EventPage:
     items: list[schema.EventOut] = []
     last = after
     while last - after < SCANNED and len(items) < limit:
         rows = store.events(after=last, limit=500)
         if not rows:
             break
+        seen = {row.position for row in sees(rows)}
         for row in rows:
             last = row.position
-            if wanted.takes(row):
+            if row.position in seen and wanted.takes(row):
                 items.append(_event(row))
                 if len(items) == limit:
                     break
@@ -104,16 +110,22 @@ def position_in(last_event_id: str, default: int) -> int:
     return int(last_event_id) if known else default
 
 
-async def _stream(hub: Hub, wanted: Filter, position: int) -> AsyncIterator[str]:
+async def _stream(
+    request: Request, caller: Caller, wanted: Filter, position: int
+) -> AsyncIterator[str]:
+    """Ends when the credential it was opened with does."""
+    hub = hub_of(request)
     with hub.follow():
         yield ": open\n\n"
-        while not hub.closing:
+        while not hub.closing and await to_thread.run_sync(still_known, request):
             rows = await hub.after(position)
-            for row in rows:
-                position = row.position
+            if rows:
+                position = rows[-1].position
+            for row in await to_thread.run_sync(seen_by, caller.engine, caller.person_id, rows):
                 if wanted.takes(row):
+                    position_of = row.position
                     data = _event(row).model_dump_json(by_alias=True)
-                    yield f"id: {position}\nevent: {row.type}\ndata: {data}\n\n"
+                    yield f"id: {position_of}\nevent: {row.type}\ndata: {data}\n\n"
             if not rows and not await hub.grown(position, HEARTBEAT_S):
                 yield ": still here\n\n"
 
@@ -143,8 +155,14 @@ async def create_body(request: Request, caller: CallerDep) -> schema.BodyOut:
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
 )
-def get_body(caller: CallerDep, body_id: str) -> Response:
-    """The bytes. A person gets text with known secrets blanked, never anything a browser would run."""
+def get_body(
+    caller: CallerDep, body_id: str, of: Annotated[str, Query(max_length=64)] = ""
+) -> Response:
+    """The bytes. A person gets text with known secrets blanked, never anything a browser would run.
+
+    Whoever does not see everything says by `of` where they read of it: a handoff or a run that they see.
+    """
+    _check_mentioned(caller, body_id, of)
     found = caller.engine.kernel.vault.open(body_id)
     if found.erased:
         raise NotFound(f"body `{body_id}` was erased", code="erased")
@@ -157,11 +175,28 @@ def get_body(caller: CallerDep, body_id: str) -> Response:
     return Response(found.data, headers=headers, media_type="application/octet-stream")
 
 
+def _check_mentioned(caller: Caller, body_id: str, of: str) -> None:
+    """Raises NotFound for a body that is in nothing that a person with a limited sight may know of."""
+    if caller.sight is None:
+        return
+    store = caller.engine.kernel.store
+    stream = f"handoff/{of}" if of.startswith("ho_") else f"run/{of}"
+    (caller.handoff if of.startswith("ho_") else caller.run)(of)
+    after = 0
+    while rows := store.events(stream=stream, after=after, limit=500):
+        if any(f'"{body_id}"'.encode() in row.data for row in rows):
+            return
+        after = rows[-1].version
+    raise NotFound(f"there is no body `{body_id}`")
+
+
 @router.delete("/bodies/{body_id}")
 def erase_body(
     caller: CallerDep, body_id: str, reason: Annotated[str, Query(max_length=200)] = ""
 ) -> schema.BodyGone:
     """Overwrite a body and its salt for good. The proofs of the log stay valid. Recorded."""
+    if caller.sight is not None:
+        raise NotFound(f"there is no body `{body_id}`")
     return schema.BodyGone.model_validate(caller.engine.audit.erase(caller.actor, body_id, reason))
 
 
@@ -177,6 +212,10 @@ def get_head(caller: CallerDep) -> schema.HeadOut:
 @router.get("/audit/entries/{position}/proof", tags=["audit"])
 def get_entry_proof(caller: CallerDep, position: int) -> schema.EntryProof:
     """That an entry is in the log under the signed head."""
+    if caller.sight is not None:
+        rows = caller.engine.kernel.store.events(after=max(0, position - 1), limit=1)
+        if not seen_by(caller.engine, caller.person_id, rows):
+            raise NotFound(f"there is no entry {position}")
     return schema.EntryProof.model_validate(caller.engine.audit.proof(position))
 
 

@@ -87,7 +87,9 @@ def list_notices(caller: CallerDep, handoff_id: str) -> schema.NoticeList:
 @router.get("/notices/{notice_id}")
 def get_notice(caller: CallerDep, notice_id: str) -> schema.NoticeOut:
     """One notice and what came of it."""
-    return schema.NoticeOut.model_validate(caller.engine.notices.one(notice_id))
+    found = caller.engine.notices.one(notice_id)
+    caller.handoff(str(found["handoff_id"]))
+    return schema.NoticeOut.model_validate(found)
 
 
 def minutes(clock: str) -> int:

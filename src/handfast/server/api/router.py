@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from handfast.server.api import (
+    account,
     actions,
     aftereffects,
     agents,
@@ -25,7 +26,7 @@ from handfast.server.api import (
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     health, actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay, takeovers, notifications,
+    relay, takeovers, notifications, account,
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def create_run(
         made = caller.engine.runs.session(caller.actor, _session(caller, asked))
     elif asked.task_id and asked.command and not caller.is_agent:
         new = NewRun(
-            task_id=asked.task_id,
+            task_id=caller.task(asked.task_id),
             agent_id=_agent(caller, asked),
             harness=asked.harness,
             command=asked.command,
@@ -52,6 +52,7 @@ def create_run(
 
 def _session(caller: Caller, asked: schema.RunIn) -> Session:
     """An agent that reports for itself is always enforced: it may not choose to be only watched."""
+    caller.works_in(asked.repository or asked.cwd)
     mode = asked.mode or Mode(str(caller.engine.hooks.status()["mode"]))
     return Session(
         agent_id=_agent(caller, asked),
@@ -88,7 +89,7 @@ def list_runs(
     limit: Limit = 50,
 ) -> schema.RunPage:
     """Newest first."""
-    page = caller.engine.views.runs(task_id=task_id, after=after, limit=limit)
+    page = caller.engine.views.runs(task_id=task_id, after=after, limit=limit, within=caller.sight)
     return schema.RunPage.model_validate({"items": page.items, "next": page.next})
 
 

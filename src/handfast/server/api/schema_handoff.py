@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.events_rating import Part
 from handfast.server.api.schema_gate import CallIn, ChangedFileIn
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
@@ -12,6 +13,7 @@ from handfast.server.api.schema_routing import TakesOut
 from handfast.server.api.schema_work import (
     Asked,
     AttemptIn,
+    AttemptOut,
     BriefOut,
     Digest,
     Epoch,
@@ -53,7 +55,9 @@ class PartIn(Asked):
 class ReviewIn(Asked):
     """Finished work. `head_commit` is exactly what an approval merges.
 
-    The diff comes as text, or as the id of a body when it is large.
+    The diff comes as text, or as the id of a body when it is large. `evidence` of older runners is not looked at:
+    it is derived here from the recorded calls. `written_at` is when a file of the worktree was last written. With
+    `returns` the runner can give the work back to its agent: then it may come back `incomplete`, and the run is ready.
     """
 
     epoch: Epoch
@@ -79,6 +83,11 @@ class ReviewIn(Asked):
     not_seen: Lines = ()
     attempts: Annotated[tuple[AttemptIn, ...], Field(max_length=200)] = ()
     evidence: Annotated[tuple[EvidenceIn, ...], Field(max_length=200)] = ()
+    written_at: AwareDatetime | None = None
+    returns: bool = False
+    since_commit: Line = ""
+    since_diff: str = ""
+    since_diff_body_id: Id = ""
     snapshot_ref: Line = ""
     snapshot_commit: Line = ""
     session_body_id: Id = ""
@@ -122,6 +131,23 @@ class DecisionIn(Proof):
 
 class CommentIn(Asked):
     text: Words
+
+
+class RatingIn(Proof):
+    """What who decided on it thought of the package."""
+
+    good: bool
+    lacks: Annotated[tuple[Part, ...], Field(max_length=len(Part))] = ()
+    note: Annotated[str, Field(max_length=2_000)] = ""
+
+
+class RatingOut(Reply):
+    person_id: str
+    by_name: str
+    good: bool
+    at: str
+    lacks: list[str]
+    note: str
 
 
 class ViewedIn(Asked):
@@ -204,12 +230,11 @@ class EvidenceOut(Reply):
     status: str
     step_id: str
     result: str
-
-
-class AttemptOut(Reply):
-    tried: str
-    outcome: str
-    why: str
+    said_by: str = ""
+    command: str = ""
+    exit_code: int | None = None
+    at: str = ""
+    changed_by_this: tuple[str, ...] = ()
 
 
 class CostOut(Reply):
@@ -291,6 +316,18 @@ class ContractOut(Reply):
     idempotent: bool
 
 
+class SinceOut(Reply):
+    """An earlier form of this work that was sent back, and what differs since."""
+
+    handoff_id: str
+    head_commit: str
+    decided_by: str
+    decided_by_name: str = ""
+    decided_at: str
+    reason: str
+    diff: str
+
+
 class PackageOut(Reply):
     """Drawn from recorded facts, but for `agent_says`: those are the agent's words."""
 
@@ -310,6 +347,8 @@ class PackageOut(Reply):
     containment: str
     contract: ContractOut | None = None
     changed: ChangedOut | None = None
+    incomplete: tuple[str, ...] = ()
+    since: SinceOut | None = None
 
 
 class TimelineOut(Reply):
@@ -339,6 +378,7 @@ class HandoffOut(HandoffSummary):
     policy_digest: str
     brief_digest: str
     timeline: list[TimelineOut]
+    ratings: tuple[RatingOut, ...] = ()
     action: JsonValue = None
     takes: TakesOut | None = None
     edited_call: JsonValue = None

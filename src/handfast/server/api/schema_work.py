@@ -8,7 +8,7 @@ from handfast.core.domain.action import Risk
 from handfast.core.domain.containment import MAX_HOSTS, Contained
 from handfast.core.domain.events_work import Mode, RunOutcome
 from handfast.core.domain.limit_facts import Reported
-from handfast.core.domain.package import Attempt, Evidence
+from handfast.core.domain.package import Attempt
 from handfast.server.api.schema_taken import TakeoverOut
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -33,12 +33,14 @@ class Reply(BaseModel):
 
 
 class TaskIn(Asked):
-    """`brief` is checked member by member; the error names what is wrong and how to write it."""
+    """`brief` is checked member by member; the error names what is wrong and how to write it. With a `parent` it is
+    narrowed to the parent's brief; a wider one is refused with the field named."""
 
     brief: dict[str, JsonValue]
     repository: Place
     target_branch: Line = "main"
     base_commit: Line = ""
+    parent: Id = ""
 
 
 class Created(Reply):
@@ -64,6 +66,14 @@ class BudgetOut(Reply):
     wall_s: int
 
 
+class AttemptOut(Reply):
+    tried: str
+    outcome: str
+    why: str
+    run_id: str = ""
+    at: str = ""
+
+
 class BriefOut(Reply):
     intent: str
     acceptance: list[str] = []
@@ -85,6 +95,8 @@ class TaskOut(Reply):
     created_at: str
     outcome: str | None = None
     held: bool = False
+    parent: str = ""
+    attempts: list[AttemptOut] = []
 
 
 class TaskPage(Reply):
@@ -224,7 +236,9 @@ class RunOut(RunSummary):
     output: str = ""
     session_body_id: str = ""
     brief: BriefOut | None = None
+    brief_digest: str = ""
     target_branch: str = ""
+    attempts: list[AttemptOut] = []
     limits: LimitsOut = LimitsOut()
     takeovers: list[TakeoverOut] = []
 
@@ -354,9 +368,6 @@ class EvidenceIn(Asked):
     status: Literal["recorded", "unverified"] = "unverified"
     step_id: Id = ""
     result: Annotated[str, Field(max_length=2000)] = ""
-
-    def evidence(self) -> Evidence:
-        return Evidence(self.claim, self.status, self.step_id, self.result)
 
 
 class AttemptIn(Asked):

@@ -18,7 +18,7 @@ def take_over_run(
     """The agent may do nothing from now on; its runner ends it and hands the worktree over. Idempotent for
     whoever holds it; anybody else is told who does."""
     given = asked or schema.TakeOverIn()
-    person = caller.person(given.person, given.pin)
+    person = caller.taker(given.person, given.pin, run_id)
     done = caller.engine.takeovers.take(person, run_id, given.reason)
     return schema.TakenOver.model_validate(done)
 
@@ -29,7 +29,7 @@ def hand_back_run(
 ) -> schema.HandedBack:
     """By whoever took it over, or an admin. What changed meanwhile is told by git, not by the person."""
     given = asked or schema.HandBackIn()
-    person = caller.person(given.person, given.pin)
+    person = caller.taker(given.person, given.pin, run_id)
     done = caller.engine.takeovers.hand_back(person, run_id, given.note, given.then)
     return schema.HandedBack.model_validate(done)
 

@@ -20,10 +20,11 @@ def create_task(caller: CallerDep, asked: TaskIn, idempotency_key: Key = "") -> 
     """Delegate a piece of work. With an `Idempotency-Key` a repeat gets the first task again."""
     new = NewTask(
         brief=parse_brief(asked.brief),
-        repository=asked.repository,
+        repository=caller.works_in(asked.repository),
         target_branch=asked.target_branch,
         base_commit=asked.base_commit,
         request_key=caller.key(idempotency_key),
+        parent=asked.parent,
     )
     return Created.model_validate(caller.engine.tasks.create(caller.actor, new))
 
@@ -31,10 +32,10 @@ def create_task(caller: CallerDep, asked: TaskIn, idempotency_key: Key = "") -> 
 @router.get("")
 def list_tasks(caller: CallerDep, after: After = "", limit: Limit = 50) -> TaskPage:
     """Newest first."""
-    page = caller.engine.views.tasks(after=after, limit=limit)
+    page = caller.engine.views.tasks(after=after, limit=limit, within=caller.sight)
     return TaskPage.model_validate({"items": page.items, "next": page.next})
 
 
 @router.get("/{task_id}")
 def get_task(caller: CallerDep, task_id: str) -> TaskOut:
-    return TaskOut.model_validate(caller.engine.views.task(task_id))
+    return TaskOut.model_validate(caller.engine.views.task(caller.task(task_id)))

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from typing import Annotated, cast
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -49,11 +50,13 @@ class Tries:
             )
 
 
-def _tries(request: Request) -> Tries:
-    return cast("Tries", request.app.state.tries)
+def take_try(request: Request) -> None:
+    """Counts for the address. Raises LimitExceeded."""
+    tries = cast("Tries", request.app.state.tries)
+    tries.take(request.client.host if request.client else "")
 
 
-def _site(request: Request) -> Site:
+def site_of(request: Request) -> Site:
     return cast("Site", request.app.state.site)
 
 
@@ -73,7 +76,7 @@ def show_setup(engine: EngineDep, secret: str) -> Response:
 @router.post("/setup/{secret}")
 def set_up(request: Request, engine: EngineDep, form: FormDep, secret: str = "") -> Response:
     """Make the first account and sign in. The link is used up."""
-    _tries(request).take(_address(request))
+    take_try(request)
     secret = secret or form.get("token", "")
     name = form.get("name", "").strip()
     login = form.get("login", "").strip()
@@ -95,12 +98,17 @@ def set_up(request: Request, engine: EngineDep, form: FormDep, secret: str = "")
 
 @router.get("/login")
 def show_login(
-    engine: EngineDep, wanted: Annotated[str, Query(alias="next", max_length=2000)] = "/"
+    request: Request,
+    engine: EngineDep,
+    wanted: Annotated[str, Query(alias="next", max_length=2000)] = "/",
 ) -> Response:
     if not engine.people.any():
         return _nobody_yet(engine)
     context = login_page(
-        shell=_outside(), now=engine.kernel.clock.now(), next_path=local_path(wanted)
+        shell=_outside(),
+        now=engine.kernel.clock.now(),
+        next_path=local_path(wanted),
+        elsewhere=_elsewhere(request, local_path(wanted)),
     )
     return page("login.html", context)
 
@@ -110,7 +118,7 @@ def log_in(request: Request, engine: EngineDep, form: FormDep) -> Response:
     """A wrong pair shows the form again, without saying which half was wrong."""
     name, wanted = form.get("name", "").strip(), local_path(form.get("next", "/"))
     try:
-        _tries(request).take(_address(request))
+        take_try(request)
         return _signed_in(request, engine, name, form.get("password", ""), wanted)
     except RejectedError as e:
         context = login_page(
@@ -119,6 +127,7 @@ def log_in(request: Request, engine: EngineDep, form: FormDep) -> Response:
             name=name,
             error=f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip(),
             next_path=wanted,
+            elsewhere=_elsewhere(request, wanted),
         )
         return page("login.html", context, 429 if isinstance(e, LimitExceeded) else 403)
 
@@ -129,7 +138,7 @@ def log_out(request: Request, reader: ReaderDep, form: FormDep) -> Response:
     check_token(request, form)
     reader.engine.people.sign_out(reader.secret)
     response = RedirectResponse("/login", 303)
-    drop_session(response, secure=_site(request).secure)
+    drop_session(response, secure=site_of(request).secure)
     return response
 
 
@@ -141,7 +150,7 @@ def _signed_in(
     if old := session_secret(request):
         engine.people.sign_out(old)
     response = RedirectResponse(wanted, 303)
-    set_session(response, session, secure=_site(request).secure)
+    set_session(response, session, secure=site_of(request).secure)
     return response
 
 
@@ -157,8 +166,13 @@ def _nobody_yet(engine: Engine) -> Response:
     return page("message.html", context)
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+def _elsewhere(request: Request, wanted: str) -> tuple[str, str]:
+    """The path and the name of the identity provider; both '' without one."""
+    provider = request.app.state.provider
+    if provider is None:
+        return "", ""
+    after = "" if wanted == "/" else "?" + urlencode({"next": wanted})
+    return f"/login/oidc{after}", str(provider.settings.name)
 
 
 def local_path(wanted: str) -> str:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from handfast.core.domain.agent import Agent
 from handfast.engine.agent_records import agent_limits, agent_record, newest_runs
-from handfast.engine.views import full
+from handfast.engine.filled import full
 from handfast.server.pages.reader import ReaderDep, page
 from handfast.server.pages.runs import titled
 from handfast.server.web.agent_view import agent_page, agents_page
@@ -29,7 +29,10 @@ def show_agents(
 def show_agent(reader: ReaderDep, agent_id: str) -> Response:
     engine = reader.engine
     agent = engine.kernel.state(Agent, agent_id)
-    runs = [engine.views.run_summary(run) for run in newest_runs(engine.kernel, agent_id, RUNS)]
+    sight = reader.sight
+    newest = newest_runs(engine.kernel, agent_id, RUNS)
+    known = [run for run in newest if sight is None or sight.covers(run.root)]
+    runs = [engine.views.run_summary(run) for run in known]
     context = agent_page(
         full(agent),
         agent_record(engine.kernel, agent_id),

@@ -1,6 +1,7 @@
 """The audit trail: search, what was verified of it, and the export."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from handfast.core.domain.errors import NotPermitted, UsageError
 from handfast.core.domain.person import Person
 from handfast.engine.trail import Trail, Wanted, check_shown, check_types
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
+from handfast.server.seeing import seen_by
 from handfast.server.web.audit_view import Found, Search, audit_page
 
 router = APIRouter(prefix="/audit")
@@ -36,7 +38,7 @@ def show_audit(
     except UsageError as problem:
         wanted, error = Wanted(stream=search.stream, who=search.who), problem.message
     trail = Trail(engine.kernel, engine.people, engine.views)
-    found = trail.look_back(wanted, before)
+    found = trail.look_back(wanted, before, partial(seen_by, engine, reader.person_id))
     positions = [int(str(item["position"])) for item in found.items]
     context = audit_page(
         Found(tuple(found.items), found.scanned, before, found.before),
@@ -55,7 +57,7 @@ def export(request: Request, reader: ReaderDep, form: FormDep) -> Response:
     """The whole log as a bundle that is verified offline. The export is itself an entry of the log."""
     check_token(request, form)
     if not _may_export(reader):
-        why = "your roles do not include exporting the audit trail"
+        why = "exporting takes one of its roles, and that nothing is kept from you"
         reader.engine.access.refused(reader.actor, "export_audit", why)
         raise NotPermitted(why, hint="Ask somebody with the auditor, operator or admin role.")
     folder = tempfile.TemporaryDirectory(prefix="handfast-export-")
@@ -76,4 +78,4 @@ def export(request: Request, reader: ReaderDep, form: FormDep) -> Response:
 
 def _may_export(reader: Reader) -> bool:
     person = reader.engine.kernel.state(Person, reader.person_id)
-    return bool(MAY_EXPORT & set(person.roles))
+    return bool(MAY_EXPORT & set(person.roles)) and reader.sight is None

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from handfast.core.domain.errors import (
     AlreadyDecided,
@@ -18,7 +18,9 @@ from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.inert import inert
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result
+from handfast.engine.looks import since_last_look
 from handfast.engine.overrides import Emergency
+from handfast.server.pages.account import site_of
 from handfast.server.pages.live import presence_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.problems import problem_of
@@ -26,7 +28,13 @@ from handfast.server.web.decision_form import DecisionInput, FormProblem, read_d
 from handfast.server.web.pages import Context, case_page, state_fragment
 from handfast.server.web.reading import Record, mapping, text
 
-router = APIRouter(prefix="/handoffs/{handoff_id}")
+
+def _known(reader: ReaderDep, handoff_id: str) -> None:
+    """Every page and form of a case is of somebody who may know of it."""
+    reader.knows("handoff", handoff_id)
+
+
+router = APIRouter(prefix="/handoffs/{handoff_id}", dependencies=[Depends(_known)])
 
 
 @router.get("")
@@ -34,8 +42,11 @@ def show_case(request: Request, reader: ReaderDep, handoff_id: str) -> Response:
     """The case. While it waits, it is recorded that this person had it before them."""
     handoff = reader.engine.views.handoff(handoff_id)
     if handoff["waiting"]:
-        presence_of(request).looked(handoff_id, reader.person_id)
-        reader.engine.handoffs.viewed(reader.actor, handoff_id)
+        engine, person_id = reader.engine, reader.person_id
+        presence_of(request).looked(handoff_id, person_id)
+        since = since_last_look(engine.views, engine.kernel, handoff_id, person_id)
+        handoff["since_look"] = since or {}
+        engine.handoffs.viewed(reader.actor, handoff_id)
     also_open = _also_open(request, reader, handoff_id)
     return page("case.html", _context(reader, handoff, also_open=also_open))
 
@@ -68,7 +79,9 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
     if isinstance(given, FormProblem):
         return _refused(reader, handoff, form, given.message, 422)
     try:
-        done = reader.engine.handoffs.decide(reader.actor, _decision(handoff_id, given))
+        done = reader.engine.handoffs.decide(
+            reader.actor, _decision(request, handoff_id, given, form.get("assertion", ""))
+        )
     except HandfastError as e:
         problem = problem_of(e)
         if problem.status in (500, 502):
@@ -78,6 +91,40 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
         said = _already(now) if moved else _said(e)
         return _refused(reader, now, form, said, problem.status)
     return RedirectResponse(f"/handoffs/{done['handoff_id']}", 303)
+
+
+@router.post("/rating")
+def rate(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
+    """Rate the package with one key. Decides nothing."""
+    check_token(request, form)
+    lacks = [name.removeprefix("lacks_") for name in form if name.startswith("lacks_")]
+    good = form.get("rating") == "good"
+    try:
+        reader.engine.ratings.rate(
+            reader.actor,
+            handoff_id,
+            good=good,
+            lacks=() if good else lacks,
+            note=form.get("note", ""),
+        )
+    except HandfastError as e:
+        problem = problem_of(e)
+        if problem.status in (500, 502):
+            raise
+        handoff = reader.engine.views.handoff(handoff_id)
+        return page("case.html", _context(reader, handoff, notice=_said(e)), problem.status)
+    return RedirectResponse(f"/handoffs/{handoff_id}", 303)
+
+
+@router.post("/sign")
+def sign(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
+    """What the browser has a passkey sign, for this decision of this form. It decides nothing."""
+    check_token(request, form)
+    given = read_decision(reader.engine.views.handoff(handoff_id), form)
+    if isinstance(given, FormProblem):
+        return JSONResponse({"detail": given.message}, 422)
+    wanted = _decision(request, handoff_id, given, "")
+    return JSONResponse(reader.engine.handoffs.to_sign(reader.actor, wanted))
 
 
 @router.post("/routing")
@@ -127,7 +174,7 @@ def _act(reader: Reader, handoff_id: str, form: Mapping[str, str]) -> str:
     return handoff_id
 
 
-def _decision(handoff_id: str, given: DecisionInput) -> Decision:
+def _decision(request: Request, handoff_id: str, given: DecisionInput, assertion: str) -> Decision:
     return Decision(
         handoff_id=handoff_id,
         kind=DecisionKind(given.kind),
@@ -136,6 +183,8 @@ def _decision(handoff_id: str, given: DecisionInput) -> Decision:
         edited=given.edited_command or "",
         answer=given.answer,
         scope=given.scope,
+        assertion=assertion,
+        relying=site_of(request).relying(request.headers["host"]),
     )
 
 
@@ -177,7 +226,7 @@ def _part(handoff: Result, name: str) -> Record | None:
 
 def _next(reader: Reader, handoff_id: str) -> str:
     """The first other case that waits, in the order of the queue."""
-    waiting = reader.engine.views.first_waiting(2)
+    waiting = reader.engine.views.first_waiting(2, reader.sight)
     return next((found for found in waiting if found != handoff_id), "")
 
 

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from handfast.core.domain.errors import HandfastError, StorageError
 from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.project import Sight
 from handfast.engine.bulk import Pick, approve_together
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
@@ -52,6 +53,8 @@ def approve(request: Request, reader: ReaderDep, form: FormDep) -> Response:
     if not picks:
         said = "Nothing is marked. Mark the cases first, then approve them."
         return page("inbox.html", _inbox(reader, read_filters(form), "", said), 422)
+    for pick in picks:
+        reader.knows("handoff", pick.handoff_id)
     taken = approve_together(engine.kernel, engine.handoffs, reader.actor, picks)
     rows: list[Result] = [
         {"handoff_id": t.handoff_id, "ask": t.ask, "approved": t.approved, "why": t.why}
@@ -86,7 +89,7 @@ def _back(form: dict[str, str]) -> str:
 
 def _inbox(reader: Reader, filters: Filters, after: str, error: str = "") -> Context:
     """A page of the queue. What was decided lately stands below the first one."""
-    engine, first = reader.engine, not after
+    engine, first, sight = reader.engine, not after, reader.sight
     queue = _queue(reader, filters, after)
     empty = first and not (filters.any or queue.items or queue.next)
     return inbox_page(
@@ -96,12 +99,12 @@ def _inbox(reader: Reader, filters: Filters, after: str, error: str = "") -> Con
         around=Around(
             filters,
             saved_of(reader),
-            tuple(collisions(engine)) if first and not filters.any else (),
+            tuple(collisions(engine, sight)) if first and not filters.any else (),
             queue.looked_at,
             error,
         ),
-        decided=_decided(engine.views) if first and not filters.any else [],
-        unattended=_unattended(engine) if empty else None,
+        decided=_decided(engine.views, sight) if first and not filters.any else [],
+        unattended=_unattended(engine, sight) if empty else None,
         after=after,
         next_after=queue.next,
     )
@@ -121,6 +124,7 @@ def _queue(reader: Reader, filters: Filters, after: str) -> QueuePage:
         limit=SHOWN,
         of_state=_of_state(reader, filters),
         of_record=filters.takes if filters.of_text else everything,
+        within=reader.sight,
     )
 
 
@@ -148,17 +152,17 @@ def _agents(engine: Engine, wanted: str) -> set[str]:
     return {agent_id for agent_id, name in named if wanted.casefold() in name.casefold()}
 
 
-def _decided(views: Views) -> list[Result]:
-    found = views.handoffs("decided", limit=DECIDED).items
-    return found + views.handoffs("closed", limit=DECIDED).items
+def _decided(views: Views, sight: Sight | None) -> list[Result]:
+    found = views.handoffs("decided", limit=DECIDED, within=sight).items
+    return found + views.handoffs("closed", limit=DECIDED, within=sight).items
 
 
-def _unattended(engine: Engine) -> dict[str, object] | None:
+def _unattended(engine: Engine, sight: Sight | None) -> dict[str, object] | None:
     """What ran in the last day without asking anyone, from the counters of its runs."""
     since = engine.kernel.clock.now() - UNATTENDED
     recent = [
         run
-        for run in engine.views.runs(limit=RUNS).items
+        for run in engine.views.runs(limit=RUNS, within=sight).items
         if str(run["created_at"]) >= since.strftime("%Y-%m-%dT%H:%M:%S")
     ]
     if not recent:

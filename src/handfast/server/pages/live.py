@@ -16,6 +16,7 @@ from handfast.engine.projections import BY_NAME, load
 from handfast.server.hub import Hub
 from handfast.server.pages.reader import Reader, ReaderDep
 from handfast.server.presence import Presence
+from handfast.server.seeing import seen_by
 from handfast.server.waiting import hub_of
 from handfast.server.web.inbox_view import live_row
 from handfast.storage.api import EventRow
@@ -48,6 +49,7 @@ async def follow(
     headers = {"X-Accel-Buffering": "no"}
     here: AbstractContextManager[None] = nullcontext()
     if case:
+        await to_thread.run_sync(reader.knows, "handoff", case)
         here = presence_of(request).open(case, reader.person_id)
     source = _changes(hub, reader, start, case, here)
     return StreamingResponse(source, headers=headers, media_type="text/event-stream")
@@ -60,20 +62,21 @@ async def _changes(
         yield ": open\n\n"
         while not hub.closing:
             rows = await hub.after(position)
+            if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
+                return
             if rows:
                 position = rows[-1].position
                 for name, data in await to_thread.run_sync(_news, reader, rows, case):
                     yield f"id: {position}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
             elif not await hub.grown(position, HEARTBEAT_S):
-                if not await to_thread.run_sync(reader.engine.people.of_session, reader.secret):
-                    return
                 yield ": still here\n\n"
 
 
 def _news(reader: Reader, rows: list[EventRow], case: str) -> list[tuple[str, dict[str, object]]]:
     """Each handoff once, as it is now. A look at a case is news only for who has it open too."""
     news: list[tuple[str, dict[str, object]]] = []
-    ours = [row for row in rows if row.stream.startswith(STREAM)]
+    seen = seen_by(reader.engine, reader.person_id, rows)
+    ours = [row for row in seen if row.stream.startswith(STREAM)]
     for stream in dict.fromkeys(row.stream for row in ours if row.type != VIEWED):
         found = reader.engine.kernel.store.load(stream)
         if found is not None:

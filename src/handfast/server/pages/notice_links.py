@@ -29,6 +29,7 @@ def follow_link(reader: ReaderDep, token: str) -> Response:
     try:
         handoff_id = reader.engine.notices.links.open(reader.actor, token)
     except RejectedError as e:
+        reader.engine.access.refused(reader.actor, "follow_link", e.message)
         back = ("/", "Go to the inbox")
         if e.code in _STILL_YOURS:
             found = reader.engine.notices.links.handoff_of(token)

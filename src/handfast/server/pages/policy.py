@@ -50,6 +50,7 @@ def show_explanation(reader: ReaderDep, handoff_id: HandoffId = "") -> Response:
     """Why the action of a handoff was stopped, and what the policy of now says. Refused, the form again."""
     engine, given = reader.engine, handoff_id.strip().rpartition("/")[2]
     try:
+        reader.knows("handoff", given)
         found = explain(engine.kernel, engine.policies, given)
         ask = str(engine.views.handoff(given)["ask"])
     except HandfastError as error:

@@ -10,10 +10,11 @@ from urllib.parse import quote
 from fastapi import Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from handfast.core.domain.errors import NotPermitted
+from handfast.core.domain.errors import NotFound, NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import HookPaused
 from handfast.core.domain.handoff import WAITING
+from handfast.core.domain.project import Sight
 from handfast.engine.facade import Engine
 from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
 from handfast.server.web.frame import Shell
@@ -39,6 +40,19 @@ class Reader:
     def actor(self) -> Actor:
         return Actor("person", self.person_id, "browser")
 
+    @property
+    def sight(self) -> Sight | None:
+        """What they may know of; None is everything."""
+        return self.engine.knowing.sight(self.person_id)
+
+    def knows(self, kind: str, item: str) -> None:
+        """Raises NotFound for what they may not know of; the try is put into the audit trail."""
+        try:
+            self.engine.knowing.check(self.person_id, kind, item)
+        except NotFound:
+            self.engine.access.refused(self.actor, "page", f"need to know of {kind} {item}")
+            raise
+
     def shell(self, notice: str = "") -> Shell:
         store = self.engine.kernel.store
         return Shell(
@@ -46,7 +60,7 @@ class Reader:
             person_id=self.person_id,
             csrf_token=form_token(self.secret),
             has_js=has_script(),
-            waiting=store.count("handoff", [s.value for s in WAITING]),
+            waiting=store.count("handoff", [s.value for s in WAITING], self.sight),
             hooks_pause=hooks_pause(self.engine),
             stopped=tuple(str(s["says"]) for s in self.engine.switch.status()[:5]),
             notice=notice,
@@ -84,6 +98,15 @@ def check_token(request: Request, form: Mapping[str, str]) -> None:
             "this form belongs to another session",
             code="cross_site",
             hint="Go back, reload the page, and send the form again. What you typed is kept.",
+        )
+
+
+def check_header(request: Request) -> None:
+    """The same for a request of a script, which carries the token as a header."""
+    check_origin(request)
+    if not token_fits(request, request.headers.get("x-csrf-token", "")):
+        raise NotPermitted(
+            "this request belongs to another session", code="cross_site", hint="Reload the page."
         )
 
 

@@ -10,10 +10,13 @@ from handfast.server.pages import (
     assets,
     audit,
     cases,
+    delegate,
+    federated,
     inbox,
     live,
     notice_links,
     notifications,
+    own_account,
     policy,
     runs,
     settings,
@@ -23,8 +26,8 @@ from handfast.server.pages import (
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
-    account, agents, assets, audit, cases, inbox, live, notice_links, notifications, policy, runs, settings,
-    slack, takeovers, tasks,
+    account, agents, assets, audit, cases, delegate, inbox, live, notice_links, notifications, policy, runs, settings,
+    slack, takeovers, tasks, own_account, federated,
 )  # fmt: skip
 
 

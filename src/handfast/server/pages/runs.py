@@ -18,7 +18,7 @@ StepId = Annotated[str, Query(max_length=80)]
 
 @router.get("")
 def show_runs(reader: ReaderDep, after: Cursor = "") -> Response:
-    found = reader.engine.views.runs(after=after, limit=50)
+    found = reader.engine.views.runs(after=after, limit=50, within=reader.sight)
     now = reader.engine.kernel.clock.now()
     rows = [titled(run) for run in found.items]
     return page("runs.html", runs_page(rows, shell=reader.shell(), now=now, next_after=found.next))
@@ -43,6 +43,7 @@ def run_context(
 ) -> Context:
     """`refused` is what was typed into a form of the page and why it was not taken."""
     views = reader.engine.views
+    reader.knows("run", run_id)
     then = run_then(reader.engine, run_id, at)
     run = views.run(run_id)
     start = int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0

@@ -30,6 +30,7 @@ def hand_back(request: Request, reader: ReaderDep, form: FormDep, run_id: str) -
 
 
 def _act(reader: Reader, run_id: str, words: str, act: Callable[[], object]) -> Response:
+    reader.knows("run", run_id)
     try:
         act()
     except HandfastError as error:

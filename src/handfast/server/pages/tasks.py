@@ -13,7 +13,7 @@ SHOWN, OF_TASK = 50, 100
 
 @router.get("")
 def show_tasks(reader: ReaderDep, after: Cursor = "") -> Response:
-    found = reader.engine.views.tasks(after=after, limit=SHOWN)
+    found = reader.engine.views.tasks(after=after, limit=SHOWN, within=reader.sight)
     now = reader.engine.kernel.clock.now()
     context = tasks_page(
         found.items, shell=reader.shell(), now=now, after=after, next_after=found.next
@@ -23,6 +23,7 @@ def show_tasks(reader: ReaderDep, after: Cursor = "") -> Response:
 
 @router.get("/{task_id}")
 def show_task(reader: ReaderDep, task_id: str) -> Response:
+    reader.knows("task", task_id)
     views = reader.engine.views
     task = views.task(task_id)
     asked_by = str(task.get("requested_by") or "")

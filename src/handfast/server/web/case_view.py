@@ -10,7 +10,9 @@ from markupsafe import Markup
 
 from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.inert import inert
+from handfast.server.web.brief_view import Brief, brief_of
 from handfast.server.web.changed import Changed, changed_of
+from handfast.server.web.claims_view import Claim, claim_of, tally
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.reach import blast, odd_characters
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
@@ -81,16 +83,6 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A claim with the recorded step behind it, or none."""
-
-    text: str
-    recorded: bool = False
-    result: str = ""
-    step_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Command:
     """A command that was run, with its recorded end."""
 
@@ -121,21 +113,14 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
-    """What was asked for. Criteria carry the claim that answers them."""
-
-    intent: str
-    criteria: tuple[Claim, ...]
-    non_goals: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """Something that was tried and did not work."""
 
     tried: str
     outcome: str
     why: str
+    run_id: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +167,9 @@ class Case:
     cost: tuple[tuple[str, str], ...]
     about: str
     changed: Changed | None = None
+    claims: tuple[Claim, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    tally: str = ""
 
     @property
     def what_title(self) -> str:
@@ -198,7 +186,9 @@ class Case:
 def case_of(handoff: Record, brief: Record | None = None, run: Record | None = None) -> Case:
     """The view of `handoff`. `brief` and `run` come from its task and run, where it has them."""
     package = mapping(handoff, "package")
-    evidence = tuple(_claim(item) for item in records(package, "evidence"))
+    found = tuple(claim_of(item) for item in records(package, "evidence"))
+    evidence = tuple(claim for claim in found if claim.said_by != "agent")
+    asked = brief_of(brief or mapping(package, "brief"), evidence, text(handoff, "brief_digest"))
     kind = text(handoff, "kind", "approval")
     effect = _effect(handoff, package)
     return Case(
@@ -224,7 +214,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         receipt=receipt_of(handoff),
         attempts=tuple(_attempt(item) for item in records(package, "attempts", 50)),
         timeline=tuple(_entry(item) for item in records(handoff, "timeline", 200)),
-        brief=_brief(brief or mapping(package, "brief"), evidence),
+        brief=asked,
         agent_says=text(package, "agent_says"),
         not_seen=(*texts(package, "not_seen"), *(effect.diff.unseen if effect.diff else ())),
         digests=_digests(handoff),
@@ -233,6 +223,9 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         cost=_cost(package),
         about=text(handoff, "about"),
         changed=changed_of(handoff, package),
+        claims=tuple(claim for claim in found if claim.said_by == "agent"),
+        incomplete=tuple(texts(package, "incomplete", 20)),
+        tally=tally(asked.criteria) if asked else "",
     )
 
 
@@ -292,24 +285,6 @@ def _review_warnings(package: Record) -> tuple[str, ...]:
     )
 
 
-def _claim(item: Record) -> Claim:
-    recorded = text(item, "status") == "recorded"
-    claim = text(item, "claim") or text(item, "text")
-    return Claim(claim, recorded, text(item, "result"), text(item, "step_id") if recorded else "")
-
-
-def _brief(brief: Record, evidence: tuple[Claim, ...]) -> Brief | None:
-    """Each criterion with the claim of the same words, else unverified."""
-    if not brief:
-        return None
-    by_claim = {claim.text.strip().casefold(): claim for claim in evidence}
-    criteria = [
-        by_claim.get(criterion.strip().casefold(), Claim(criterion))
-        for criterion in texts(brief, "acceptance")
-    ]
-    return Brief(text(brief, "intent"), tuple(criteria), tuple(texts(brief, "non_goals")))
-
-
 def _review(package: Record) -> Review:
     review = mapping(package, "review")
     commits = [
@@ -337,7 +312,8 @@ def _command(item: Record) -> Command:
 
 def _attempt(item: Record) -> Attempt:
     tried = text(item, "tried") or text(item, "text", "an attempt")
-    return Attempt(tried, text(item, "outcome"), text(item, "why") or text(item, "why_failed"))
+    why = text(item, "why") or text(item, "why_failed")
+    return Attempt(tried, text(item, "outcome"), why, text(item, "run_id"), moment(item, "at"))
 
 
 def _entry(item: Record) -> Entry:

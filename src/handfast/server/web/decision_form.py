@@ -64,6 +64,7 @@ class DecisionForm:
     edited_command: str = ""
     error: str = ""
     may_give: ScopeChoice | None = None
+    passkey: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def decision_form(
         reason_required=reason_required(handoff),
         reason_need=_reason_need(handoff, plain),
         target=typed_target(handoff),
+        passkey=flag(mapping(handoff, "takes"), "passkey") is True,
         reason=typed.get("reason", ""),
         answer=typed.get("answer", ""),
         edited_command=typed.get("edited_command", ""),

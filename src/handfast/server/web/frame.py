@@ -32,6 +32,7 @@ PLACES = (
 # The pages under Settings, in their order.
 SETTINGS = (
     Place("you", "You", "/settings"),
+    Place("account", "Signing in", "/account"),
     Place("notifications", "Notifications", "/settings/notifications"),
     Place("people", "People", "/settings/people"),
     Place("installation", "This installation", "/settings/installation"),

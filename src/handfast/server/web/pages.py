@@ -7,6 +7,7 @@ run with undefined names as errors, so these functions are the whole contract be
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from handfast.server.web.brief_view import Brief
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
 from handfast.server.web.frame import Context as Context
@@ -14,12 +15,14 @@ from handfast.server.web.frame import Shell as Shell
 from handfast.server.web.frame import context
 from handfast.server.web.inbox_page import inbox_page as inbox_page
 from handfast.server.web.inbox_view import decided_rows, grouped
+from handfast.server.web.looks_view import looked_of, rating_of, sent_back_of
 from handfast.server.web.notices_view import notice_rows
 from handfast.server.web.reading import Record, mapping, records, text
 from handfast.server.web.run_view import run_head, run_row, step_rows
 from handfast.server.web.standing import standing_of
 from handfast.server.web.takeover_view import THEN, in_hands
 from handfast.server.web.takes_view import takes_of
+from handfast.server.web.task_form import TaskForm
 from handfast.server.web.then_view import then_view
 
 STEPS_PER_PAGE = 100
@@ -36,7 +39,8 @@ def case_page(
     error: str = "",
     next_id: str = "",
 ) -> Context:
-    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue."""
+    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue.
+    `since_look` in the handoff is what happened after this person's last look."""
     return context(
         shell,
         now,
@@ -46,8 +50,23 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
+        looked=looked_of(mapping(handoff, "since_look")),
+        rating=rating_of(handoff, shell.person_id),
+        sent_back=sent_back_of(mapping(handoff, "package")),
         notices=notice_rows(records(handoff, "notices", 200)),
     )
+
+
+def task_page(
+    form: TaskForm,
+    *,
+    shell: Shell,
+    now: datetime,
+    understood: Brief | None = None,
+    made: str = "",
+) -> Context:
+    """For `task_form.html`. `understood` is the brief as it would be delegated, `made` the id of the task."""
+    return context(shell, now, nav="tasks", form=form, understood=understood, made=made)
 
 
 def state_fragment(handoff: Record, *, shell: Shell, now: datetime) -> Context:
@@ -102,10 +121,27 @@ def runs_page(
 
 
 def login_page(
-    *, shell: Shell, now: datetime, name: str = "", error: str = "", next_path: str = "/"
+    *,
+    shell: Shell,
+    now: datetime,
+    name: str = "",
+    error: str = "",
+    next_path: str = "/",
+    elsewhere: tuple[str, str] = ("", ""),
 ) -> Context:
-    """For `login.html`. `next_path` must be a path of this server: the caller checks it."""
-    return context(shell, now, nav="", name=name, error=error, next_path=next_path)
+    """For `login.html`. `next_path` must be a path of this server: the caller checks it. `elsewhere` is the
+    path and the name of the identity provider."""
+    path, provider = elsewhere
+    return context(
+        shell,
+        now,
+        nav="",
+        name=name,
+        error=error,
+        next_path=next_path,
+        provider_path=path,
+        provider=provider,
+    )
 
 
 def setup_page(

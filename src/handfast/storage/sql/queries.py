@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
+from handfast.core.domain.project import Sight
 from handfast.storage.api import Query
 from handfast.storage.sql import schema as s
+from handfast.storage.sql.known import known
 
 # The indexes on these leave empty values out, and are used only when the statement says so too.
 _INDEXED_UNLESS_EMPTY = frozenset({"task_id", "run_id", "match"})
@@ -73,7 +75,19 @@ def _where(q: Query, statuses: Sequence[int]) -> sa.Select[Any]:
         stmt = stmt.where(c.due_at.is_(None))
     if q.due_before is not None:
         stmt = stmt.where(c.due_at <= sa.bindparam("due_before", type_=sa.BigInteger))
+    if q.within is not None:
+        stmt = stmt.where(known(q.kind, q.within))
     return stmt if q.after is None else stmt.where(_beyond(q))
+
+
+def count(sight: Sight | None, kind: str) -> sa.Select[Any]:
+    """Parameters: `kind`, `status`, and those of `known`."""
+    c = s.state.c
+    stmt = sa.select(sa.func.count()).where(
+        c.kind == sa.bindparam("kind", type_=sa.Text),
+        c.status == sa.bindparam("status", type_=sa.Text),
+    )
+    return stmt if sight is None else stmt.where(known(kind, sight))
 
 
 def _beyond(q: Query) -> sa.ColumnElement[bool]:

@@ -5,6 +5,7 @@ against executing constructs; the constructs keep one source for both dialects.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import sqlalchemy as sa
@@ -50,7 +51,9 @@ def dialect_for(name: str) -> Dialect:
     return dialect
 
 
+@cache
 def compiler(name: str) -> "Compile":
+    """One a dialect, so that what was compiled serves every store of the process."""
     return Compile(dialect_for(name), name)
 
 
@@ -60,6 +63,7 @@ class Compile:
     def __init__(self, dialect: Dialect, name: str) -> None:
         self._dialect = dialect
         self.name = name
+        self.queries: dict[object, str] = {}  # by shape, for the store's `find`
 
     def __call__(self, construct: sa.ClauseElement) -> str:
         return str(construct.compile(dialect=self._dialect))
@@ -79,6 +83,7 @@ def _p(name: str, column: sa.Column[object]) -> sa.BindParameter[object]:
     return sa.bindparam(name, type_=column.type)
 
 
+@cache
 def build(c: Compile) -> Statements:
     """All statements for one dialect."""
     return Statements(**_lookups(c), **_reads(c))

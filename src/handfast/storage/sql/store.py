@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import cast
 
-import sqlalchemy as sa
-
 from handfast.core.domain.errors import UsageError
+from handfast.core.domain.project import Sight
 from handfast.storage.api import (
     Committed,
     Credential,
@@ -22,13 +21,13 @@ from handfast.storage.api import (
     WriteSet,
 )
 from handfast.storage.sql import points
-from handfast.storage.sql import schema as s
 from handfast.storage.sql.connect import open_database
 from handfast.storage.sql.keeping import SqlKeeping
+from handfast.storage.sql.known import parameters
 from handfast.storage.sql.listening import Listener
 from handfast.storage.sql.migrate import ready
 from handfast.storage.sql.outbox import OutboxTable
-from handfast.storage.sql.queries import EQUAL, select
+from handfast.storage.sql.queries import EQUAL, count, select
 from handfast.storage.sql.readers import Readers
 from handfast.storage.sql.statements import TOGETHER, build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
@@ -58,7 +57,7 @@ class SqlStore(OutboxTable):
         self._listeners_lock = threading.Lock()
         self._told = 0
         self._hearing: Listener | None = None
-        self._find_sql: dict[object, str] = {}
+        self._find_sql = self._compile.queries
 
     # -- log
     def commit(self, write: WriteSet) -> Committed:
@@ -144,27 +143,20 @@ class SqlStore(OutboxTable):
             rank, params["after_opened"] = q.after
             if not q.newest_first:
                 params["after_rank"] = rank
-        shape = (frozenset(params), q.newest_first, q.undated)
+        params.update(parameters(q.within))
+        knows = _knows(q.kind, q.within)
+        shape = (frozenset(params), q.newest_first, q.undated, knows)
         if shape not in self._find_sql:
             self._find_sql[shape] = self._compile(select(q))
         return self._find_sql[shape], params
 
-    def count(self, kind: str, statuses: Sequence[str]) -> int:
-        total = 0
-        for status in statuses:
-            row = self._readers.one(self._count_sql(), {"kind": kind, "status": status})
-            total += cast("int", row[0]) if row else 0
-        return total
-
-    def _count_sql(self) -> str:
-        if "count" not in self._find_sql:
-            c = s.state.c
-            stmt = sa.select(sa.func.count()).where(
-                c.kind == sa.bindparam("kind", type_=sa.Text),
-                c.status == sa.bindparam("status", type_=sa.Text),
-            )
-            self._find_sql["count"] = self._compile(stmt)
-        return self._find_sql["count"]
+    def count(self, kind: str, statuses: Sequence[str], within: Sight | None = None) -> int:
+        params: dict[str, object] = {"kind": kind, **parameters(within)}
+        shape = ("count", frozenset(params), _knows(kind, within))
+        if shape not in self._find_sql:
+            self._find_sql[shape] = self._compile(count(within, kind))
+        rows = [self._readers.one(self._find_sql[shape], {**params, "status": x}) for x in statuses]
+        return sum(cast("int", row[0]) for row in rows if row)
 
     # -- bodies
     def body(self, body_id: str) -> SealedBody | None:
@@ -269,6 +261,11 @@ def _event(r: Row) -> EventRow:
         bytes(cast("bytes", data)),
         bytes(cast("bytes", leaf)),
     )
+
+
+def _knows(kind: str, sight: Sight | None) -> object:
+    """What a condition of `known` depends on beside the names of its parameters."""
+    return None if sight is None else (kind, sight.beyond is None)
 
 
 def _state(r: Row) -> StateRow:

@@ -1,0 +1,96 @@
+"""The form that delegates a task. Opening or checking it records nothing."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from handfast.core.domain.brief import Brief, parse_brief
+from handfast.core.domain.errors import HandfastError, UsageError
+from handfast.engine.filled import full
+from handfast.engine.tasks import NewTask
+from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
+from handfast.server.problems import problem_of
+from handfast.server.web.brief_view import brief_of
+from handfast.server.web.pages import Context, task_page
+from handfast.server.web.task_form import task_form, typed_brief
+
+router = APIRouter(prefix="/tasks/new")
+Parent = Annotated[str, Query(pattern=r"^[A-Za-z0-9_]{0,64}$")]
+
+
+@router.get("")
+def show_form(reader: ReaderDep, parent: Parent = "") -> Response:
+    """Empty, or for a part of a task."""
+    typed = {"parent": parent}
+    if parent:
+        whole = reader.engine.views.task(parent)
+        typed |= {name: str(whole[name]) for name in ("repository", "target_branch")}
+    return page("task_form.html", _context(reader, typed))
+
+
+@router.post("")
+def delegate(request: Request, reader: ReaderDep, form: FormDep) -> Response:
+    """Check the brief, or make the task. Refused, the form comes back with what was typed and the field named."""
+    check_token(request, form)
+    try:
+        new = _new(form)
+        if form.get("act") != "create":
+            return page(
+                "task_form.html", _context(reader, form, brief=reader.engine.tasks.check(new))
+            )
+        made = reader.engine.tasks.create(reader.actor, new)
+    except HandfastError as e:
+        problem = problem_of(e)
+        if problem.status in (500, 502):
+            raise
+        said = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()
+        field = str(e.details.get("field") or _named(e.message))
+        return page(
+            "task_form.html", _context(reader, form, error=said, field=field), problem.status
+        )
+    return page("task_form.html", _context(reader, form, made=str(made["task_id"])), 201)
+
+
+def _new(form: Mapping[str, str]) -> NewTask:
+    """Raises UsageError."""
+    brief = parse_brief(typed_brief(form))
+    repository, branch = form.get("repository", "").strip(), form.get("target_branch", "").strip()
+    return NewTask(
+        brief=brief,
+        repository=_line(repository, "repository", 4_096),
+        target_branch=_line(branch or "main", "target_branch", 500),
+        base_commit="",
+        request_key="",
+        parent=form.get("parent", "").strip(),
+    )
+
+
+def _line(text: str, name: str, most: int) -> str:
+    if not text or len(text) > most or not text.isprintable():
+        raise UsageError(f"`{name}` is missing or no single line", details={"field": name})
+    return text
+
+
+def _named(message: str) -> str:
+    """The field that a refusal names first."""
+    return message.split("`")[1] if message.count("`") > 1 else ""
+
+
+def _context(
+    reader: Reader,
+    typed: Mapping[str, str],
+    *,
+    brief: Brief | None = None,
+    made: str = "",
+    error: str = "",
+    field: str = "",
+) -> Context:
+    return task_page(
+        task_form(typed, error, field),
+        shell=reader.shell(),
+        now=reader.engine.kernel.clock.now(),
+        understood=brief_of(full(brief), ()) if brief else None,
+        made=made,
+    )
