@@ -15,7 +15,7 @@ from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_work import AgentStarted, Mode
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import RunId
-from handfast.core.domain.package import Attempt, CommandRun, Commit, Evidence, ReviewedWork
+from handfast.core.domain.package import Attempt, CommandRun, Commit, ReviewedWork
 from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.actions import StepResult
 from handfast.engine.facade import Engine
@@ -224,9 +224,6 @@ def review(scene: Scene, run_id: str, epoch: int, diff: str, files: Sequence[str
         removed,
         agent_says="Totals now match the ledger. All tests are green.",
         attempts=(Attempt("Rounding in the template", "2 failed", "totals were rounded twice"),),
-        evidence=(
-            Evidence("The tests pass", "recorded", "st_1", "pytest -q tests/billing: exit 0"),
-        ),
     )
     opened = scene.engine.reviews.open(RUNNER, FinishedWork(run_id, epoch, facts, Pause()))
     return str(opened["handoff_id"])
