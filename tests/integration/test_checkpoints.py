@@ -8,6 +8,8 @@ import pytest
 
 from handfast.core.domain.events import Actor
 from handfast.core.domain.handoff import Handoff, Status
+from handfast.server.web.checkpoint_view import read_pass
+from tests import checkpoint_fixtures as cp
 from tests.integration.test_api_sessions import token
 from tests.served import LOGIN, PIN, Json, Served
 
@@ -187,3 +189,16 @@ def test_hostile_words_of_an_ask_are_inert_on_the_page(waiting: Served) -> None:
     page = waiting.browser().get(f"/checkpoints/{_opened(waiting, case)}").text
     assert "<script>alert" not in page
     assert "\u202e" not in page
+
+
+def test_finished_work_is_chosen_by_itself() -> None:
+    """The shared button takes calls only: a merge is never approved along with them."""
+    items = cp.checkpoint()["items"]
+    shown = {f"presented_digest:{i['handoff_id']}": str(i["presented_digest"]) for i in items}
+    form = shown | {"act": "approve-together"}
+    taken, problems = read_pass({"items": items}, form)
+    assert ({h for h, _ in taken}, problems) == ({"ho_0"}, {})
+    review = next(i for i in items if i["kind"] == "review") | {"looked_at_alone": ""}
+    assert read_pass({"items": [review]}, form) == ([], {})
+    chosen = {f"kind:{review['handoff_id']}": "approve"}
+    assert len(read_pass({"items": [review]}, form | chosen)[0]) == 1

@@ -156,7 +156,6 @@ def _item(item: Record, reader_id: str, typed: Mapping[str, str], problem: str) 
     form = decision_form(item, given, problem)
     alone = text(item, "looked_at_alone")
     verbs = form.verbs if form else ()
-    approves = any(verb.kind == "approve" for verb in verbs)
     lines = case.effect.text.rstrip().splitlines()
     shown = lines if case.effect.kind != "diff" else []
     return ItemView(
@@ -167,7 +166,7 @@ def _item(item: Record, reader_id: str, typed: Mapping[str, str], problem: str) 
         words="\n".join(shown[:_LINES]),
         more=max(0, len(shown) - _LINES),
         alone=alone if form else "",
-        together=approves and not alone,
+        together=form is not None and _one_look(item),
         chosen=given.get("kind", ""),
         rules=", ".join(texts(item, "rules")[:5]),
         error=problem,
@@ -222,9 +221,18 @@ def read_pass(
 
 
 def _by_all(item: Record, form: Mapping[str, str]) -> str:
-    together = "approve" in texts(item, "offered") and not text(item, "looked_at_alone")
     wanted = form.get("act") == ALL and flag(item, "waiting") is True
-    return "approve" if wanted and together else ""
+    return "approve" if wanted and _one_look(item) else ""
+
+
+def _one_look(item: Record) -> bool:
+    """Whether the shared button approves it: a call as it was proposed, with an undo, read in full, and no
+    claim about it unverified. Finished work is always chosen by itself."""
+    claims = records(mapping(item, "package"), "evidence")
+    verified = all(text(claim, "status") == "recorded" for claim in claims)
+    plain = text(item, "kind") == "approval" and not text(item, "edited_by")
+    offered = "approve" in texts(item, "offered")
+    return offered and plain and verified and not text(item, "looked_at_alone")
 
 
 def deferred_of(rows: Iterable[Record]) -> tuple[DeferredView, ...]:
