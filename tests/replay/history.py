@@ -31,6 +31,7 @@ from handfast.core.domain.errors import GateClosed
 from handfast.core.domain.events import SYSTEM, WIRE, Actor
 from handfast.core.domain.events_control import RotationCovered
 from handfast.core.domain.events_handoff import DecisionKind, Executor
+from handfast.core.domain.events_identity import PasskeyAdded, PasskeyRemoved
 from handfast.core.domain.events_work import AgentStarted, Mode, RunOutcome
 from handfast.core.domain.grant_scope import Wanted
 from handfast.core.domain.handoff import Handoff
@@ -39,11 +40,13 @@ from handfast.core.domain.installation import Installation
 from handfast.core.domain.limit_facts import Reported
 from handfast.core.domain.notice import Notice
 from handfast.core.domain.package import ReviewedWork
+from handfast.core.domain.person import Person
 from handfast.core.domain.publication import ORGANISATION
 from handfast.core.domain.reach import Quiet
 from handfast.core.domain.run import Run
 from handfast.engine import ids, vault
 from handfast.engine.carrying import Proof
+from handfast.engine.federation import Identity
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.leasing import Kept, Seat
@@ -403,12 +406,37 @@ def _notified(room: Room) -> None:
     engine.contacts.remove(me, first)
 
 
+def _identities(room: Room) -> None:
+    """How people prove who they are, and what they may know. Last: a project hides what is in none."""
+    engine, me = room.engine, room.me
+    issued = engine.own_tokens.issue(me, "a script", ("read",))
+    engine.own_tokens.revoke(me, issued.token_id)
+    linked = engine.federation.link(me, Identity("https://id.example", "u-1"))
+    engine.federation.unlink(me, str(linked["account"]))
+    _passkey(room)
+    engine.knowing.set_teams(me, "ana", ["dba"])
+    engine.knowing.set_project(me, "all", ["/repo"], ["ana"], ["dba"])
+
+
+def _passkey(room: Room) -> None:
+    """Its events alone: what a browser gives for one is in `tests/e2e/test_passkeys.py`."""
+
+    def work(unit: Unit) -> Result:
+        person_id = PersonId(room.me.id)
+        added = PasskeyAdded(person_id, "credential", "key", unit.put("a laptop"))
+        removed = PasskeyRemoved(person_id, "credential", person_id)
+        unit.record(Person, person_id, [added, removed])
+        return {}
+
+    room.engine.kernel.run(room.me, work)
+
+
 def record() -> tuple[list[bytes], dict[str, object]]:
     """The entries of the history, and what they lead to."""
     with tempfile.TemporaryDirectory() as folder, _fixed(), opened(Path(folder) / "home") as room:
         chapters = (
             _people_and_agents, _gate, _limits, _scoped, _together, _work, _audit, _several, _runners, _kept,
-            _given_up, _in_hands, _notified,
+            _given_up, _in_hands, _notified, _identities,
         )  # fmt: skip
         for chapter in chapters:
             chapter(room)
