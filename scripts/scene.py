@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handfast.core.domain.brief import parse_brief
+from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_work import AgentStarted, Mode
@@ -224,6 +225,7 @@ def review(scene: Scene, run_id: str, epoch: int, diff: str, files: Sequence[str
         removed,
         agent_says="Totals now match the ledger. All tests are green.",
         attempts=(Attempt("Rounding in the template", "2 failed", "totals were rounded twice"),),
+        changes=tuple(ChangedFile(path, status="M") for path in files),
     )
     opened = scene.engine.reviews.open(RUNNER, FinishedWork(run_id, epoch, facts, Pause()))
     return str(opened["handoff_id"])
