@@ -248,10 +248,12 @@ def _waiting(scene: Scene) -> None:
         "History has a wrong commit; I will rewrite it.",
     )
     other = session(scene, "codex-web", "web")
-    cases["high"] = call(scene, other, "rm", "rm -r billing", "The folder is not used any more.")
+    cases["medium"] = call(scene, other, "rm", "rm -r billing", "The folder is not used any more.")
     cases["stamp"] = call(scene, other, "push2", "git push origin checkout-copy")
-    cases["medium"] = call(scene, other, "alembic", "alembic upgrade head")
-    scene.engine.handoffs.acknowledge(scene.people["noor"], cases["medium"])
+    cases["high"] = call(
+        scene, other, "alembic", "alembic upgrade head", "The new column is needed first."
+    )
+    scene.engine.handoffs.acknowledge(scene.people["noor"], cases["high"])
 
 
 def git(path: Path, *args: str) -> str:
