@@ -16,7 +16,10 @@ import pytest
 
 from handfast.app import open_engine
 from handfast.core.domain.errors import AdapterError, NotPermitted
+from handfast.core.domain.events import Actor
+from handfast.core.domain.events_handoff import DecisionKind
 from handfast.engine.channels import slack
+from handfast.engine.handoffs import Decision
 from handfast.server.serving import ServerThread
 from tests.receivers import Web, web
 from tests.served import LOGIN, Served
@@ -183,6 +186,30 @@ def test_without_policy_or_at_a_higher_risk_there_is_only_a_link_and_the_engine_
     assert w.engine.views.handoff(risky["handoff_id"])["decision"] is None
     refused = w.engine.kernel.store.events(limit=900, types=("access.refused",))
     assert sum(b"decide_in_slack" in r.data for r in refused) == 2
+
+
+def test_what_a_rule_wants_signed_with_a_passkey_is_not_approved_in_slack(
+    workspace: Workspace,
+) -> None:
+    w = workspace
+    text = POLICY.replace("{approvals: 1}", "{approvals: 1, passkey: true}")
+    w.engine.policies.propose(browser(w.served.person_id), "organisation", text)
+    w.link()
+    asked = w.ask()
+    deliver(w.engine)
+    (only,) = w.buttons()
+    assert only["action_id"] == slack.OPEN
+    (notice,) = w.engine.notices.of_handoff(asked)
+    seen = w.engine.views.handoff(asked)["presented_digest"]
+    w.press({"action_id": slack.APPROVE, "value": f"{notice['notice_id']} {seen}"})
+    assert w.engine.views.handoff(asked)["decision"] is None
+    given = Decision(asked, DecisionKind.APPROVE, seen, reason="in a hurry")
+    with pytest.raises(NotPermitted, match="signed with a passkey") as refused:
+        w.engine.handoffs.decide(Actor("person", w.served.person_id, "slack"), given)
+    assert (refused.value.code, refused.value.hint) == (
+        "not_in_chat",
+        "Open the case in the browser.",
+    )
 
 
 def test_an_account_that_nobody_linked_decides_nothing_whatever_its_address(

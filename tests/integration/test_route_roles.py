@@ -12,9 +12,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from handfast.core.domain.events import Actor
+from handfast.core.domain.checkpoint import Checkpoint
+from handfast.core.domain.events import SYSTEM, Actor
+from handfast.core.domain.events_checkpoint import CheckpointOpened, Why
+from handfast.core.domain.ids import CheckpointId, HandoffId
 from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.federation import Identity, Mapped
+from handfast.engine.ids import new_id
+from handfast.engine.kernel import Result, Unit
 from handfast.engine.people import NewPerson
 from handfast.server.application import create_app
 from handfast.server.sessions import COOKIE, form_token
@@ -81,6 +86,17 @@ TABLE: Mapping[str, str] = {
     "- --- yyyyyy -- page": "show_you show_people show_audit show_agents show_tasks show_policy show_agent show_installation"
     " show_notifications_page change_notifications save_view show_versions follow_link show_inbox show_rows follow show_runs log_out show_own_account"
     " change_own_account offer_passkey add_passkey link_account",
+    "- -yy yyyyyy y- checkpoints": "list_checkpoints",
+    "- -yy yyyyyh y- checkpoint": "get_checkpoint",
+    "- --- -y-y-h -- checkpoint": "open_checkpoint",
+    # each item is refused by itself, and who decided nothing rates nothing
+    "- --- yyyyyh -- each": "decide_checkpoint rate_handoff",
+    "- --- yyyyyy -- checkpoint": "show_checkpoints show_form",
+    "- --- yyyyyh -- checkpoint": "show_checkpoint",
+    "- --- -y-y-h -- asks": "open_now",
+    "- --- yyyyyh -- pass": "decide_pass",
+    "- --- -yyy-- -- delegate": "delegate",
+    "- --- -----h -- rating": "rate",
     "- --- yyyyyh -- page": "show_task show_explanation show_case show_state show_run",
     "- --y yyyyyh y- notices": "list_notices",
     "- --y yyyyyy y- notice": "get_notice",
@@ -217,6 +233,21 @@ TASK = {
 }
 
 
+def asked_together(served: Served, *handoffs: str) -> str:
+    """A checkpoint over these, as the sweep records one."""
+    kernel = served.engine.kernel
+    checkpoint_id, asked = CheckpointId(new_id("cp")), tuple(map(HandoffId, handoffs))
+    until = kernel.clock.now() + timedelta(hours=1)
+    opened = CheckpointOpened(checkpoint_id, Why.COST, asked[0], asked, (), until, 3_000)
+
+    def work(unit: Unit) -> Result:
+        unit.record(Checkpoint, checkpoint_id, [opened])
+        return {}
+
+    kernel.run(SYSTEM, work)
+    return checkpoint_id
+
+
 @dataclass
 class Shot:
     """Ids that go into paths and bodies. A handoff that is settled makes place for a new one."""
@@ -224,6 +255,7 @@ class Shot:
     stage: Stage
     run: str = ""
     handoff: Json = field(default_factory=dict)
+    checkpoint: str = ""
     number: int = 0
 
     def fresh(self) -> None:
@@ -235,6 +267,7 @@ class Shot:
         self.run = self.run or served.session_run()
         self.number += 1
         self.handoff = served.stop(self.run, f"k{self.number}", f"git push origin b{self.number}")
+        self.checkpoint = self.checkpoint or asked_together(served, self.handoff["handoff_id"])
 
     def path(self, path: str) -> str:
         handoff_id = self.handoff["handoff_id"]
@@ -243,6 +276,7 @@ class Shot:
             "grant_id": handoff_id.replace("ho_", "gr_"),
             "run_id": self.run,
             "task_id": self.stage.task,
+            "checkpoint_id": self.checkpoint,
             "body_id": self.handoff["body_id"],
             "position": self.handoff["position"],
             "agent_id": self.stage.served.agent_id,
@@ -262,6 +296,9 @@ def bodies(shot: Shot) -> dict[str, object]:
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     return {
         "decide_handoff": said,
+        "decide_checkpoint": {"items": [{"handoff_id": shot.handoff["handoff_id"], **said}]},
+        "open_checkpoint": {"handoffs": [shot.handoff["handoff_id"]]},
+        "rate_handoff": {"good": True},
         "override_handoff": {"presented_digest": seen, "reason": "an emergency"},
         "route_handoff": {"to": ["reviewers"], "reason": "rather you"},
         "snooze_handoff": {"for_s": 60},
@@ -296,6 +333,15 @@ FORMS: Mapping[str, Callable[[Shot], dict[str, str]]] = {
         "presented_digest": str(s.handoff["presented_digest"]),
         "reason": "looked at it",
     },
+    "decide_pass": lambda _: {"act": "record"},
+    "open_now": lambda s: {"handoff_id": str(s.handoff["handoff_id"])},
+    "delegate": lambda _: {
+        "act": "create",
+        "intent": "Fix the build",
+        "repository": ROOT,
+        "target_branch": "main",
+    },
+    "rate": lambda _: {"rating": "good"},
     "sign": lambda s: {"kind": "approve", "presented_digest": s.handoff["presented_digest"]},
     "routing": lambda _: {"act": "acknowledge"},
     "change_own_account": lambda _: {"act": "none"},

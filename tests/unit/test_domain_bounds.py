@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from handfast.core.domain import events_checkpoint as k
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_handoff as h
+from handfast.core.domain import events_identity as i
 from handfast.core.domain import events_limits as m
 from handfast.core.domain import events_notify as t
 from handfast.core.domain import events_org as o
@@ -14,6 +16,7 @@ from handfast.core.domain import events_policy as p
 from handfast.core.domain import events_relay as d
 from handfast.core.domain import events_runner as r
 from handfast.core.domain import events_work as w
+from handfast.core.domain.checkpoint import MAX_HANDOFFS
 from handfast.core.domain.errors import LimitExceeded
 from handfast.core.domain.events import Event
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
@@ -21,11 +24,13 @@ from handfast.core.domain.events_work import BodyRef, Mode
 from handfast.core.domain.grant_scope import MAX_TIMES
 from handfast.core.domain.ids import (
     AgentId,
+    CheckpointId,
     ContactId,
     GrantId,
     HandoffId,
     NoticeId,
     PersonId,
+    ProjectId,
     RunId,
     RunnerId,
     StartId,
@@ -184,6 +189,21 @@ def _notice(n: int) -> Event:
     return t.NoticeFailed(notice, n, n, BODY)
 
 
+def _project(n: int) -> Event:
+    members = tuple(PersonId(f"pe_{each}") for each in range(200))
+    return i.ProjectSet(ProjectId("pj_1"), f"p{n}", ("/repo",), members, ("dba",), members[0])
+
+
+def _checkpoint(n: int) -> Event:
+    """No more join a sitting than the sweep lets: then the next one opens."""
+    if n % MAX_HANDOFFS == 0:
+        return _OPENED
+    return k.CheckpointJoined(CheckpointId("cp_1"), (HandoffId(f"ho_{n:026}"),))
+
+
+_OPENED = k.CheckpointOpened(
+    CheckpointId("cp_1"), k.Why.COST, HO, (HO,), (PersonId("pe_1"),), _at(9_999)
+)
 _PLANNED = t.NoticePlanned(
     NoticeId("no_1"), PersonId("pe_1"), ContactId("co_1"), "email", _at(9_999)
 )
@@ -207,6 +227,8 @@ STREAMS: dict[str, tuple[tuple[Event, ...], Callable[[int], Event]]] = {
     "topic": ((), _topic),
     "reach": ((), _reach),
     "notice": ((_PLANNED,), _notice),
+    "project": ((), _project),
+    "checkpoint": ((_OPENED,), _checkpoint),
 }
 
 

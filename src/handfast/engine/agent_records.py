@@ -14,6 +14,7 @@ from handfast.core.domain.events import SYSTEM
 from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId
+from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.core.domain.track import Track, history
 from handfast.core.policy.limit_words import LABELS, amount, beside
@@ -28,15 +29,16 @@ LOOKED_AT = 2_000  # newest handoffs of the installation, of whatever agent
 _PAGE = 500
 
 
-def agent_record(kernel: Kernel, agent_id: str) -> Result:
+def agent_record(kernel: Kernel, agent_id: str, within: Sight | None = None) -> Result:
     """decided, enough, needed, of_kinds, endings (counts by name), by_machine, looked_at, all_seen.
 
-    Only what a person decided counts as `decided`; what a machine let pass is `by_machine`.
+    Only what a person decided counts as `decided`; what a machine let pass is `by_machine`. Only what is `within`
+    the reader's sight is counted.
     """
     endings: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     looked_at, by_machine = 0, 0
-    for row in _newest(kernel, "handoff"):
+    for row in _newest(kernel, "handoff", within):
         looked_at += 1
         if row.agent_id != agent_id:
             continue
@@ -83,10 +85,12 @@ def agent_limits(kernel: Kernel, policies: Policies, agent_id: str) -> list[Resu
     return rows
 
 
-def newest_runs(kernel: Kernel, agent_id: str, limit: int) -> list[Run]:
-    """The newest runs of an agent among the newest 2,000 of the installation."""
+def newest_runs(
+    kernel: Kernel, agent_id: str, limit: int, within: Sight | None = None
+) -> list[Run]:
+    """The newest runs of an agent among the newest 2,000 of the installation that may be known."""
     found: list[Run] = []
-    for row in _newest(kernel, "run"):
+    for row in _newest(kernel, "run", within):
         if row.agent_id == agent_id:
             found.append(cast("Run", load(BY_NAME["run"], row.doc)))
             if len(found) == limit:
@@ -94,11 +98,11 @@ def newest_runs(kernel: Kernel, agent_id: str, limit: int) -> list[Run]:
     return found
 
 
-def _newest(kernel: Kernel, kind: str) -> Iterator[StateRow]:
+def _newest(kernel: Kernel, kind: str, within: Sight | None) -> Iterator[StateRow]:
     after: tuple[int, int] | None = None
     left = LOOKED_AT
     while left > 0:
-        query = Query(kind, newest_first=True, after=after, limit=min(_PAGE, left))
+        query = Query(kind, newest_first=True, after=after, limit=min(_PAGE, left), within=within)
         rows = kernel.store.find(query)
         yield from rows
         if len(rows) < min(_PAGE, left):

@@ -42,6 +42,6 @@ class Chat:
             raise NotPermitted(
                 f"this cannot be decided in a chat: {why}",
                 code="not_in_chat",
-                hint="Open the case.",
+                hint="Open the case in the browser.",
             )
         return replace(actor, auth="browser")

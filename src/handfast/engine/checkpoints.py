@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from handfast.core.domain.checkpoint import MAX_HANDOFFS, Checkpoint
-from handfast.core.domain.errors import InvalidTransition
+from handfast.core.domain.errors import InvalidTransition, NotFound
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_checkpoint import CheckpointJoined, Why
 from handfast.core.domain.faults import fault_point
@@ -25,6 +25,7 @@ from handfast.engine.deferring import (
 from handfast.engine.grants import deciding_person
 from handfast.engine.handoffs import Handoffs
 from handfast.engine.kernel import Result, Unit
+from handfast.engine.knowing import Knowing
 from handfast.engine.passes import Passes
 from handfast.engine.projections import BY_NAME, load
 
@@ -34,9 +35,10 @@ _NOTHING = Plan((), (), (), None)
 class Checkpoints:
     """All calls are atomic for each checkpoint, and safe on any number of servers."""
 
-    def __init__(self, audiences: Audiences, handoffs: Handoffs) -> None:
+    def __init__(self, audiences: Audiences, handoffs: Handoffs, knowing: Knowing) -> None:
         self._audiences = audiences
-        self.passes = Passes(audiences.kernel, handoffs)
+        self._knowing = knowing
+        self.passes = Passes(audiences.kernel, handoffs, knowing)
         self._kernel = audiences.kernel
 
     def plan(self) -> Plan:
@@ -54,14 +56,13 @@ class Checkpoints:
     def open_now(self, actor: Actor, handoff_ids: Sequence[str] = ()) -> Result:
         """A person asks everybody now: about these, or about all that waits for that person.
 
-        The others are told; the person is there already. Raises NotPermitted, NotFound, InvalidTransition
-        when nothing of it waits for a checkpoint.
+        The others are told; the person is there already. Raises NotPermitted, NotFound (for what the person
+        may not know of, too), InvalidTransition when nothing of it waits for a checkpoint.
         """
 
         def work(unit: Unit) -> Result:
             person = deciding_person(unit, actor)
-            mine = [h.handoff_id for h in pending(self._kernel) if _for(h, person.person_id)]
-            wanted = [unit.get(Handoff, i) for i in dict.fromkeys(handoff_ids or mine)]
+            wanted = [unit.get(Handoff, i) for i in self._wanted(actor, handoff_ids)]
             asks = tuple(h.handoff_id for h in wanted if h.deferral and h.frozen_at is None)
             if not asks:
                 raise InvalidTransition(
@@ -78,6 +79,17 @@ class Checkpoints:
             return {"checkpoint_id": opened or "", "handoffs": list(asks[:MAX_HANDOFFS])}
 
         return self._kernel.run(actor, work)
+
+    def _wanted(self, actor: Actor, named: Sequence[str]) -> tuple[str, ...]:
+        """What the person named, or all that waits for them: of it what they may know of."""
+        if not named:
+            waits = pending(self._kernel)
+            mine = [h.handoff_id for h in waits if _for(h, PersonId(actor.id))]
+            return self._knowing.known_to(actor, mine)
+        known = self._knowing.known_to(actor, named)
+        if hidden := [h for h in named if h not in known]:
+            raise NotFound(f"there is no handoff `{hidden[0]}`")
+        return known
 
     def in_use(self) -> bool:
         """Whether something was asked together here, or waits to be."""
@@ -119,6 +131,8 @@ class Checkpoints:
             if h.deferral is None or h.frozen_at is not None:
                 return {"joined": False}
             checkpoint_id = CheckpointId(join.checkpoint_id)
+            if len(unit.get(Checkpoint, checkpoint_id).handoffs) >= MAX_HANDOFFS:
+                return {"joined": False}  # the sweep after this one opens another
             ask_now(unit, h, people_of(self._audiences, unit, h), Told(checkpoint_id))
             joined = CheckpointJoined(checkpoint_id, (h.handoff_id,))
             unit.record(Checkpoint, checkpoint_id, [joined])

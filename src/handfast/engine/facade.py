@@ -131,11 +131,11 @@ class Engine:
     @property
     def checkpoints(self) -> Checkpoints:
         """What is asked together, and passes over it. It keeps nothing in memory."""
-        return Checkpoints(self.audiences, self.handoffs)
+        return Checkpoints(self.audiences, self.handoffs, self.knowing)
 
     @property
     def checkpoint_views(self) -> CheckpointViews:
-        return CheckpointViews(self.kernel, self.people, self.views, self.checkpoints)
+        return CheckpointViews(self.kernel, self.people, self.views, self.checkpoints, self.knowing)
 
     def server_started(self, version: str) -> None:
         def work(unit: Unit) -> Result:

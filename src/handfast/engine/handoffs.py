@@ -319,7 +319,7 @@ def _assertion(
         raise NotPermitted(
             f"an approval of handoff `{handoff.handoff_id}` is signed with a passkey",
             code="passkey_needed",
-            hint="Decide it in the browser. A passkey is added on the account page.",
+            hint="Open the case in the browser and sign it there. A passkey is added on the account page.",
         )
     return None
 

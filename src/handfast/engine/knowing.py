@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from handfast.core.domain.checkpoint import Checkpoint
 from handfast.core.domain.errors import NotFound, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_identity import ProjectSet, TeamsSet
@@ -49,6 +50,9 @@ class Knowing:
         kind, _, item = stream.partition("/")
         if sight is None:
             return True
+        if kind == "checkpoint":  # its entries name every handoff of it
+            named = self._kernel.state(Checkpoint, item).handoffs
+            return len(self.known(sight, named)) == len(named)
         if kind not in ("handoff", "run", "task"):
             return sight.beyond is not None or stream == f"person/{person_id}"
         return sight.covers(self._root(kind, item))
@@ -58,6 +62,15 @@ class Knowing:
         sight = self.sight(person_id)
         if sight is not None and not sight.covers(self._root(kind, item)):
             raise NotFound(f"there is no {kind} `{item}`")
+
+    def known(self, sight: Sight | None, handoffs: Sequence[str]) -> tuple[str, ...]:
+        """Those of these handoffs that a sight covers, in their order."""
+        found = dict.fromkeys(handoffs)
+        return tuple(h for h in found if sight is None or sight.covers(self._root("handoff", h)))
+
+    def known_to(self, actor: Actor, handoffs: Sequence[str]) -> tuple[str, ...]:
+        """Those that whoever acts may know of; all of them for what is no person."""
+        return self.known(self.sight(actor.id) if actor.person else None, handoffs)
 
     def _root(self, kind: str, item: str) -> str:
         """The repository that something belongs to, '' for none."""

@@ -4,6 +4,7 @@ A pass is no decision of its own: each item names the digest of what was shown, 
 itself, and takes exactly what it takes alone. What is refused is named, and changes nothing about the others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handfast.core.domain.checkpoint import MAX_HANDOFFS, Checkpoint
@@ -16,6 +17,7 @@ from handfast.core.domain.handoff_votes import APPROVING, REASON_FOR_RISK
 from handfast.engine.effects import open_package
 from handfast.engine.handoffs import Decision, Handoffs
 from handfast.engine.kernel import Kernel, Result
+from handfast.engine.knowing import Knowing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +46,34 @@ class Pass:
 class Passes:
     """Items are decided one after the other; each is atomic, and idempotent by `request_key`."""
 
-    def __init__(self, kernel: Kernel, handoffs: Handoffs) -> None:
+    def __init__(self, kernel: Kernel, handoffs: Handoffs, knowing: Knowing) -> None:
         self._kernel = kernel
+        self._knowing = knowing
         self._handoffs = handoffs
 
     def decide(self, actor: Actor, p: Pass) -> Result:
         """Result: checkpoint_id, and for each item in order: handoff_id, decision, decided, grant_id, and
         `refused` (code, message, hint, retryable), None where it was taken.
 
-        Raises NotFound for the checkpoint, UsageError for a pass that names a handoff twice or none.
+        What the person may not know of is not of the checkpoint, and is refused like that.
+
+        Raises NotFound for the checkpoint, also when they may know of nothing in it, UsageError for a pass that names a handoff twice or none.
         """
         checkpoint = self._kernel.state(Checkpoint, p.checkpoint_id)
+        seen = self._knowing.known_to(actor, checkpoint.handoffs)
+        if not seen:
+            raise NotFound(f"there is no checkpoint `{p.checkpoint_id}`")
         named = [item.handoff_id for item in p.items]
         if not 0 < len(named) <= MAX_HANDOFFS or len(set(named)) < len(named):
             raise UsageError(
                 f"a pass decides 1 to {MAX_HANDOFFS} handoffs, each once", code="bad_pass"
             )
-        results = [self._one(actor, checkpoint, p, item) for item in p.items]
+        results = [self._one(actor, seen, p, item) for item in p.items]
         return {"checkpoint_id": p.checkpoint_id, "results": results}
 
-    def _one(self, actor: Actor, checkpoint: Checkpoint, p: Pass, item: Item) -> Result:
+    def _one(self, actor: Actor, seen: Sequence[str], p: Pass, item: Item) -> Result:
         try:
-            if item.handoff_id not in checkpoint.handoffs:
+            if item.handoff_id not in seen:
                 raise NotFound(
                     f"handoff `{item.handoff_id}` is not of checkpoint `{p.checkpoint_id}`",
                     code="not_in_checkpoint",
@@ -90,6 +98,8 @@ class Passes:
     def _shared(self, p: Pass, item: Item) -> str:
         """The reason of the pass, for an item it may speak for. Raises UsageError for any other approval."""
         handoff = self._kernel.state(Handoff, item.handoff_id)
+        if item.kind in APPROVING and handoff.requirement.passkey:
+            return p.reason  # it is refused for want of the passkey, whatever the reason
         if item.kind in APPROVING and (why := looked_at_alone(self._kernel, handoff)):
             raise UsageError(
                 f"handoff `{item.handoff_id}` is not approved along with others: {why}",

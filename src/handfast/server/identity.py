@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 
+from handfast.core.domain.checkpoint import Checkpoint
 from handfast.core.domain.errors import NotFound, NotPermitted, StaleEpoch
 from handfast.core.domain.events import Actor
 from handfast.core.domain.handoff import Handoff
@@ -15,6 +16,7 @@ from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
+from handfast.engine.kernel import Result
 from handfast.server.permits import PERMITS, Permit
 from handfast.server.problems import UNAUTHENTICATED
 from handfast.server.sessions import COOKIE, SAFE_METHODS, check_origin, session_secret
@@ -114,6 +116,15 @@ class Caller:
         self._knows(self.actor, "handoff", handoff_id)
         return handoff
 
+    def checkpoint(self, checkpoint_id: str) -> Result:
+        """A checkpoint with those of its handoffs that this caller may see. Raises NotFound without one."""
+        self.engine.kernel.state(Checkpoint, checkpoint_id)
+        try:
+            return self.engine.checkpoint_views.checkpoint(checkpoint_id, self.sight)
+        except NotFound:
+            self._refuse(f"need to know of checkpoint {checkpoint_id}")
+            raise
+
     def person(self, login: str, pin: str) -> Actor:
         """The person behind the call: of the session, or named and proven by PIN beside a token.
 
@@ -134,11 +145,13 @@ class Caller:
             raise NotPermitted("the token is not of the person whose PIN this is")
         return proven
 
-    def decider(self, login: str, pin: str, handoff_id: str) -> Actor:
-        """As `person`, for somebody who may know of this handoff. Raises NotFound too."""
-        self.handoff(handoff_id)
+    def decider(self, login: str, pin: str, *handoffs: str) -> Actor:
+        """As `person`, for somebody who may know of these handoffs. Raises NotFound too."""
+        for handoff_id in handoffs:
+            self.handoff(handoff_id)
         person = self.person(login, pin)
-        self._knows(person, "handoff", handoff_id)
+        for handoff_id in handoffs:
+            self._knows(person, "handoff", handoff_id)
         return person
 
     def taker(self, login: str, pin: str, run_id: str) -> Actor:

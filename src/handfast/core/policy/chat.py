@@ -37,6 +37,8 @@ def not_in_chat(handoff: Handoff, package: Package, said: Sequence[ChatDecides |
     shown = package.what_will_happen
     if ChatDecides.LOW not in said or ChatDecides.NEVER in said:
         return "the policy does not let it be decided in a chat"
+    if handoff.requirement.passkey:
+        return "an approval of it is signed with a passkey"
     if handoff.risk != Risk.LOW.value:
         return f"its risk is {handoff.risk}"
     if handoff.kind is not HandoffKind.APPROVAL or DecisionKind.APPROVE not in handoff.offered:

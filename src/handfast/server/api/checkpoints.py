@@ -15,15 +15,15 @@ router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"])
 @router.get("")
 def list_checkpoints(caller: CallerDep) -> schema.CheckpointPage:
     """The latest 50 checkpoints, and every handoff that waits for one with why and until when."""
-    views = caller.engine.checkpoint_views
-    found = {"items": views.checkpoints(), "deferred": views.deferred()}
+    views, sight = caller.engine.checkpoint_views, caller.sight
+    found = {"items": views.checkpoints(sight), "deferred": views.deferred(sight)}
     return schema.CheckpointPage.model_validate(found)
 
 
 @router.post("/open", status_code=201)
 def open_checkpoint(caller: CallerDep, asked: schema.OpenIn) -> schema.OpenedOut:
     """Ask now what waits for a checkpoint. The others it concerns are told; nothing is decided."""
-    person = caller.person(asked.person, asked.pin)
+    person = caller.decider(asked.person, asked.pin, *asked.handoffs)
     done = caller.engine.checkpoints.open_now(person, asked.handoffs)
     return schema.OpenedOut.model_validate(done)
 
@@ -31,7 +31,7 @@ def open_checkpoint(caller: CallerDep, asked: schema.OpenIn) -> schema.OpenedOut
 @router.get("/{checkpoint_id}")
 def get_checkpoint(caller: CallerDep, checkpoint_id: str) -> schema.CheckpointOut:
     """With everything a reviewer needs about each of its handoffs."""
-    found = caller.engine.checkpoint_views.checkpoint(checkpoint_id)
+    found = caller.checkpoint(checkpoint_id)
     return schema.CheckpointOut.model_validate(found)
 
 
@@ -42,6 +42,7 @@ def decide_checkpoint(
     """Several decisions in one pass. Each is bound to its digest and taken or refused by itself: the answer
     names what was refused and why, and the rest stands. No approval takes less than it does alone.
     """
+    caller.checkpoint(checkpoint_id)
     person = caller.person(asked.person, asked.pin)
     given = Pass(
         checkpoint_id=checkpoint_id,

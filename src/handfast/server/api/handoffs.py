@@ -178,7 +178,7 @@ def view_handoff(caller: CallerDep, handoff_id: str, asked: schema.ViewedIn) -> 
 def rate_handoff(caller: CallerDep, handoff_id: str, asked: schema.RatingIn) -> schema.Noted:
     """Rate the package: good, or lacking, and what. Only who decided on it, approved it or holds it."""
     result = caller.engine.ratings.rate(
-        caller.person(asked.person, asked.pin),
+        caller.decider(asked.person, asked.pin, handoff_id),
         handoff_id,
         good=asked.good,
         lacks=[part.value for part in asked.lacks],

@@ -24,7 +24,7 @@ def create_task(caller: CallerDep, asked: TaskIn, idempotency_key: Key = "") -> 
         target_branch=asked.target_branch,
         base_commit=asked.base_commit,
         request_key=caller.key(idempotency_key),
-        parent=asked.parent,
+        parent=caller.task(asked.parent) if asked.parent else "",
     )
     return Created.model_validate(caller.engine.tasks.create(caller.actor, new))
 

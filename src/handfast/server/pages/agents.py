@@ -30,12 +30,11 @@ def show_agent(reader: ReaderDep, agent_id: str) -> Response:
     engine = reader.engine
     agent = engine.kernel.state(Agent, agent_id)
     sight = reader.sight
-    newest = newest_runs(engine.kernel, agent_id, RUNS)
-    known = [run for run in newest if sight is None or sight.covers(run.root)]
+    known = newest_runs(engine.kernel, agent_id, RUNS, sight)
     runs = [engine.views.run_summary(run) for run in known]
     context = agent_page(
         full(agent),
-        agent_record(engine.kernel, agent_id),
+        agent_record(engine.kernel, agent_id, sight),
         [titled(run) for run in runs],
         agent_limits(engine.kernel, engine.policies, agent_id),
         shell=reader.shell(),

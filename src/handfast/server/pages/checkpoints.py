@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from handfast.core.domain.checkpoint import MAX_HANDOFFS
-from handfast.core.domain.errors import HandfastError
+from handfast.core.domain.checkpoint import MAX_HANDOFFS, Checkpoint
+from handfast.core.domain.errors import HandfastError, NotFound
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.engine.kernel import Result
 from handfast.engine.passes import Item, Pass
@@ -37,6 +37,8 @@ def open_now(request: Request, reader: ReaderDep, form: PassDep) -> Response:
     """Ask now: one handoff, or all that waits for the reader. Decides nothing."""
     check_token(request, form)
     wanted = form.get("handoff_id", "")
+    if wanted:
+        reader.knows("handoff", wanted)
     try:
         done = reader.engine.checkpoints.open_now(reader.actor, (wanted,) if wanted else ())
     except HandfastError as e:
@@ -50,7 +52,7 @@ def open_now(request: Request, reader: ReaderDep, form: PassDep) -> Response:
 @router.get("/{checkpoint_id}")
 def show_checkpoint(reader: ReaderDep, checkpoint_id: str) -> Response:
     """All asks of it. It is recorded for those that wait that this person had them before them."""
-    found = reader.engine.checkpoint_views.checkpoint(checkpoint_id)
+    found = _known(reader, checkpoint_id)
     for item in _items(found):
         if item["waiting"]:
             reader.engine.handoffs.viewed(reader.actor, str(item["handoff_id"]))
@@ -58,10 +60,10 @@ def show_checkpoint(reader: ReaderDep, checkpoint_id: str) -> Response:
 
 
 @router.post("/{checkpoint_id}/decide")
-def decide(request: Request, reader: ReaderDep, form: PassDep, checkpoint_id: str) -> Response:
+def decide_pass(request: Request, reader: ReaderDep, form: PassDep, checkpoint_id: str) -> Response:
     """Take what can be taken. What is refused comes back with what was typed, the rest stands."""
     check_token(request, form)
-    found = reader.engine.checkpoint_views.checkpoint(checkpoint_id)
+    found = _known(reader, checkpoint_id)
     taken, problems = read_pass(found, form)
     if taken:
         items = tuple(_item(handoff_id, given) for handoff_id, given in taken)
@@ -72,10 +74,22 @@ def decide(request: Request, reader: ReaderDep, form: PassDep, checkpoint_id: st
         return _one(reader, found, form, {}, "Nothing was chosen, so nothing was decided.", 422)
     if not problems:
         return RedirectResponse(f"/checkpoints/{checkpoint_id}", 303)
-    now = reader.engine.checkpoint_views.checkpoint(checkpoint_id)
+    now = _known(reader, checkpoint_id)
     stands = len({h for h, _ in taken} - problems.keys())
     said = f"{stands} recorded, {len(problems)} not: what is missing stands at each."
     return _one(reader, now, form, problems, said, 422)
+
+
+def _known(reader: Reader, checkpoint_id: str) -> Result:
+    """What this person may know of it. Raises NotFound where that is nothing; the try is recorded."""
+    engine = reader.engine
+    engine.kernel.state(Checkpoint, checkpoint_id)
+    try:
+        return engine.checkpoint_views.checkpoint(checkpoint_id, reader.sight)
+    except NotFound:
+        why = f"need to know of checkpoint {checkpoint_id}"
+        engine.access.refused(reader.actor, "page", why)
+        raise
 
 
 def _item(handoff_id: str, given: DecisionInput) -> Item:
@@ -125,8 +139,8 @@ def _one(
 def _list(reader: Reader, notice: str = "", status: int = 200) -> Response:
     views = reader.engine.checkpoint_views
     context = checkpoints_page(
-        views.checkpoints(),
-        views.deferred(),
+        views.checkpoints(reader.sight),
+        views.deferred(reader.sight),
         shell=reader.shell(notice),
         now=reader.engine.kernel.clock.now(),
         told_today=views.told_today(reader.person_id),

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from handfast.core.domain.brief import Brief, parse_brief
-from handfast.core.domain.errors import HandfastError, UsageError
+from handfast.core.domain.errors import HandfastError, NotPermitted, UsageError
+from handfast.core.domain.person import Person
 from handfast.engine.filled import full
 from handfast.engine.tasks import NewTask
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
+from handfast.server.permits import WORKERS
 from handfast.server.problems import problem_of
 from handfast.server.web.brief_view import brief_of
 from handfast.server.web.pages import Context, task_page
@@ -25,6 +27,7 @@ def show_form(reader: ReaderDep, parent: Parent = "") -> Response:
     """Empty, or for a part of a task."""
     typed = {"parent": parent}
     if parent:
+        reader.knows("task", parent)
         whole = reader.engine.views.task(parent)
         typed |= {name: str(whole[name]) for name in ("repository", "target_branch")}
     return page("task_form.html", _context(reader, typed))
@@ -35,7 +38,9 @@ def delegate(request: Request, reader: ReaderDep, form: FormDep) -> Response:
     """Check the brief, or make the task. Refused, the form comes back with what was typed and the field named."""
     check_token(request, form)
     try:
+        _may_delegate(reader)
         new = _new(form)
+        _knows_where(reader, new)
         if form.get("act") != "create":
             return page(
                 "task_form.html", _context(reader, form, brief=reader.engine.tasks.check(new))
@@ -51,6 +56,31 @@ def delegate(request: Request, reader: ReaderDep, form: FormDep) -> Response:
             "task_form.html", _context(reader, form, error=said, field=field), problem.status
         )
     return page("task_form.html", _context(reader, form, made=str(made["task_id"])), 201)
+
+
+def _may_delegate(reader: Reader) -> None:
+    """Raises NotPermitted for whoever may not over the API either."""
+    roles = reader.engine.kernel.state(Person, reader.person_id).roles
+    if not WORKERS & set(roles):
+        needed = ", ".join(sorted(WORKERS))
+        reader.engine.access.refused(reader.actor, "page", "delegating takes another role")
+        raise NotPermitted(f"delegating takes one of: {needed}", hint="Ask an admin for the role.")
+
+
+def _knows_where(reader: Reader, new: NewTask) -> None:
+    """Raises NotPermitted for a repository of no project of theirs, NotFound for a task they know nothing of."""
+    sight = reader.sight
+    if sight is not None and not sight.covers(new.repository):
+        reader.engine.access.refused(
+            reader.actor, "page", "work in a repository of no project of theirs"
+        )
+        raise NotPermitted(
+            "none of your projects has this `repository`",
+            hint="Ask an admin to add you.",
+            details={"field": "repository"},
+        )
+    if new.parent:
+        reader.knows("task", new.parent)
 
 
 def _new(form: Mapping[str, str]) -> NewTask:
