@@ -116,13 +116,17 @@ class Caller:
         self._knows(self.actor, "handoff", handoff_id)
         return handoff
 
-    def checkpoint(self, checkpoint_id: str) -> Result:
-        """A checkpoint with those of its handoffs that this caller may see. Raises NotFound without one."""
+    def checkpoint(self, checkpoint_id: str, person: Actor | None = None) -> Result:
+        """A checkpoint with those of its handoffs that this caller, or the person that was proven beside a
+        token, may see. Raises NotFound without one."""
+        actor = person or self.actor
+        sight = self.engine.knowing.sight(actor.id) if actor.person else None
         self.engine.kernel.state(Checkpoint, checkpoint_id)
         try:
-            return self.engine.checkpoint_views.checkpoint(checkpoint_id, self.sight)
+            return self.engine.checkpoint_views.checkpoint(checkpoint_id, sight)
         except NotFound:
-            self._refuse(f"need to know of checkpoint {checkpoint_id}")
+            why = f"need to know of checkpoint {checkpoint_id}"
+            self.engine.access.refused(actor, self.operation, why)
             raise
 
     def person(self, login: str, pin: str) -> Actor:

@@ -42,8 +42,8 @@ def decide_checkpoint(
     """Several decisions in one pass. Each is bound to its digest and taken or refused by itself: the answer
     names what was refused and why, and the rest stands. No approval takes less than it does alone.
     """
-    caller.checkpoint(checkpoint_id)
     person = caller.person(asked.person, asked.pin)
+    caller.checkpoint(checkpoint_id, person)
     given = Pass(
         checkpoint_id=checkpoint_id,
         items=tuple(_item(caller, item) for item in asked.items),
