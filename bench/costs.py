@@ -41,6 +41,7 @@ ROUNDS = 8
 
 
 def figures(room: Room) -> Iterator[Figure]:
+    """In process by layer, then over HTTP beside a bare route."""
     bench = open_bench(room.new("home"))
     checks, cycles = int(60 * room.seconds), int(20 * room.seconds)
     yield from _shares("gate check", bench, checks, _check)

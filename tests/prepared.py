@@ -37,7 +37,8 @@ def put(files: Files, folder: Path) -> None:
     """Write them below `folder`, for this user alone, as keys are."""
     for name, content in files.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for parent in reversed(Path(name).parents[:-1]):
+            (folder / parent).mkdir(exist_ok=True, mode=0o700)
         path.write_bytes(content)
         path.chmod(0o600)
 

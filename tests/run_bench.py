@@ -54,9 +54,12 @@ class RunBench:
 
     @contextlib.contextmanager
     def serving(self, *, supervise: bool = True) -> Iterator["RunBench"]:
-        if not (self.root / "handfast.db").exists():
+        inside = self.database.startswith("sqlite:")
+        if inside and not (self.root / "handfast.db").exists():
             put(_prepared(), self.root)
         self.engine = open_engine(self.database, home=self.home)
+        if not inside and not self.engine.people.any():
+            _add_person(self.engine)
         with contextlib.ExitStack() as stack:
             stack.callback(self.engine.close)
             self.server = stack.enter_context(ServerThread(self.engine))
@@ -189,11 +192,15 @@ def _prepared() -> Files:
 
     def make(root: Path) -> None:
         engine = open_engine(f"sqlite:///{root / 'handfast.db'}", home=root / "data")
-        new = NewPerson(name="Ann", login="ann", password="correct horse battery", pin="271828")
-        engine.people.set_up(engine.people.invite(), new)
+        _add_person(engine)
         engine.close()
 
     return kept(make)
+
+
+def _add_person(engine: Engine) -> None:
+    new = NewPerson(name="Ann", login="ann", password="correct horse battery", pin="271828")
+    engine.people.set_up(engine.people.invite(), new)
 
 
 def plain_environment() -> dict[str, str]:

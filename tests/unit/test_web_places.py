@@ -21,7 +21,8 @@ def test_every_page_leads_to_every_other_and_marks_one_place(name: str) -> None:
     html = wp.PAGES[name]()
     nav = html[html.index('<nav aria-label="Main"') : html.index("</nav>")]
     for place in PLACES:
-        assert f'href="{place.path}"' in nav
+        # Checkpoints have a place where they are used, and nobody here does.
+        assert (f'href="{place.path}"' in nav) == (place.name != "checkpoints")
     assert nav.count('aria-current="page"') == 1
 
 

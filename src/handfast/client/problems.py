@@ -38,6 +38,10 @@ _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "not_handed_over": errors.InvalidTransition,
     "hand_back_pending": errors.InvalidTransition,
     "merge_running": errors.InvalidTransition,
+    "link_used": errors.InvalidTransition,
+    "link_expired": errors.InvalidTransition,
+    "link_stale": errors.StaleDecision,
+    "nothing_deferred": errors.InvalidTransition,
     "runner_followed": errors.StaleEpoch,
 }
 _BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)
