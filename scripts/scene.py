@@ -97,6 +97,15 @@ class Scene:
 
 def build(engine: Engine, folder: Path) -> Scene:
     """Everything the pictures show. Takes about a second."""
+    scene = furnished(engine, folder, POLICY)
+    _earlier(scene)
+    _task(scene)
+    _waiting(scene)
+    return scene
+
+
+def furnished(engine: Engine, folder: Path, policy: str) -> Scene:
+    """People, agents, a repository and a policy in force; no runs yet."""
     scene = Scene(engine, repository(folder / "shop"))
     _people(scene)
     for name, harness, team in (
@@ -105,13 +114,10 @@ def build(engine: Engine, folder: Path) -> Scene:
         ("codex-web", "codex", "web"),
     ):
         scene.agents[name] = str(engine.agents.add(OPERATOR, name, harness, team)["agent_id"])
-    engine.policies.propose(scene.people["ana"], ORGANISATION, POLICY, "Feature branches are cheap")
+    engine.policies.propose(scene.people["ana"], ORGANISATION, policy, "Feature branches are cheap")
     proposed = engine.policies.list()[0]["proposed"]
     if isinstance(proposed, dict):
         engine.policies.approve(scene.people["mia"], ORGANISATION, str(proposed["digest"]))
-    _earlier(scene)
-    _task(scene)
-    _waiting(scene)
     return scene
 
 

@@ -67,7 +67,7 @@ def roles(login: str, roles: str, /, *, as_json: Json = False) -> None:
         All roles from now on; separated by commas.
     """
     wanted = _roles(roles)
-    done = _signed(
+    done = signed(
         f"change the roles of {login}",
         f"From now on {login} has the roles {', '.join(wanted)}",
         lambda proof: staff.set_roles(login, wanted, proof),
@@ -101,7 +101,7 @@ def away(
     """
     whose = person or "you"
     if back:
-        done = _signed(
+        done = signed(
             "end an absence",
             f"End every absence of {whose}",
             lambda proof: staff.back(person, proof),
@@ -109,7 +109,7 @@ def away(
     else:
         starts, ends = moment(from_, "--from") if from_ else "", moment(until, "--until")
         instead = f"; {delegate} is asked instead" if delegate else ""
-        done = _signed(
+        done = signed(
             "set an absence",
             f"Away until {ends}: {whose}{instead}",
             lambda proof: staff.away(starts, ends, person, delegate, proof),
@@ -148,7 +148,7 @@ def override(
         Why; it stands in the audit trail.
     """
     starts, ends = moment(from_, "--from") if from_ else "", moment(until, "--until")
-    done = _signed(
+    done = signed(
         f"override {rotation}",
         f"On call for {rotation} until {ends}: {login or 'whose turn it is'}",
         lambda proof: staff.override(rotation, login, starts, ends, reason, proof),
@@ -171,7 +171,7 @@ def _roles(text: str) -> list[str]:
     return [role.strip() for role in text.split(",") if role.strip()]
 
 
-def _signed(
+def signed(
     what: str, shown: str, call: Callable[[Mapping[str, object]], Request[dict[str, Any]]]
 ) -> dict[str, Any]:
     """Send a call that takes a person, with the PIN from the terminal."""

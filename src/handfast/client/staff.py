@@ -40,6 +40,26 @@ def back(login: str, proof: Proof) -> Request[Json]:
     return _post("/v1/people/back", {"login": login}, proof)
 
 
+def sign_out(login: str, proof: Proof) -> Request[Json]:
+    return _post("/v1/people/sign-out", {"login": login}, proof)
+
+
+def projects() -> Request[list[Json]]:
+    return _list("/v1/projects")
+
+
+def set_project(
+    name: str,
+    repositories: Sequence[str],
+    members: Sequence[str],
+    teams: Sequence[str],
+    proof: Proof,
+) -> Request[Json]:
+    """Replaces all of it; without repositories it is removed."""
+    given = {"repositories": list(repositories), "members": list(members), "teams": list(teams)}
+    return _post("/v1/projects", {"name": name, **given}, proof)
+
+
 def on_call() -> Request[list[Json]]:
     return _list("/v1/oncall")
 

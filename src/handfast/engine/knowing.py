@@ -89,8 +89,10 @@ class Knowing:
     # -- projects and teams
 
     def projects(self, sight: Sight | None = None) -> list[Result]:
-        """Those that a sight reaches into, by name; all of them for None and for an admin's."""
-        found = sorted(all_projects(self._kernel), key=lambda p: p.name)
+        """Those that a sight reaches into, by name; all of them for None and for an admin's. One without
+        repositories was removed."""
+        kept = (p for p in all_projects(self._kernel) if p.repositories)
+        found = sorted(kept, key=lambda p: p.name)
         if sight is not None and sight.beyond is None:
             found = [p for p in found if set(p.repositories) & set(sight.only)]
         return [self._shown(p) for p in found]
@@ -108,7 +110,11 @@ class Knowing:
     ) -> Result:
         """Make a project, or replace all of it. `members` are logins. It holds from the next request on.
 
-        Raises NotPermitted for all but a signed-in admin, NotFound for a login, UsageError.
+        Without `repositories` the project is removed, and what belonged to it alone is seen as what is in
+        none: need-to-know does not end with the last project.
+
+        Raises NotPermitted for all but a signed-in admin, NotFound for a login and for the removal of what is
+        not there, UsageError.
         """
         if not _TEAM.fullmatch(name):
             raise UsageError(
@@ -121,6 +127,8 @@ class Knowing:
             admin = signed_in(unit, actor, ADMIN)
             rows = self._kernel.store.find(Query("project", match=name, limit=1))
             known = rows[0].stream.partition("/")[2] if rows else ""
+            if not known and not repositories:
+                raise NotFound(f"there is no project `{name}`", hint="A new one has repositories.")
             project_id = ProjectId(known or new_id("pj"))
             event = ProjectSet(
                 project_id,

@@ -111,6 +111,7 @@ def set_project(caller: CallerDep, asked: schema.ProjectIn) -> schema.ProjectOut
     """Say who may know of what happens in some repositories. An admin's to do.
 
     With the first project need-to-know begins: what belongs to none is seen by admins and auditors only.
+    Without repositories the project is removed, and need-to-know stays.
     """
     admin = caller.person(asked.person, asked.pin)
     done = caller.engine.knowing.set_project(
