@@ -147,7 +147,8 @@ class Run:
 
     def merged(self) -> None:
         """The review is approved, once or after a broken-off merge again, and the run ends merged."""
-        assert self.ended() == "merged"
+        how = self.ended()
+        assert how == "merged", how
         assert git(self.place.repo, "show", "main:work.txt") == "work"
 
     def ended(self) -> str:
