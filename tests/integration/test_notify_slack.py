@@ -246,8 +246,8 @@ def test_what_changed_since_it_was_shown_is_not_approved(workspace: Workspace) -
     ("how", "more"),
     [
         ("another secret", {"secret": "x" * 32}),
-        ("an old time stamp", {"at": time.time() - 301}),
-        ("a time stamp to come", {"at": time.time() + 400}),
+        ("an old time stamp", {"late_s": 301}),
+        ("a time stamp to come", {"late_s": -400}),
         ("no signature", {"signature": "v0="}),
         ("another version", {"signature": "v1=" + "0" * 64}),
     ],
@@ -255,8 +255,10 @@ def test_what_changed_since_it_was_shown_is_not_approved(workspace: Workspace) -
 def test_what_slack_did_not_send_is_refused_and_recorded(
     workspace: Workspace, how: str, more: dict[str, Any]
 ) -> None:
+    more = {**more}
     code = workspace.engine.contacts.slack_code(browser(workspace.served.person_id))["code"]
-    answer = workspace.command(f"link {code}", **more)
+    late_s = more.pop("late_s", 0)
+    answer = workspace.command(f"link {code}", at=time.time() - late_s, **more)
     assert (answer.status_code, answer.json()["code"]) == (403, "not_from_slack"), how
     assert workspace.engine.contacts.of_slack(TEAM, USER) == ""
     refused = workspace.engine.kernel.store.events(limit=900, types=("access.refused",))
