@@ -1,7 +1,5 @@
 """Calendars are fetched over real TLS: bounded, on one host, and never inside the server's own network."""
 
-import datetime as dt
-import ipaddress
 import ssl
 import threading
 import time
@@ -11,10 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from handfast.app import open_engine
 from handfast.core.domain.errors import UsageError
@@ -25,43 +19,10 @@ from handfast.engine.people import NewPerson
 from handfast.server import calendars as module
 from handfast.server.calendars import CalendarKeeper, Fetcher, trusted_hosts
 from handfast.testing.clock import FrozenClock
+from tests.receivers import certificate
 
 GOOD = b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:ann\r\nDTSTART:20200101T000000Z\r\nDURATION:P1D\r\nRRULE:FREQ=DAILY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
 HOSTS = frozenset({"localhost"})
-
-
-def _certificate(folder: Path) -> tuple[Path, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    path = folder / "both.pem"
-    path.write_bytes(
-        pem
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path, pem
 
 
 @dataclass
@@ -93,7 +54,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    both, pem = _certificate(tmp_path)
+    authority, context = certificate(tmp_path)
     answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
     asked: list[str] = []
 
@@ -106,12 +67,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    client = ssl.create_default_context(cadata=pem.decode())
+    client = ssl.create_default_context(cafile=authority)
     yield Site(server.server_address[1], client, answers, asked)
     server.shutdown()
     server.server_close()

@@ -59,6 +59,10 @@ class World:
         found = [json.loads(row.data) for row in rows]
         return [(e["actor"]["type"], e["data"]["what"]) for e in found]
 
+    def ratings(self, handoff_id: str) -> list[tuple[bool, list[str]]]:
+        found = self.handfast("handoff", "show", handoff_id, "--json").json["ratings"]
+        return [(r["good"], r["lacks"]) for r in found]
+
     def status(self, handoff_id: str) -> str:
         return str(self.handfast("handoff", "show", handoff_id, "--json").json["status"])
 
@@ -103,6 +107,20 @@ def test_the_last_login_is_offered_again(world: World) -> None:
     done = world.handfast.typed("handoff", "reject", handoff_id, answers=answers)
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{handoff_id}: reject by Ana\n"
+
+
+def test_one_acknowledges_decides_and_rates_what_was_shown(world: World) -> None:
+    handoff_id = world.waiting("git push origin rated")
+    answers = [("Login", "ana"), ("PIN", PIN)]
+    held = world.handfast.typed("handoff", "acknowledge", handoff_id, answers=answers)
+    assert (held.code, held.out) == (0, f"{handoff_id}: you have it\n"), held.err
+    early = world.handfast.typed("handoff", "rate", handoff_id, "good", answers=answers)
+    assert (early.code, world.ratings(handoff_id)) == (0, [(True, [])]), early.err
+    words = ("lacking", "--lacks", "evidence", "--note", "Ran the tests myself.")
+    done = world.handfast.typed("handoff", "rate", handoff_id, *words, answers=answers)
+    assert (done.code, done.out) == (0, f"{handoff_id}: rated lacking\n"), done.err
+    assert world.ratings(handoff_id) == [(False, ["evidence"])], "the last rating counts"
+    assert world.status(handoff_id) != "decided"
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "request-changes", "acknowledge"])

@@ -10,6 +10,7 @@ from handfast.core.domain.claim_words import claimed
 from handfast.core.domain.events import Actor
 from handfast.core.domain.handoff import Status
 from handfast.core.domain.run import Run, RunStatus
+from handfast.observe.checktable import kinds_of
 from tests.engine_room import Room
 from tests.worked import SOURCE, TEST, begun
 
@@ -122,6 +123,8 @@ MUTE = [
     ("cd /tmp/other && pytest", "ran on `/tmp/other`"),
     ("pytest /tmp/other/test_x.py", "ran on `/tmp/other/test_x.py`"),
     ("make -C ../other test", "ran on `../other`"),
+    ("set -e +e\npytest\ntrue", "the exit code of its last command"),
+    ("set -e +o pipefail\npytest | cat", "it prints into `cat`"),
 ]
 
 
@@ -144,6 +147,19 @@ NO_RUN = [
     "if pytest; then echo ok; fi",
     "true # pytest",
     "git commit -m 'pytest passes'",
+    *("command -v pytest", "command -pv pytest", "uv run --help pytest", "env --help pytest"),
+    *("nice --version pytest", "npx --version jest", "timeout --help pytest"),
+    *("pytest -qh", "pytest --cache-show", "pytest --fixtures-per-test", "tox -l", "nox -l"),
+    *("ctest -N", "make -pn test", "mvn test -fn", "rspec -v", "vitest list", "jest --clearCache"),
+    *(
+        "gradle test -m",
+        "gradle test -x test",
+        "go test -c",
+        "go test -n",
+        "bats -c",
+        "just -l test",
+    ),
+    *("rake -T test", "mvn -Dmaven.test.failure.ignore=true test"),
 ]
 
 
@@ -159,6 +175,41 @@ def test_a_run_in_a_folder_outside_is_not_one_of_this_work(room: Room) -> None:
     work = begun(room)
     work.bash("pytest", cwd="/somewhere/else")
     assert work.hand_over(SAYS)[0].status == "unverified"
+
+
+def test_the_very_command_of_the_brief_shows_nothing_when_it_ran_elsewhere(room: Room) -> None:
+    work = begun(room, "`pytest -q` passes", "`./smoke.sh` passes")
+    work.bash("pytest -q", cwd="/tmp/fake", output="1 passed")
+    work.bash("./smoke.sh", cwd="/tmp/fake")
+    found = work.hand_over()
+    assert [e.status for e in found] == ["unverified", "unverified"]
+    assert "ran on `/tmp/fake`" in found[1].result
+
+
+TELLS_OF_ITSELF = [
+    *("eslint -v", "golangci-lint version", "golangci-lint linters", "pylint --list-msgs"),
+    *("ruff check -e", "tsc -v", "dmypy stop"),
+]
+
+
+def test_a_program_that_only_tells_of_itself_checks_nothing() -> None:
+    assert [c for c in TELLS_OF_ITSELF if kinds_of(c.split())] == []
+    assert all(kinds_of(c.split()) for c in ("eslint src", "golangci-lint run", "tsc", "dmypy run"))
+
+
+RUN_BEHIND = [
+    "uv run --frozen pytest",
+    "timeout -k 5 60 pytest -q",
+    "npx --yes jest",
+    "env -u X pytest",
+]
+
+
+def test_a_wrapper_that_hands_the_exit_code_on_is_seen_through(room: Room) -> None:
+    for command in RUN_BEHIND:
+        work = begun(room)
+        work.bash(command, output="12 passed")
+        assert work.hand_over(SAYS)[0].status == "recorded", command
 
 
 def test_a_run_of_no_tests_shows_nothing(room: Room) -> None:

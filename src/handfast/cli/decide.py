@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from handfast.cli.control import server
 from handfast.cli.durations import seconds
 from handfast.cli.output import Json, cell, say, say_json
-from handfast.cli.person import Signature, logged_in, sign
+from handfast.cli.person import Signature, logged_in, sign, signed
 from handfast.cli.reads import RemoteReads
 from handfast.cli.show import handoff_lines
 from handfast.cli.terminal import Terminal
@@ -204,11 +204,11 @@ def acknowledge(handoff: str, /, *, as_json: Json = False) -> None:
     handoff
         Its id, `ho_…`.
     """
-    attempt = calls.about_handoff(handoff, "acknowledge", {})
-    with logged_in(f"acknowledge {handoff}", attempt) as (control, terminal):
-        signed = sign(terminal, f"Acknowledge {handoff}")
-        done = control.send(calls.about_handoff(handoff, "acknowledge", signed.fields))
-        signed.remember()
+    done = signed(
+        f"acknowledge {handoff}",
+        f"Acknowledge {handoff}",
+        lambda who: calls.about_handoff(handoff, "acknowledge", who),
+    )
     if as_json:
         say_json(done)
     else:

@@ -1,16 +1,14 @@
 """`handfast notify`: how you are told of what waits, a test of it, and what was sent of a handoff."""
 
 import time
-from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from handfast.cli.control import Control, server
 from handfast.cli.output import Json, note, say, say_json, short_time, show_table
-from handfast.cli.person import logged_in, sign
+from handfast.cli.person import logged_in, sign, signed
 from handfast.client import notify_calls as calls
-from handfast.client.request import Request
 from handfast.core.domain.errors import AdapterError, UsageError
 
 _From = Annotated[str, Parameter(name="--from")]
@@ -21,7 +19,7 @@ _OVER = ("delivered", "failing", "given_up", "dropped")
 
 def show(*, as_json: Json = False) -> None:
     """Show your contacts, quiet hours and digest. Asks for your PIN."""
-    found = _signed("show your notifications", "Show how you are told", calls.show)
+    found = signed("show your notifications", "Show how you are told", calls.show)
     if as_json:
         say_json(found)
         return
@@ -46,7 +44,7 @@ def add(channel: str, address: str, /, *, takes: str = "all", as_json: Json = Fa
     takes
         What goes there: all, digest (urgent at once, the rest bundled), urgent, or none.
     """
-    done = _signed(
+    done = signed(
         "add a contact",
         f"From now on you are told at {channel} {address}",
         lambda proof: calls.add(channel, address, takes, proof),
@@ -64,7 +62,7 @@ def change(contact_id: str, /, *, takes: str, as_json: Json = False) -> None:
     takes
         all, digest, urgent or none.
     """
-    done = _signed(
+    done = signed(
         "change a contact",
         f"To {contact_id} goes: {takes}",
         lambda proof: calls.change(contact_id, takes, proof),
@@ -80,7 +78,7 @@ def remove(contact_id: str, /, *, as_json: Json = False) -> None:
     contact_id
         Its id in `handfast notify show`.
     """
-    done = _signed(
+    done = signed(
         "remove a contact",
         f"Nothing goes to {contact_id} any more",
         lambda proof: calls.remove(contact_id, proof),
@@ -96,7 +94,7 @@ def rotate(contact_id: str, /, *, as_json: Json = False) -> None:
     contact_id
         Its id in `handfast notify show`.
     """
-    done = _signed(
+    done = signed(
         "rotate a secret",
         f"A new secret for {contact_id}",
         lambda proof: calls.rotate(contact_id, proof),
@@ -129,7 +127,7 @@ def quiet(
         How many minutes lie between two digests.
     """
     wanted = [_day(word) for word in days.split(",") if word.strip()]
-    done = _signed(
+    done = signed(
         "set quiet hours",
         f"Quiet: {days or 'never'} {from_} to {to} ({zone}); a digest every {digest} min",
         lambda proof: calls.quiet(zone, wanted, from_, to, digest, proof),
@@ -142,7 +140,7 @@ def quiet(
 
 def slack(*, as_json: Json = False) -> None:
     """Get a code that links your Slack account. Asks for your PIN."""
-    done = _signed("link a Slack account", "A code for your Slack account", calls.slack_code)
+    done = signed("link a Slack account", "A code for your Slack account", calls.slack_code)
     if as_json:
         say_json(done)
         return
@@ -224,17 +222,6 @@ def _day(word: str) -> int:
     if name not in _DAYS:
         raise UsageError(f"`{word.strip()[:20]}` is no day", hint=f"Of: {', '.join(_DAYS)}.")
     return _DAYS.index(name)
-
-
-def _signed(
-    what: str, shown: str, call: Callable[[Mapping[str, object]], Request[dict[str, Any]]]
-) -> dict[str, Any]:
-    """Send a call that takes a person, with the PIN from the terminal."""
-    with logged_in(what, call({})) as (control, terminal):
-        signed = sign(terminal, shown)
-        done = control.send(call(signed.fields))
-        signed.remember()
-    return done
 
 
 def _made(done: dict[str, Any], *, as_json: bool) -> None:

@@ -1,6 +1,5 @@
 """`handfast person` and `handfast oncall`: who is there, their roles, who is away, who is on call."""
 
-from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,9 +7,8 @@ from cyclopts import Parameter
 
 from handfast.cli.control import server
 from handfast.cli.output import Json, note, say, say_json, short_time, show_table
-from handfast.cli.person import logged_in, sign
+from handfast.cli.person import logged_in, sign, signed
 from handfast.client import staff
-from handfast.client.request import Request
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import UsageError
 
@@ -169,17 +167,6 @@ def moment(text: str, name: str) -> str:
 
 def _roles(text: str) -> list[str]:
     return [role.strip() for role in text.split(",") if role.strip()]
-
-
-def signed(
-    what: str, shown: str, call: Callable[[Mapping[str, object]], Request[dict[str, Any]]]
-) -> dict[str, Any]:
-    """Send a call that takes a person, with the PIN from the terminal."""
-    with logged_in(what, call({})) as (control, terminal):
-        signed = sign(terminal, shown)
-        done = control.send(call(signed.fields))
-        signed.remember()
-    return done
 
 
 def _person(done: dict[str, Any], *, as_json: bool) -> None:

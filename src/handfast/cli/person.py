@@ -5,7 +5,7 @@ are put into the audit trail.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,3 +103,17 @@ def _record(what: str, why: str, attempt: Request[Any]) -> None:
                 home = discovery.data_folder()
                 token = discovery.file_token(home, discovery.OPERATOR_TOKEN)
                 Control(control.url, token).send(attempt)
+
+
+def signed(
+    what: str, shown: str, call: Callable[[Mapping[str, object]], Request[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Send a call that takes a person, with the PIN from the terminal.
+
+    `call` makes the request of the fields that name the person. Raises what `logged_in` does.
+    """
+    with logged_in(what, call({})) as (control, terminal):
+        signature = sign(terminal, shown)
+        done = control.send(call(signature.fields))
+        signature.remember()
+    return done

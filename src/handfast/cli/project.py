@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from handfast.cli.control import server
 from handfast.cli.output import Json, note, say, say_json, show_table
-from handfast.cli.people import signed
+from handfast.cli.person import signed
 from handfast.client import staff
 from handfast.core.domain.errors import NotFound
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from handfast.cli.output import Json, say, say_json
-from handfast.cli.person import logged_in, sign
+from handfast.cli.person import signed
 from handfast.client import calls
 from handfast.core.domain.events_rating import Part
 
@@ -37,11 +37,11 @@ def rate(
         "lacks": [part.value for part in lacks],
         "note": note,
     }
-    attempt = calls.about_handoff(handoff, "rating", fields)
-    with logged_in(f"rate {handoff}", attempt) as (control, terminal):
-        signed = sign(terminal, f"Rate {handoff}: {rating}")
-        done = control.send(calls.about_handoff(handoff, "rating", {**fields, **signed.fields}))
-        signed.remember()
+    done = signed(
+        f"rate {handoff}",
+        f"Rate {handoff}: {rating}",
+        lambda who: calls.about_handoff(handoff, "rating", {**fields, **who}),
+    )
     if as_json:
         say_json(done)
     else:

@@ -15,7 +15,7 @@ from handfast.core.domain.inert import inert
 from handfast.core.domain.package import Evidence
 from handfast.core.domain.run import Run
 from handfast.engine.kernel import Kernel
-from handfast.observe.checks import parts_of
+from handfast.observe.checks import inside, parts_of
 
 # The newest: a check that lies further back than this counts as not recorded.
 MAX_EVENTS: Final = 6_000
@@ -97,6 +97,7 @@ def _steps(
                 duration_ms=result.duration_ms if result else 0,
                 output=texts.text(result.output)[-_MAX_OUTPUT:] if result and shell else "",
                 by_agent=by == "agent",
+                elsewhere="" if inside(cwd, run.worktree or run.cwd) else cwd,
             )
         )
     return tuple(found)

@@ -39,6 +39,11 @@ _WRAPPERS: Final = {
 _TAKES_VALUE: Final = names(
     "-k -s -n -u -C -p --with --extra --group --python --package --directory --project --env-file --signal --kill-after --rcfile --source"
 )
+# Of wrappers: with any other option it may print something and run nothing, as `command -v` does.
+_HARMLESS: Final = names(
+    "-- -i -y -q -a -oL -eL -o0 -e0 --yes --no --no-install --frozen --locked --no-sync --offline --quiet --all-extras --all-groups "
+    "--dev --no-dev --isolated --active --branch --parallel-mode --append --foreground --preserve-status --auto-servernum"
+)
 
 
 @dataclass(slots=True)
@@ -64,16 +69,16 @@ def parts_of(command: str, worktree: str = "", cwd: str = ".") -> tuple[Part, ..
         return (Part(command, why_not="the call holds shell syntax that is not read here."),)
     strict, pipes = _shell_options(found)
     hidden = _hidden(found, strict=strict, pipes=pipes)
-    parts, away = [], "" if _inside(cwd, worktree) else cwd
+    parts, away = [], "" if inside(cwd, worktree) else cwd
     for each, why in zip(found, hidden, strict=True):
         if each.words[0] in ("cd", "pushd", "popd"):
             to = each.words[1] if len(each.words) == 2 else each.words[0]
-            away = away or ("" if each.words[0] != "popd" and _inside(to, worktree) else to)
+            away = away or ("" if each.words[0] != "popd" and inside(to, worktree) else to)
         parts.append(_part(each, why, worktree, away))
     return tuple(parts)
 
 
-def _inside(path: str, worktree: str) -> bool:
+def inside(path: str, worktree: str) -> bool:
     """Whether a path that is named in the worktree stays there. What cannot be told is outside."""
     if path.startswith("/"):
         root = worktree.rstrip("/")
@@ -157,6 +162,8 @@ def _shell_options(commands: Sequence[_Command]) -> tuple[bool, bool]:
     words = commands[0].words if commands else []
     if words[:1] != ["set"] or any(each.words[:1] == ["set"] for each in commands[1:]):
         return False, False
+    if any(word.startswith("+") for word in words):
+        return False, False
     strict = any(re.fullmatch(r"-[a-z]*e[a-z]*", word) for word in words[1:])
     return strict, "pipefail" in words
 
@@ -187,7 +194,7 @@ def _hidden(commands: Sequence[_Command], *, strict: bool, pipes: bool) -> list[
 def _part(command: _Command, why: str, worktree: str, away: str) -> Part:
     words, swayed = _unwrapped(command.words)
     kinds = kinds_of(words)
-    elsewhere = away or next((w for w in _places(command.words) if not _inside(w, worktree)), "")
+    elsewhere = away or next((w for w in _places(command.words) if not inside(w, worktree)), "")
     if swayed and kinds:
         why = "the call sets a variable that steers what runs."
     elif elsewhere:
@@ -237,8 +244,19 @@ def _behind(words: Sequence[str], sub: Sequence[str]) -> list[str]:
         while rest and rest[0].startswith("-"):
             if rest[0] == "-m":
                 return rest[1:]
+            if not _harmless(rest[0]):
+                return []
             rest = rest[2:] if rest[0] in _TAKES_VALUE else rest[1:]
     return rest
+
+
+def _harmless(option: str) -> bool:
+    name = option.partition("=")[0]
+    return (
+        option in _HARMLESS
+        or name in _TAKES_VALUE
+        or re.fullmatch(r"-n\d+", option) is not None
+    )
 
 
 _STEERED: Final = names(

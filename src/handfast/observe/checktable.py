@@ -103,7 +103,34 @@ _VOID: Final = names(
     "--no-run --no-bail --force-exit-0 --ignore-errors --keep-going-zero --print-config --showConfig --show-files --show-settings "
     "--init --watch --watchAll -list -DskipTests -Dmaven.test.skip=true --suppress-tests --touch --question"
 )
-_VOID_SHORT: Final = {"make": names("-n -t -q -i -k"), "pytest": names("-h")}
+# The same, of one program: options, letters of its options that may stand together, first arguments.
+_VOID_OF: Final = {
+    **dict.fromkeys(("pytest", "py.test"), names("--cache-show --fixtures-per-test")),
+    "tox": names("-l -a --listenvs --listenvs-all --notest"),
+    "nox": names("-l --list-sessions --install-only"),
+    "ctest": names("-N --show-only --print-labels"),
+    "rspec": names("-v"),
+    "jest": names("--clearCache --clear-cache"),
+    **dict.fromkeys(
+        ("mvn", "mvnw"),
+        names("-v -fn --fail-never -Dmaven.test.failure.ignore -Dmaven.test.skip -DskipITs"),
+    ),
+    **dict.fromkeys(("gradle", "gradlew"), names("-m -x --exclude-task -PskipTests")),
+    "go": names("-c -n -list"),
+    "bats": names("-c --count"),
+    "rake": names("-T -P -W -D -A -n --tasks --prereqs --describe --where"),
+    "just": names("-l -n --summary --evaluate --show"),
+    "eslint": names("-v --env-info"),
+    "pylint": names("--list-msgs --list-msgs-enabled --list-groups --list-extensions"),
+    "ruff": names("-e"),
+    "tsc": names("-v --all"),
+}
+_VOID_LETTERS: Final = {"pytest": "h", "py.test": "h", "make": "ntqik", "gmake": "ntqik"}
+_VOID_FIRST: Final = {
+    "vitest": names("list init"),
+    "golangci-lint": names("version linters help cache config completion formatters"),
+    "dmypy": names("stop status kill suggest hang inspect start"),
+}
 _FIXES: Final = names(
     "--fix --fix-only --unsafe-fixes --write -w --in-place -i --autocorrect --autocorrect-all -a -A --apply --apply-unsafe "
     "--snapshot-update --updateSnapshot -u --inline-snapshot=fix --force-regen --regen-all"
@@ -145,7 +172,17 @@ def _voided(name: str, arguments: Sequence[str]) -> bool:
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     options = {word.partition("=")[0] for word in before} | set(before)
     fixes = name in _HAS_FIX and bool(options & _FIXES)
-    return fixes or bool(options & (_VOID | _VOID_SHORT.get(name, frozenset())))
+    return (
+        fixes
+        or bool(options & (_VOID | _VOID_OF.get(name, frozenset())))
+        or (bool(before) and before[0] in _VOID_FIRST.get(name, frozenset()))
+        or any(_together(word, _VOID_LETTERS.get(name, "")) for word in before)
+    )
+
+
+def _together(word: str, letters: str) -> bool:
+    """Whether `-qh` holds one of the letters. What stands behind a letter that takes a value is not told apart."""
+    return re.fullmatch(r"-[A-Za-z]+", word) is not None and any(c in word for c in letters)
 
 
 def _target(name: str, arguments: Sequence[str]) -> Kinds:

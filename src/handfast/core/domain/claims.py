@@ -62,6 +62,7 @@ class Step:
     duration_ms: int = 0
     output: str = ""
     by_agent: bool = False
+    elsewhere: str = ""  # the folder it began in, where that is not known to be in the worktree
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,19 @@ def _all_of(found: Sequence[Evidence]) -> Evidence:
 
 def _by_words(text: str, words: str, record: Record) -> Evidence:
     whole = [
-        _Found(s, Part(words, decides=True, changes=False, targets=_targets(s)), len(s.parts))
+        _Found(s, _whole(s, words), len(s.parts))
         for s in record.steps
         if plain(s.command) == words
     ]
     among = [found for found in _ran(record) if plain(found.part.words) == words]
     return _newest(text, [*among, *whole], record, BRIEF, f"`{words}` is not recorded.")
+
+
+def _whole(step: Step, words: str) -> Part:
+    """A call that is word for word what the brief names: its exit code is the answer, if it ran on this work."""
+    away = step.elsewhere
+    why = f"it ran on `{away[:120]}`, which is not known to be in the worktree." if away else ""
+    return Part(words, decides=not away, why_not=why, changes=False, targets=_targets(step))
 
 
 def _targets(step: Step) -> tuple[str, ...]:
