@@ -183,6 +183,8 @@ def test_review_facts(worktree: Path) -> None:
         ("a+b.py", "a+b.py", True),
         ("aab.py", "a+b.py", False),
         ("a.py\n", "a.py", False),
+        ("src/../etc/x", "src", False),
+        ("src/a..b/x", "src", True),
     ],
 )
 def test_scope_globs(path: str, glob: str, inside: bool) -> None:

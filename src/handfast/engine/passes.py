@@ -83,7 +83,7 @@ class Passes:
                 handoff_id=item.handoff_id,
                 kind=item.kind,
                 presented_digest=item.presented_digest,
-                reason=item.reason or self._shared(p, item),
+                reason=item.reason.strip() or self._shared(p, item),
                 edited=item.edited,
                 answer=item.answer,
                 request_key=f"{p.request_key}:{item.handoff_id}" if p.request_key else "",

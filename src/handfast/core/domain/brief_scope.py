@@ -17,8 +17,8 @@ _MAX_TEXTS: Final = 100
 
 def in_scope(path: str, scope: Sequence[str]) -> bool:
     """Whether a path of the worktree matches one of the globs: a file, a folder with all below it, `*` within one
-    folder, `**` across folders."""
-    return any(_compiled(glob).match(path) for glob in scope)
+    folder, `**` across folders. A path that goes up through `..` matches none."""
+    return ".." not in path.split("/") and any(_compiled(glob).match(path) for glob in scope)
 
 
 @lru_cache(maxsize=512)
