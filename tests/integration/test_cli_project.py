@@ -36,7 +36,8 @@ class World:
         return self.handfast.typed(*words, "--json", answers=[("Login", login), ("PIN", pin)])
 
     def sees(self, login: str) -> bool:
-        return self.reader.knowing.sees(self.ids[login], f"run/{self.ids['run']}")
+        knowing, person = self.reader.knowing, self.ids[login]
+        return knowing.sees_with(knowing.sight(person), person, f"run/{self.ids['run']}")
 
 
 @pytest.fixture

@@ -266,7 +266,7 @@ class Actions:
         earlier = run.usage.failed_before(step.action_digest)
         if earlier is None or earlier.exit_code != r.exit_code:
             return 1
-        before = self._kernel.vault.open(earlier.output.body_id).text if earlier.output else ""
+        before = self._kernel.vault.text(earlier.output)
         return earlier.times + 1 if gist(before) == gist(r.output) else 1
 
     def _settle(self, unit: Unit, step: OpenStep, r: StepResult, output: BodyRef | None) -> bool:

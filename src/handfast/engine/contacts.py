@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -299,11 +299,6 @@ def _check_email(address: str, domains: tuple[str, ...]) -> None:
 def new_webhook_secret() -> str:
     """24 random bytes, written as Standard Webhooks writes them."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-
-
-def masked(items: list[Mapping[str, object]]) -> list[Result]:
-    """Contacts as others may see them: which channels, not where."""
-    return [{**item, "address": ""} for item in items]
 
 
 def slack_id(team: str, user: str) -> str:

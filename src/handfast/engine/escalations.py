@@ -117,7 +117,7 @@ def attempts(kernel: Kernel, run: Run) -> tuple[Attempt, ...]:
 def _attempt(kernel: Kernel, step: StepJudged, event: StepFinished, times: int) -> Attempt:
     summary = kernel.vault.open(step.summary.body_id).text if step.summary else step.tool
     code = "failed" if event.exit_code is None else f"exit code {event.exit_code}"
-    output = kernel.vault.open(event.output.body_id).text if event.output else ""
+    output = kernel.vault.text(event.output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return Attempt(
         tried=inert(summary, _MAX_LINE, multiline=False),

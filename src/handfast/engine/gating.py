@@ -196,7 +196,7 @@ class Gating:
     def edited_text(self, h: Handoff) -> str:
         edited = h.decision.edited_action if h.decision else None
         edited = edited or (h.action if h.editor else None)
-        return self._kernel.vault.open(edited.body_id).text if edited else ""
+        return self._kernel.vault.text(edited)
 
     def _use_grant(
         self, unit: Unit, run: Run, p: Proposal, h: Handoff, step_id: StepId

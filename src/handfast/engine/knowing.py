@@ -40,13 +40,9 @@ class Knowing:
             return None
         return sight_of(self._kernel.state(Person, person_id), projects)
 
-    def sees(self, person_id: str, stream: str) -> bool:
-        """Whether this person may know of what a stream of the log is about."""
-        return self.sees_with(self.sight(person_id), person_id, stream)
-
     def sees_with(self, sight: Sight | None, person_id: str, stream: str) -> bool:
-        """The same for a sight that was looked up. Of what belongs to no repository, whoever does not see
-        all sees themselves only, and admins the rest."""
+        """Whether this person, who has this sight, may know of what a stream of the log is about. Of what
+        belongs to no repository, whoever does not see all sees themselves only, and admins the rest."""
         kind, _, item = stream.partition("/")
         if sight is None:
             return True

@@ -73,7 +73,7 @@ def _decided(kernel: Kernel, task_id: str) -> Iterator[_Dated]:
         decision = h.decision
         if decision is None or decision.kind not in _REFUSED:
             continue
-        reason = kernel.vault.open(decision.reason.body_id).text if decision.reason else ""
+        reason = kernel.vault.text(decision.reason)
         asked = kernel.vault.open(h.ask.body_id).text
         outcome = _REFUSED[decision.kind]
         if h.kind is HandoffKind.ESCALATION:

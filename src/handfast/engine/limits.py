@@ -88,7 +88,7 @@ class RunLimits:
         if h.decision is None:
             return ""
         reason = h.decision.reason
-        text = self._kernel.vault.open(reason.body_id).text if reason else ""
+        text = self._kernel.vault.text(reason)
         return "\n".join(part for part in (h.decision.answer, text) if part)
 
     def _hand_over(

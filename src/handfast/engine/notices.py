@@ -276,7 +276,7 @@ class Notices:
             "due_at": format_time(n.due_at) if n.due_at else "",
             "why": n.why,
             "attempts": n.attempt,
-            "error": vault.open(n.error.body_id).text if n.error else "",
+            "error": vault.text(n.error),
             "delivery_id": n.delivery_id,
             "opened_at": format_time(n.opened_at) if n.opened_at else "",
         }

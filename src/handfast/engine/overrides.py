@@ -173,6 +173,6 @@ def review_again(audiences: Audiences, unit: Unit, expired: Handoff) -> Handoff:
     """An override that nobody reviewed is asked about anew: it never drops out of the inbox."""
     h = unit.get(Handoff, expired.about)
     ref = h.decision.reason if h.decision else None
-    reason = audiences.kernel.vault.open(ref.body_id).text if ref else ""
+    reason = audiences.kernel.vault.text(ref)
     found = audiences.kernel.store.find(Query("handoff", match=OVERRIDE_REVIEWS, limit=1000))
     return _open_review(audiences, unit, h, reason, len(found), again=True)

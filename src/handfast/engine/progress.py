@@ -91,7 +91,7 @@ class Progress:
             "at": format_time(v.at),
             "auth": v.auth,
             "clauses": list(v.clauses),
-            "reason": vault.open(v.reason.body_id).text if v.reason else "",
+            "reason": vault.text(v.reason),
         }
 
     def _next(self, h: Handoff, now: datetime) -> Result | None:

@@ -1,9 +1,8 @@
 """The saved views of a person's inbox: filters under a name, kept with the person and theirs alone."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from handfast.core.domain.errors import LimitExceeded, NotPermitted, UsageError
 from handfast.core.domain.events import Actor
@@ -73,8 +72,5 @@ class SavedViews:
         return self._kernel.run(actor, work)
 
     def _opened(self, person: Person) -> tuple[SavedView, ...]:
-        if person.views is None:
-            return ()
-        content = self._kernel.vault.open(person.views.body_id)
-        found = {} if content.erased else json.loads(content.data)
+        found = cast("dict[str, str]", self._kernel.vault.json(person.views) or {})
         return tuple(SavedView(name, address) for name, address in sorted(found.items()))

@@ -27,7 +27,7 @@ def since_review(kernel: Kernel, task_id: str, commit: str, diff: str) -> SinceR
         review = open_package(kernel, h).review
         if review is None or review.head_commit != commit:
             return None
-        reason = kernel.vault.open(d.reason.body_id).text if d.reason else ""
+        reason = kernel.vault.text(d.reason)
         at = format_time(d.at)
         return SinceReview(h.handoff_id, commit, d.person_id, at, reason[:2_000], diff[:MAX_DIFF])
     return None

@@ -157,7 +157,7 @@ def _shown(kernel: Kernel, recording: Recording) -> Result:
         "handoff_id": step.handoff_id,
         "at": recording.at,
         "tool": step.tool,
-        "summary": kernel.vault.open(step.summary.body_id).text if step.summary else "",
+        "summary": kernel.vault.text(step.summary),
     }
 
 

@@ -1,6 +1,5 @@
 """What a person gets who has taken a run over, and what became of earlier take-overs: as JSON."""
 
-import json
 from typing import Final
 
 from handfast.core.domain.codec import encode, format_time
@@ -67,11 +66,8 @@ class TakeoverViews:
         }
 
     def _text(self, ref: BodyRef | None) -> str:
-        return self._kernel.vault.open(ref.body_id).text if ref else ""
+        return self._kernel.vault.text(ref)
 
     def _json(self, ref: BodyRef | None) -> Result:
-        if ref is None:
-            return {}
-        content = self._kernel.vault.open(ref.body_id)
-        found = {} if content.erased else json.loads(content.data)
+        found = self._kernel.vault.json(ref)
         return found if isinstance(found, dict) else {}

@@ -1,6 +1,7 @@
 """Bodies: content beside the log, sealed with the installation's data key, salted, erasable."""
 
 import hmac
+import json
 import secrets
 from dataclasses import dataclass
 
@@ -61,6 +62,15 @@ class Vault:
         if sealed is None:
             raise NotFound(f"there is no body `{body_id}`")
         return self.unseal(sealed)
+
+    def text(self, ref: BodyRef | None) -> str:
+        """Its text; '' without one. Raises what `open` raises."""
+        return self.open(ref.body_id).text if ref else ""
+
+    def json(self, ref: BodyRef | None) -> object:
+        """Its content as JSON; None without one, or where it was erased. Raises what `open` raises."""
+        content = self.open(ref.body_id) if ref else None
+        return json.loads(content.data) if content and not content.erased else None
 
     def open_many(self, body_ids: list[str]) -> dict[str, Content]:
         found = self._store.bodies(body_ids)

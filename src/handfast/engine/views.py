@@ -1,6 +1,5 @@
 """States and bodies put together for people and programs: the JSON of the API and the pages."""
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import cast
@@ -239,13 +238,10 @@ class Views:
         }
 
     def text(self, ref: BodyRef | None) -> str:
-        return self._kernel.vault.open(ref.body_id).text if ref else ""
+        return self._kernel.vault.text(ref)
 
     def _json(self, ref: BodyRef | None) -> object:
-        if ref is None:
-            return None
-        content = self._kernel.vault.open(ref.body_id)
-        return None if content.erased else json.loads(content.data)
+        return self._kernel.vault.json(ref)
 
     def timeline(self, stream: str, after: int = 0, limit: int = 200) -> list[Result]:
         rows = self._kernel.store.events(stream=stream, after=after, limit=limit)

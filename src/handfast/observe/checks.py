@@ -252,11 +252,7 @@ def _behind(words: Sequence[str], sub: Sequence[str]) -> list[str]:
 
 def _harmless(option: str) -> bool:
     name = option.partition("=")[0]
-    return (
-        option in _HARMLESS
-        or name in _TAKES_VALUE
-        or re.fullmatch(r"-n\d+", option) is not None
-    )
+    return option in _HARMLESS or name in _TAKES_VALUE or re.fullmatch(r"-n\d+", option) is not None
 
 
 _STEERED: Final = names(

@@ -130,9 +130,7 @@ def _all_of(found: Sequence[Evidence]) -> Evidence:
 
 def _by_words(text: str, words: str, record: Record) -> Evidence:
     whole = [
-        _Found(s, _whole(s, words), len(s.parts))
-        for s in record.steps
-        if plain(s.command) == words
+        _Found(s, _whole(s, words), len(s.parts)) for s in record.steps if plain(s.command) == words
     ]
     among = [found for found in _ran(record) if plain(found.part.words) == words]
     return _newest(text, [*among, *whole], record, BRIEF, f"`{words}` is not recorded.")

@@ -103,13 +103,7 @@ PersonEvent: TypeAlias = (
     | c.RolesSet
     | c.AwaySet
     | c.AwayEnded
-    | i.PersonTokenIssued
-    | i.PersonTokenRevoked
-    | i.TeamsSet
-    | i.AccountLinked
-    | i.AccountUnlinked
-    | i.PasskeyAdded
-    | i.PasskeyRemoved
+    | i.IdentityEvent
     | c.ViewsSet
 )
 InstallationEvent: TypeAlias = (

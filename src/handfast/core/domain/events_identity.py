@@ -3,6 +3,7 @@ identity provider, teams, projects."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.ids import PersonId, ProjectId, TokenId
@@ -80,3 +81,14 @@ class ProjectSet:
     members: tuple[PersonId, ...]
     teams: tuple[str, ...]
     by: PersonId
+
+
+IdentityEvent: TypeAlias = (
+    PersonTokenIssued
+    | PersonTokenRevoked
+    | TeamsSet
+    | AccountLinked
+    | AccountUnlinked
+    | PasskeyAdded
+    | PasskeyRemoved
+)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from handfast.core.domain import events_control as c
 from handfast.core.domain import events_identity as i
@@ -11,15 +11,6 @@ from handfast.core.domain.events import PersonEvent
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.ids import PersonId, TokenId
 
-Identity: TypeAlias = (
-    i.PersonTokenIssued
-    | i.PersonTokenRevoked
-    | i.TeamsSet
-    | i.AccountLinked
-    | i.AccountUnlinked
-    | i.PasskeyAdded
-    | i.PasskeyRemoved
-)
 ROLES = ("viewer", "reviewer", "operator", "admin", "auditor")
 MAY_DECIDE = frozenset({"reviewer", "admin"})
 
@@ -107,7 +98,7 @@ def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
             return _identified(state, event, at)
 
 
-def _identified(state: Person, event: Identity, at: datetime) -> Person:
+def _identified(state: Person, event: i.IdentityEvent, at: datetime) -> Person:
     """What the person proves with who they are."""
     match event:
         case i.PersonTokenIssued():

@@ -83,14 +83,8 @@ def html(message: Message) -> str:
     return str(_HTML.format(title=message.subject, cases=cases, foot=foot))
 
 
-def _about(case: Case) -> str:
-    where = f" in {case.repository}" if case.repository else ""
-    until = f", until {case.due_at:%Y-%m-%d %H:%M} UTC" if case.due_at else ""
-    return f"{case.kind}, {case.risk} risk, {case.agent}{where}{until}"
-
-
 def _plain_case(case: Case) -> str:
-    lines = [case.ask, _about(case), ""]
+    lines = [case.ask, case.about(", "), ""]
     if case.call:
         lines += [f"    {line}" for line in case.call.split("\n")] + [""]
     lines += [f"- {detail}" for detail in case.details]
@@ -104,7 +98,7 @@ def _html_case(case: Case) -> Markup:
     details = Markup("").join(Markup("<li>{}</li>").format(d) for d in case.details)
     return _CASE.format(
         ask=case.ask,
-        about=_about(case),
+        about=case.about(", "),
         call=_PRE.format(case.call) if case.call else "",
         details=Markup("<ul>{}</ul>").format(details) if details else "",
         why=case.why,

@@ -42,6 +42,13 @@ class Case:
     says: str = ""
     decide: bool = False
 
+    def about(self, between: str) -> str:
+        """What it is, whose and until when, on one line."""
+        until = f"until {self.due_at:%Y-%m-%d %H:%M} UTC" if self.due_at else ""
+        where = f" in {self.repository}" if self.repository else ""
+        parts = (self.kind, f"{self.risk} risk", f"{self.agent}{where}", until)
+        return between.join(part for part in parts if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

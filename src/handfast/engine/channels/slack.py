@@ -89,12 +89,9 @@ def content(message: Message) -> Block:
 
 
 def _case(case: Case) -> list[Block]:
-    where = f" in {case.repository}" if case.repository else ""
-    until = f" · until {case.due_at:%Y-%m-%d %H:%M} UTC" if case.due_at else ""
-    about = f"{case.kind} · {case.risk} risk · {case.agent}{where}{until}"
     blocks: list[Block] = [
         {"type": "header", "text": _text(case.ask, 150)},
-        {"type": "context", "elements": [_text(about, 300)]},
+        {"type": "context", "elements": [_text(case.about(" · "), 300)]},
     ]
     if len(case.ask) > 150:
         blocks.append(_section(case.ask))

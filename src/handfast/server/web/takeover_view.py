@@ -28,7 +28,6 @@ class Hands:
     left_out: tuple[str, ...]
     operation: str
     back_at: datetime | None
-    back_by: str
     note: str
     then: str
     recorded: bool
@@ -85,7 +84,6 @@ def _hands(t: Record) -> Hands:
         left_out=tuple(texts(found, "left_out", MAX_LISTED)),
         operation=text(found, "operation"),
         back_at=moment(t, "handed_back_at"),
-        back_by=text(t, "handed_back_by"),
         note=text(t, "note"),
         then=THEN.get(text(t, "then"), ""),
         recorded=t.get("recorded") is True,
