@@ -77,6 +77,19 @@ def test_a_task_is_delegated_by_a_form_and_so_is_a_part_of_it(served: Served) ->
     assert newest["brief"]["non_goals"] == ["no new dependency"]
 
 
+def test_a_part_s_form_holds_nothing_of_the_whole_that_a_reader_would_not_see(
+    served: Served,
+) -> None:
+    browser = served.browser()
+    for repository, value in (("/srv/\u202epohs", ""), ('/srv/"><b>', "/srv/&#34;&gt;&lt;b&gt;")):
+        body = {"brief": {"intent": "x"}, "repository": repository, "target_branch": "main"}
+        made = served.client("operator").post("/v1/tasks", json=body | {"base_commit": "0" * 40})
+        assert made.status_code == 201, made.text
+        page = browser.get(f"/tasks/new?parent={made.json()['task_id']}").text
+        assert f'name="repository" value="{value}"' in page
+        assert "\u202e" not in page
+
+
 def test_a_form_that_is_wrong_comes_back_with_what_was_typed(served: Served) -> None:
     browser = served.browser()
     for fields, field in (
@@ -97,10 +110,15 @@ def test_a_form_that_is_wrong_comes_back_with_what_was_typed(served: Served) -> 
 
 
 def test_a_form_of_another_site_delegates_nothing(served: Served) -> None:
+    """Each guard by itself: what is refused for one reason alone would have been taken without it."""
     browser = served.browser()
-    asked = {"intent": "x", "repository": "/r", "act": "create"}
-    assert browser.post("/tasks/new", data=asked | {"csrf_token": "x"}).status_code == 403
     assert served.client().get("/tasks/new").status_code == 303
-    other = browser.post("/tasks/new", data=asked, headers={"Origin": "https://evil.example"})
-    assert other.status_code == 403
+    asked = {"intent": "x", "repository": "/r", "act": "create"}
+    valid = asked | {"csrf_token": token(browser.get("/tasks/new").text)}
+    for forged in (asked, asked | {"csrf_token": "x"}, asked | {"csrf_token": ""}):
+        assert browser.post("/tasks/new", data=forged).status_code == 403
+    for origin in ("https://evil.example", "null", f"{served.url}.evil.example"):
+        other = browser.post("/tasks/new", data=valid, headers={"Origin": origin})
+        assert other.status_code == 403, origin
     assert served.client("operator").get("/v1/tasks").json()["items"] == []
+    assert browser.post("/tasks/new", data=valid).status_code == 201

@@ -1,14 +1,18 @@
 """What the pages around the inbox say, and that they say no more than is known."""
 
 import re
+from html.parser import HTMLParser
 
 import pytest
 
+from handfast.core.domain.inert import is_hidden
 from handfast.server.web.frame import PLACES
 from handfast.server.web.inbox_filters import Filters, read_filters
 from handfast.server.web.inbox_page import Around
 from handfast.server.web.inbox_view import grouped, minutes_needed, need_of
+from handfast.server.web.render import environment
 from tests import web_fixtures as fx
+from tests import web_hostile as hostile
 from tests import web_places as wp
 
 
@@ -26,11 +30,45 @@ def test_every_page_leads_to_every_other_and_marks_one_place(name: str) -> None:
     assert nav.count('aria-current="page"') == 1
 
 
-@pytest.mark.parametrize("name", wp.PAGES)
-def test_what_others_wrote_stays_text(name: str) -> None:
-    html = wp.PAGES[name]()
-    assert "<b>Approved" not in html
-    assert not [char for char in html if char in "\x1b\u202e\u200b"]
+class _Skeleton(HTMLParser):
+    """Tags with the names of their attributes, in order. How code is coloured and set depends on the code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        if tag not in ("span", "code") or not set(names) <= {"class"}:
+            self.tags.append(" ".join([tag, *names]))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("span", "code"):
+            self.tags.append(f"/{tag}")
+
+
+def skeleton(html: str) -> list[str]:
+    reader = _Skeleton()
+    reader.feed(html)
+    reader.close()
+    return reader.tags
+
+
+@pytest.mark.parametrize("name", hostile.PAGES)
+def test_what_others_wrote_is_shown_and_stays_text(name: str) -> None:
+    page = hostile.PAGES[name]
+    html = page.html(hostile.hostile)
+    framed = hostile.FRAME if page.template != "_state.html" else frozenset()
+    assert page.shows | framed <= hostile.shown(html)
+    assert hostile.loose(html) == []
+    assert {char for char in html if is_hidden(char)} <= {"\n", "\t"}
+    assert skeleton(html) == skeleton(page.html(hostile.harmless))
+
+
+def test_every_template_is_looked_at_with_hostile_text() -> None:
+    names = {name.removesuffix(".html") for name in environment().list_templates(["html"])}
+    looked_at = {page.template.removesuffix(".html") for page in hostile.PAGES.values()}
+    assert names == looked_at | hostile.PARTS
 
 
 def test_below_enough_decisions_there_is_no_track_record() -> None:

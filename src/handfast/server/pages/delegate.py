@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from handfast.core.domain.brief import Brief, parse_brief
 from handfast.core.domain.errors import HandfastError, NotPermitted, UsageError
+from handfast.core.domain.inert import inert
 from handfast.core.domain.person import Person
 from handfast.engine.filled import full
 from handfast.engine.tasks import NewTask
@@ -29,8 +30,13 @@ def show_form(reader: ReaderDep, parent: Parent = "") -> Response:
     if parent:
         reader.knows("task", parent)
         whole = reader.engine.views.task(parent)
-        typed |= {name: str(whole[name]) for name in ("repository", "target_branch")}
+        typed |= {name: _plain(str(whole[name])) for name in ("repository", "target_branch")}
     return page("task_form.html", _context(reader, typed))
+
+
+def _plain(text: str) -> str:
+    """What somebody else wrote, for a field that sends it on: '' where a reader would not see all of it."""
+    return text if inert(text, multiline=False) == text else ""
 
 
 @router.post("")
