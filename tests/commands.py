@@ -1,13 +1,10 @@
 """Runs the real `handfast` command, with and without a controlling terminal."""
 
-import fcntl
 import json
 import os
 import pty
 import select
-import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SRC = Path(__file__).parents[1] / "src"
+from tests.nursery import SRC, Born, nursery
+
 DEADLINE_S = 60.0
 
 
@@ -43,7 +41,8 @@ class Ran:
 
 @dataclass(frozen=True)
 class Command:
-    """`handfast` in a world of its own: nothing of the caller's environment but the path."""
+    """`handfast` in a world of its own: nothing of the caller's environment but the path. Its processes come
+    from the nursery, with what they load loaded; `words` are for one that is started from nothing."""
 
     home: Path
     folder: Path
@@ -66,64 +65,34 @@ class Command:
     def words(self, arguments: Sequence[object]) -> list[str]:
         return [sys.executable, "-m", "handfast", *map(str, arguments)]
 
-    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+    def start(self, *arguments: object) -> Born:
         """A process of its own session, so without a controlling terminal."""
-        return subprocess.Popen(
-            self.words(arguments),
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return nursery().start(arguments, self.environment, self.folder)
 
     def __call__(self, *arguments: object, stdin: str = "", **more: str) -> Ran:
         """Without a controlling terminal."""
-        done = subprocess.run(
-            self.words(arguments),
-            cwd=self.folder,
-            env={**self.environment, **more},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            start_new_session=True,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        world = {**self.environment, **more}
+        process = nursery().start(arguments, world, self.folder, asks=True)
+        try:
+            out, err = process.communicate(stdin, DEADLINE_S)
+        finally:
+            process.end()
+        return Ran(process.wait(), out, err)
 
     def typed(self, *arguments: object, answers: Sequence[tuple[str, str]], **more: str) -> Ran:
         """With a controlling terminal, standard input a pipe. Types each answer at its question."""
         master, slave = pty.openpty()
-
-        def take_terminal() -> None:
-            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-
-        process = subprocess.Popen(
-            self.words(arguments),
-            cwd=self.folder,
-            env={**self.environment, **more},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=take_terminal,  # noqa: PLW1509 - one system call, no locks
-            pass_fds=(slave,),
-        )
+        world = {**self.environment, **more}
+        process = nursery().start(arguments, world, self.folder, asks=True, terminal=slave)
         os.close(slave)
         try:
             seen = "".join(_answer(master, question, said) for question, said in answers)
-            out, err = process.communicate(input="", timeout=DEADLINE_S)
+            out, err = process.communicate(timeout=DEADLINE_S)
             seen += _rest(master)
         finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            process.end()
             os.close(master)
-        return Ran(process.returncode, out, err, seen)
+        return Ran(process.wait(), out, err, seen)
 
 
 def _answer(master: int, question: str, said: str) -> str:
@@ -159,21 +128,14 @@ def _read(master: int, timeout_s: float) -> str:
 @contextmanager
 def serving(handfast: Command, *more: object) -> Iterator[dict[str, Any]]:
     """`handfast serve` on free ports; gives what it said when it was ready. Ended by SIGTERM."""
-    process = handfast.start("serve", "--port", "0", "--runner-port", "0", "--json", *more)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        ready, _, _ = select.select([process.stdout], [], [], DEADLINE_S)
-        line = process.stdout.readline() if ready else ""
-        assert line, process.stderr.read()
-        yield json.loads(line)
-        process.terminate()
-        process.wait(DEADLINE_S)
-        assert process.returncode == 0, process.stderr.read()
-        assert not (handfast.home / "server.json").exists()
-    finally:
-        if process.poll() is None:
+    with handfast.start("serve", "--port", "0", "--runner-port", "0", "--json", *more) as process:
+        try:
+            ready, _, _ = select.select([process.stdout], [], [], DEADLINE_S)
+            line = process.stdout.readline() if ready else ""
+            assert line, process.stderr.read()
+            yield json.loads(line)
+            process.terminate()
+            assert process.wait(DEADLINE_S) == 0, process.stderr.read()
+            assert not (handfast.home / "server.json").exists()
+        finally:
             process.kill()
-            process.wait()
-        process.stdout.close()
-        process.stderr.close()

@@ -7,7 +7,6 @@ they share is the network and the repository. `place` is the folder where agents
 import contextlib
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from handfast.core.domain.events import SYSTEM, from_bytes
 from handfast.core.domain.events_work import CoverageGap, RunLeased, RunReleased
 from handfast.engine.runners import NewRunner
 from handfast.storage.api import EventRow
+from tests.nursery import SRC, Born, nursery
 from tests.repositories import git
 from tests.run_bench import Json, RunBench, plain_environment
 
-SRC = Path(__file__).parents[1] / "src"
 STUB = Path(__file__).with_name("stub_claude.py")
 LEASE_S = 2
 # One gated command through the hook, then the end; notes each start.
@@ -41,7 +40,7 @@ class Machine:
     name: str
     home: Path
     log: Path
-    process: "subprocess.Popen[bytes]"
+    process: Born
 
     @property
     def data(self) -> Path:
@@ -103,14 +102,8 @@ class Fleet(RunBench):
             given += ["--server", self.server.url]
         log = home / "log"
         with log.open("ab") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "handfast", "runner", *given, *map(str, words)],
-                env=environment,
-                cwd=home,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
+            process = nursery().start(
+                ["runner", *given, *words], environment, home, stdout=out, stderr=out
             )
         machine = Machine(name, home, log, process)
         self.machines.append(machine)

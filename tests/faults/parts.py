@@ -1,6 +1,5 @@
 """One process of the product each: started from the nursery, armed, watched, ended."""
 
-import atexit
 import json
 import resource
 import select
@@ -8,23 +7,14 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from handfast.engine.faults import STRUCK
 from tests.commands import Command, Ran
 from tests.faults.checker import Json
-from tests.faults.nursery import Born, Nursery
+from tests.nursery import Born, nursery
 
 DEADLINE_S = 60.0
-
-
-@cache
-def nursery() -> Nursery:
-    """One for this process of the tests, made at its first use."""
-    made = Nursery()
-    atexit.register(made.close)
-    return made
 
 
 @dataclass(frozen=True)
@@ -102,7 +92,12 @@ def start(command: Command, words: Sequence[object], log: Path, given: Given = S
     with log.open("a") as file:
         began = file.tell()
         born = nursery().start(
-            words, environment, command.folder, file, clock=given.clock, plant=given.plant
+            words,
+            environment,
+            command.folder,
+            stderr=file,
+            clock=given.clock,
+            plant=given.plant,
         )
     return Part(born, log, given, began)
 

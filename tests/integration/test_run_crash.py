@@ -3,17 +3,16 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.nursery import SRC, Born, nursery
 from tests.repositories import git, new_repository, state_of
 from tests.run_bench import Json, RunBench, plain_environment
 
-SRC = Path(__file__).parents[2] / "src"
 LEASE_S = "2"
 # Says whether the process of an earlier start is still there, then works.
 WITNESS = """
@@ -34,7 +33,7 @@ sys.exit(0 if ran else 4)
 class CrashBench(RunBench):
     """Server here, runners in processes of their own."""
 
-    def runner(self, fault: str = "") -> subprocess.Popen[bytes]:
+    def runner(self, fault: str = "") -> Born:
         environment = {
             **self.environment,
             "HANDFAST_HOME": str(self.home),
@@ -44,22 +43,13 @@ class CrashBench(RunBench):
             "PYTHONPATH": str(SRC),
             **({"HANDFAST_FAULT": fault} if fault else {}),
         }
-        log = (self.root / "runner.log").open("ab")
-        with log:
-            return subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "handfast", "runner", "--server", self.server.url),
-                    *("--token-file", str(self.home / "runner.token"), "--port", "0"),
-                ],
-                env=environment,
-                cwd=self.root,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        words = ["runner", "--server", self.server.url, "--port", "0"]
+        words += ["--token-file", str(self.home / "runner.token")]
+        with (self.root / "runner.log").open("ab") as log:
+            return nursery().start(words, environment, self.root, stdout=log, stderr=log)
 
     @contextlib.contextmanager
-    def running(self, fault: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, fault: str = "") -> Iterator[Born]:
         process = self.runner(fault)
         try:
             yield process

@@ -2,9 +2,14 @@
 
 One process imports the product and then only forks. Each child is a session of its own that runs one
 `handfast` command: it is killed, stopped and limited like any other process. What a child may be given
-besides: a file that shifts its clock, and code that plants a bug in the product before it starts.
+besides: a controlling terminal, a file that shifts its clock, code that plants a bug in the product before
+it starts. What a start itself costs or loads is tested with processes of `python -m handfast`.
 """
 
+import atexit
+import contextlib
+import fcntl
+import io
 import json
 import os
 import select
@@ -12,46 +17,90 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
-SRC = Path(__file__).parents[2] / "src"
+SRC = Path(__file__).parents[1] / "src"
 LOADED = (
-    "app",
-    "cli.serve",
-    "cli.beside",
-    "cli.entry",
-    "cli.execute",
-    "server.serving",
-    "runner.execute",
+    "handfast.app",
+    "handfast.cli.entry",
+    "handfast.cli.execute",
+    "handfast.cli.serve",
+    "handfast.client.failover",
+    "handfast.engine.relay.durable",
+    "handfast.runner.execute",
+    "handfast.runner.hooks.endpoint",
+    "handfast.runner.serving",
+    "handfast.server.application",
+    "handfast.server.serving",
+    "psycopg",
 )
+# It reads the name of its machine from the environment as it loads.
+LEFT_TO_THE_CHILD = "handfast.runner.supervisor"
 MESSAGE_BYTES = 1_000_000
+
+
+@cache
+def nursery() -> "Nursery":
+    """One for this process of the tests, made at its first use."""
+    made = Nursery()
+    atexit.register(made.close)
+    return made
 
 
 @dataclass
 class Born:
-    """A process of the product. `returncode` is as in `subprocess`: minus the signal that ended it."""
+    """A process of the product, to use as a `subprocess.Popen`. `returncode` is minus the signal that ended
+    it. What is no pipe is an empty stream."""
 
     nursery: "Nursery"
     pid: int
+    stdin: IO[str]
     stdout: IO[str]
+    stderr: IO[str]
     returncode: int | None = None
 
     def poll(self) -> int | None:
         self.nursery.hear()
         return self.returncode
 
-    def wait(self, timeout_s: float) -> int:
-        deadline = time.monotonic() + timeout_s
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        deadline = time.monotonic() + (60 if timeout is None else timeout)
         while self.poll() is None:
-            assert time.monotonic() < deadline, f"process {self.pid} did not end"
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 60)
             self.nursery.hear(0.05)
         assert self.returncode is not None
         return self.returncode
+
+    def communicate(self, said: str = "", timeout: float | None = None) -> tuple[str, str]:
+        """Write, and read all it prints until it has ended. Raises subprocess.TimeoutExpired."""
+        found = ["", ""]
+
+        def read(at: int, stream: IO[str]) -> None:
+            found[at] = stream.read()
+
+        streams = enumerate((self.stdout, self.stderr))
+        readers = [threading.Thread(target=read, args=each, daemon=True) for each in streams]
+        for reader in readers:
+            reader.start()
+        with contextlib.suppress(BrokenPipeError), self.stdin:
+            self.stdin.write(said)
+        self.wait(timeout)
+        for reader in readers:
+            reader.join(60 if timeout is None else timeout)
+            if reader.is_alive():  # somebody else holds the other end
+                raise subprocess.TimeoutExpired(f"the pipes of process {self.pid}", timeout or 60)
+        self.close()
+        return found[0], found[1]
 
     def send_signal(self, number: int) -> None:
         """Nothing for one that has ended. Its number is not given away before the nursery was heard."""
@@ -60,6 +109,28 @@ class Born:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """Nothing of it is left."""
+        self.kill()
+        self.close()
+        self.wait()
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for stream in (self.stdin, self.stdout, self.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self.wait()
 
 
 @dataclass
@@ -89,12 +160,16 @@ class Nursery:
         words: Sequence[object],
         environment: Mapping[str, str],
         folder: Path,
-        log: IO[str],
         *,
+        asks: bool = False,
+        stdout: IO[Any] | None = None,
+        stderr: IO[Any] | None = None,
+        terminal: int | None = None,
         clock: Path | None = None,
         plant: str = "",
     ) -> Born:
-        """Run `handfast WORDS`. Standard error goes to `log`, standard output to the answer's `stdout`."""
+        """Run `handfast WORDS`. What it prints goes into the files given, or into pipes of the answer. It
+        reads from a pipe if it `asks`, else nothing. `terminal` is to be its controlling terminal."""
         order = {
             "words": [str(word) for word in words],
             "environment": dict(environment),
@@ -102,15 +177,16 @@ class Nursery:
             "clock": str(clock or ""),
             "plant": plant,
         }
-        reading, writing = os.pipe()
-        with self._lock:
-            try:
-                socket.send_fds(self._socket, [json.dumps(order).encode()], [writing, log.fileno()])
-            finally:
-                os.close(writing)
-            born = Born(self, self._answer()["pid"], os.fdopen(reading))
-            self._living[born.pid] = born
-            self._settle()
+        with contextlib.ExitStack() as given:
+            stdin, reads = _to_write(given) if asks else (io.StringIO(), _nothing(given))
+            out, prints = (io.StringIO(), stdout.fileno()) if stdout else _to_read(given)
+            err, complains = (io.StringIO(), stderr.fileno()) if stderr else _to_read(given)
+            theirs = [reads, prints, complains, *([] if terminal is None else [terminal])]
+            with self._lock:
+                socket.send_fds(self._socket, [json.dumps(order).encode()], theirs)
+                born = Born(self, self._answer()["pid"], stdin, out, err)
+                self._living[born.pid] = born
+                self._settle()
         return born
 
     def hear(self, within_s: float = 0.0) -> None:
@@ -143,6 +219,23 @@ class Nursery:
         self._pending.clear()
 
 
+def _to_read(given: contextlib.ExitStack) -> tuple[IO[str], int]:
+    """Our end of a pipe and theirs, which is closed with `given`."""
+    reading, writing = os.pipe()
+    given.callback(os.close, writing)
+    return os.fdopen(reading), writing
+
+
+def _to_write(given: contextlib.ExitStack) -> tuple[IO[str], int]:
+    reading, writing = os.pipe()
+    given.callback(os.close, reading)
+    return os.fdopen(writing, "w"), reading
+
+
+def _nothing(given: contextlib.ExitStack) -> int:
+    return given.enter_context(Path(os.devnull).open()).fileno()
+
+
 # -- the nursery's side
 
 
@@ -161,7 +254,7 @@ def tend(ours: socket.socket) -> None:
                 living.discard(pid)
                 ours.send(json.dumps({"ended": pid, "status": status}).encode())
         if ours.fileno() in ready:
-            raw, descriptors, _, _ = socket.recv_fds(ours, MESSAGE_BYTES, 2)
+            raw, descriptors, _, _ = socket.recv_fds(ours, MESSAGE_BYTES, 4)
             if not raw:
                 for pid in living:
                     os.kill(pid, signal.SIGKILL)
@@ -190,7 +283,7 @@ def _ended() -> list[tuple[int, int]]:
         found.append((pid, status))
 
 
-def _live(order: dict[str, Any], out: int, log: int) -> None:
+def _live(order: dict[str, Any], *descriptors: int) -> None:
     """The child: one command from start to end."""
     code = 70
     try:
@@ -199,12 +292,8 @@ def _live(order: dict[str, Any], out: int, log: int) -> None:
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])
-        os.dup2(out, 1)
-        os.dup2(log, 2)
-        os.close(out)
-        os.close(log)
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-        sys.stderr = os.fdopen(2, "w", 1, closefd=False)
+        sys.argv = ["handfast", *order["words"]]
+        _take(*descriptors)
         if order["clock"]:
             shift_clock(Path(order["clock"]))
         exec(order["plant"], {})  # noqa: S102 - a bug of ours, planted on purpose
@@ -220,8 +309,21 @@ def _live(order: dict[str, Any], out: int, log: int) -> None:
         os._exit(code)
 
 
+def _take(*descriptors: int) -> None:
+    """Standard input, output and error, and a terminal where there is one: as the start of a process has them."""
+    for number, given in enumerate(descriptors[:3]):
+        os.dup2(given, number)
+        os.close(given)
+    for terminal in descriptors[3:]:  # stays open: closed everywhere, it would hang up
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
+
+
 def _say_the_rest() -> None:
     threading._shutdown()  # type: ignore[attr-defined]  # threads that an interpreter waits for at its end
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -257,9 +359,14 @@ if __name__ == "__main__":
     import gc
     import importlib
 
-    for name in LOADED:
-        importlib.import_module(f"handfast.{name}")
-    importlib.import_module("psycopg")
+    from handfast.cli.catalogue import COMMANDS
+
+    commands = {f"handfast.cli.{entry.target.partition(':')[0]}" for entry in COMMANDS}
+    for name in (*LOADED, *sorted(commands)):
+        importlib.import_module(name)
+    assert LEFT_TO_THE_CHILD not in sys.modules
+    assert tempfile.tempdir is None, "each child finds its own folder for temporary files"
+    gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as mine:
         tend(mine)
