@@ -5,10 +5,11 @@ import re
 import httpx
 import pytest
 
+from handfast.core.domain.events import Actor
 from handfast.server.pages import account
 from handfast.server.pages.account import local_path
 from handfast.server.sessions import COOKIE
-from tests.served import LOGIN, PASSWORD, Json, Served
+from tests.served import LOGIN, PASSWORD, PIN, Json, Served
 
 
 def token(page: str) -> str:
@@ -110,13 +111,14 @@ def test_a_browser_that_says_nothing_of_its_origin_needs_the_forms_token(served:
     assert browser.post(f"{path}/decide", data=form_of(page, handoff)).status_code == 303
 
 
-def test_a_form_of_another_session_is_refused_and_kept(served: Served) -> None:
+def test_a_form_of_another_session_is_refused(served: Served) -> None:
     handoff = served.stop()
     path = f"/handoffs/{handoff['handoff_id']}"
     other = token(served.browser().get(path).text)
     browser = served.browser()
     form = form_of(browser.get(path).text, handoff, csrf_token=other)
     assert browser.post(f"{path}/decide", data=form).status_code == 403
+    assert served.engine.views.handoff(handoff["handoff_id"])["decision"] is None
 
 
 def test_a_person_decides_over_the_api_in_the_browser(served: Served) -> None:
@@ -178,9 +180,24 @@ def test_whoever_was_slower_sees_who_decided_and_when(served: Served) -> None:
 
 def test_a_page_of_the_setup_link_works_once(served: Served) -> None:
     client = served.client(Origin=served.url, Accept="text/html")
-    answer = client.get("/setup/not-a-link")
-    assert answer.status_code == 403
-    assert "not valid any more" in answer.text
+    people = served.engine.people
+    me = Actor("person", served.person_id, "browser")
+    path = f"/setup/{people.invite_another(me, ('reviewer',))}"
+    new = {"name": "Mia Berg", "login": "mia", "password": PASSWORD, "pin": PIN}
+    assert client.get("/setup/not-a-link").status_code == 403
+    assert client.post("/setup/not-a-link", data=new).status_code == 403
+    assert client.post(path, data=new | {"pin": "1"}).status_code == 422
+    for _ in range(2):
+        assert client.get(path).status_code == 200, "it is not used up by looking, or by a mistake"
+    assert client.post(path, data=new).status_code == 303
+    assert people.of_session(client.cookies[COOKIE])
+    again = served.client(Origin=served.url, Accept="text/html")
+    for answer in (again.get(path), again.post(path, data=new | {"login": "eve"})):
+        assert answer.status_code == 403
+        assert "not valid any more" in answer.text
+    assert COOKIE not in again.cookies
+    found = served.client("operator").get("/v1/people").json()["items"]
+    assert sorted(p["name"] for p in found) == ["Mia Berg", "Noor Haddad"]
 
 
 @pytest.mark.parametrize(

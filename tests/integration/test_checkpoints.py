@@ -187,6 +187,8 @@ def test_the_inbox_shows_what_waits_apart_and_a_case_can_be_asked_at_once(waitin
 def test_hostile_words_of_an_ask_are_inert_on_the_page(waiting: Served) -> None:
     case = _ask(waiting, "echo '<script>alert(1)</script>\u202e approved by Noor'")
     page = waiting.browser().get(f"/checkpoints/{_opened(waiting, case)}").text
+    shown = "&#39;&lt;script&gt;alert(1)&lt;/script&gt;\u2039U+202E\u203a approved by Noor&#39;"
+    assert page.count(shown) >= 2, "what is asked, and the command"
     assert "<script>alert" not in page
     assert "\u202e" not in page
 

@@ -374,10 +374,12 @@ def _case(**more: Any) -> Case:
 def test_no_field_of_a_message_becomes_markup(field: str) -> None:
     message = Message("msg_1", datetime(2026, 3, 4, tzinfo=UTC), (_case(**{field: HOSTILE}),))
     page = html(message)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script" not in page
     assert '<a href="https://evil' not in page
     blocks = slack.content(message)
     assert "<!channel>" not in blocks["text"]
+    assert any("alert(1)" in text for _, text in _texts(blocks["blocks"]))
     for kind, text in _texts(blocks["blocks"]):
         assert kind in ("plain_text", "text"), (kind, text)
     assert "Open the case: https://h.example/n/1" in plain(message)

@@ -57,6 +57,9 @@ def test_a_run_is_taken_over_and_handed_back_on_its_page(served: Served) -> None
     assert "In your hands" in page
     assert "quicker by hand" in page
     assert "/trees/1" in page
+    shown = "\u2039U+001B\u203a[2J&lt;script&gt;alert(1)&lt;/script&gt;\u2039U+202E\u203a"
+    assert f"7  {shown}" in page, "the process"
+    assert f"M {shown}" in page, "the file"
     assert "<script>alert" not in page
     assert "\x1b" not in page
     assert "\u202e" not in page
@@ -90,6 +93,7 @@ def test_a_second_person_is_told_who_has_it_and_keeps_what_they_typed(served: Se
     refused = browser.post(f"/runs/{run_id}/take-over", data=fields)
     assert refused.status_code == 409
     assert "is in the hands of Bob Lee" in refused.text
+    assert "I have an idea" in refused.text
     assert engine.views.run(run_id)["held_by_name"] == "Bob Lee"
 
 
