@@ -67,11 +67,11 @@ class Pair:
 
 
 @pytest.fixture
-def pair(pg_database: str, tmp_path: Path) -> Iterator[Pair]:
+def pair(pg_ready_url: str, tmp_path: Path) -> Iterator[Pair]:
     with ExitStack() as stack:
-        first = open_engine(pg_database, tmp_path / "a")
+        first = open_engine(pg_ready_url, tmp_path / "a")
         shutil.copytree(tmp_path / "a" / "keys", tmp_path / "b" / "keys")
-        second = open_engine(pg_database, tmp_path / "b")
+        second = open_engine(pg_ready_url, tmp_path / "b")
         agent_id = str(first.agents.add(OPERATOR, "claude", "claude-code")["agent_id"])
         new = NewPerson("Noor", LOGIN, PASSWORD, PIN)
         person_id = str(first.people.set_up(second.people.invite(), new)["person_id"])
