@@ -30,6 +30,7 @@ from handfast.server.presence import Presence
 from handfast.server.problems import Problem, problem_of, problem_response
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
+from handfast.server.waiting import STOPPING
 
 if TYPE_CHECKING:
     from handfast.server.oidc.provider import Provider
@@ -125,7 +126,7 @@ async def _expected(request: Request, error: Exception) -> Response:
     if not isinstance(error, HandfastError):
         raise error
     problem = problem_of(error)
-    if problem.status >= 500:
+    if problem.status >= 500 and error.code != STOPPING:
         log.error("%s in %s %s: %s", error.code, request.method, request.url.path, error.message)
     return await to_thread.run_sync(_answer, request, problem)
 
