@@ -124,11 +124,15 @@ class RunBench:
         run = NewRun(task_id, agent_id, harness, command, contain=contain, labels=labels)
         return str(self.engine.runs.create(SYSTEM, run)["run_id"])
 
-    def steal(self, run_id: str) -> None:
-        """Another runner takes the run over, as after a lease that was not renewed."""
+    def lapse(self, run_id: str) -> None:
+        """Its lease is over, as when a clock is set forward."""
         run = self.engine.kernel.state(Run, run_id)
         long_ago = SystemClock().now() - timedelta(days=1)
         self.engine.kernel.store.renew_lease(f"run/{run_id}", run.epoch, long_ago)
+
+    def steal(self, run_id: str) -> None:
+        """Another runner takes the run over, as after a lease that was not renewed."""
+        self.lapse(run_id)
         taken = self.engine.runs.lease(SYSTEM, "thief", "elsewhere")
         assert taken is not None
         assert taken.run_id == run_id

@@ -148,7 +148,7 @@ class Run:
     def merged(self) -> None:
         """The review is approved, once or after a broken-off merge again, and the run ends merged."""
         how = self.ended()
-        assert how == "merged", how
+        assert how == "merged", f"{how}: {self.place.story()}"
         assert git(self.place.repo, "show", "main:work.txt") == "work"
 
     def ended(self) -> str:

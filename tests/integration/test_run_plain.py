@@ -164,6 +164,20 @@ def test_an_agent_gets_no_credentials_of_the_person(bench: RunBench) -> None:
     assert {"HANDFAST_HOOK_URL", "HANDFAST_RUN_ID", "HANDFAST_TOKEN", "NO_PROXY"} <= set(names)
 
 
+def test_a_runner_takes_no_run_over_that_it_works_on(bench: RunBench) -> None:
+    """Asked for work many times while the lease is over: the next heartbeat keeps it, and the agent goes on."""
+    go, lease = bench.root / "go", lambda: bench.engine.kernel.store.lease(f"run/{run_id}")
+    run_id = bench.order("bash", "-c", f"{WORK}; while [ ! -e {go} ]; do sleep 0.05; done")
+    bench.until("its start", lambda: bench.run(run_id)["status"] == "running")
+    bench.lapse(run_id)
+    lapsed = lease()
+    bench.until("a heartbeat", lambda: lease() != lapsed)
+    go.touch()
+    review = bench.waiting(run_id, "review")
+    assert review["package"]["review"]["files"] == ["new.txt"]
+    assert bench.run(run_id)["epoch"] == 1
+
+
 def test_losing_the_lease_ends_the_agent_at_once(bench: RunBench) -> None:
     run_id = bench.order("bash", "-c", "echo $$ > pid; sleep 300")
     pid = bench.home / "worktrees" / run_id / "pid"

@@ -31,7 +31,7 @@ _MAX_PAUSE_S: Final = 2.0
 _MAX_FAILURES: Final = 3
 _STOP_S: Final = 60.0
 _DECLINED_S: Final = 600.0
-_MAX_DECLINED: Final = 200
+_MAX_WITHOUT: Final = 200
 # Outcomes after which nothing of a run is needed on this machine, and whether its branch goes too.
 _OVER: Final = {
     "merged": False, "withdrawn": False, "rejected": True, "nothing_changed": True, "never_started": True,
@@ -168,11 +168,15 @@ class Supervisor:
         return True
 
     def _without(self) -> list[str]:
-        """Runs given back because they cannot be worked on here. After a while they are tried again."""
+        """Runs given back because they cannot be worked on here, which after a while are tried again; and those
+        that are worked on here: a lease that is over by a clock that was set is kept by the next heartbeat, and
+        taking it over would end an agent that lacks nothing."""
         now = time.monotonic()
         kept = {run: at for run, at in self._declined.items() if now - at < _DECLINED_S}
         self._declined = kept
-        return list(kept)[-_MAX_DECLINED:]
+        with self._lock:
+            here = [at_work.rpartition(".")[0] for at_work in self._working]
+        return [*kept, *here][-_MAX_WITHOUT:]
 
     def _see_through(self, run: Json) -> None:
         """The edge of a run's thread: whatever goes wrong, the lease is let go and nothing else suffers."""
