@@ -166,12 +166,12 @@ def test_an_agent_gets_no_credentials_of_the_person(bench: RunBench) -> None:
 
 def test_a_runner_takes_no_run_over_that_it_works_on(bench: RunBench) -> None:
     """Asked for work many times while the lease is over: the next heartbeat keeps it, and the agent goes on."""
-    go, lease = bench.root / "go", lambda: bench.engine.kernel.store.lease(f"run/{run_id}")
+    go, store = bench.root / "go", bench.engine.kernel.store
     run_id = bench.order("bash", "-c", f"{WORK}; while [ ! -e {go} ]; do sleep 0.05; done")
     bench.until("its start", lambda: bench.run(run_id)["status"] == "running")
     bench.lapse(run_id)
-    lapsed = lease()
-    bench.until("a heartbeat", lambda: lease() != lapsed)
+    lapsed = store.lease(f"run/{run_id}")
+    bench.until("a heartbeat", lambda: store.lease(f"run/{run_id}") != lapsed)
     go.touch()
     review = bench.waiting(run_id, "review")
     assert review["package"]["review"]["files"] == ["new.txt"]
