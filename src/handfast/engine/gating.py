@@ -6,6 +6,7 @@ the one start there will ever be.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
@@ -137,19 +138,34 @@ class Gating:
     def _earlier(
         self, unit: Unit, run: Run, action_digest: str, known: Sequence[Handoff]
     ) -> Handoff | None:
-        """The newest handoff of this run about this very action, or one whose edit allows it."""
-        store = self._kernel.store
+        """What an equal call of this run has led to. A start that nobody knows the end of comes before all
+        else: as long as there is one, no other permission starts the same action."""
         same = [h for h in known if h.action_digest == action_digest and _for_calls_of(h, run)]
+        granted = self._granted(run, action_digest)
+        open_start = next((h for h in (*same, *granted) if commands.starts_unsettled(h)), None)
+        if open_start is not None:
+            return unit.get(Handoff, open_start.handoff_id)
         newest = unit.get(Handoff, same[0].handoff_id) if same else None
         if newest is not None and _stands(newest):
             return newest
-        decided = store.find(Query("handoff", run_id=run.run_id, statuses=_GRANTED, limit=200))
-        for row in decided:
-            h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
-            granted = h.grant is not None and h.grant.action_digest == action_digest
-            if granted and _for_calls_of(h, run):
-                return unit.get(Handoff, h.handoff_id)
+        usable = next((h for h in granted if _may_start(h, unit.now)), None)
+        if usable is not None:
+            return unit.get(Handoff, usable.handoff_id)
         return newest or self._for_the_task(unit, run, action_digest)
+
+    def _granted(self, run: Run, action_digest: str) -> list[Handoff]:
+        """The newest handoffs of this run with a grant for this very action, those among them whose edit
+        allows it."""
+        query = Query("handoff", run_id=run.run_id, statuses=_GRANTED, newest_first=True, limit=200)
+        found = (
+            cast("Handoff", load(BY_NAME["handoff"], row.doc))
+            for row in self._kernel.store.find(query)
+        )
+        return [
+            h
+            for h in found
+            if h.grant and h.grant.action_digest == action_digest and _for_calls_of(h, run)
+        ]
 
     def _for_the_task(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
         """A grant that another run of the same task and agent got for the whole task, with a start left."""
@@ -204,7 +220,7 @@ class Gating:
         """Take the next start of an approved call. None when its grant is used up or too old, or when the
         caller wants a person every time and one start of it was taken."""
         grant = h.grant
-        if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
+        if grant is None or not _may_start(h, unit.now):
             return None
         if p.require_approval and grant.used:
             return None
@@ -298,6 +314,12 @@ def _for_calls_of(h: Handoff, run: Run) -> bool:
 def _stands(h: Handoff) -> bool:
     """Whether it waits for an answer, or has one about the call as it was proposed."""
     return (h.waiting or h.status is Status.DECIDED) and not _edited_away(h)
+
+
+def _may_start(h: Handoff, now: datetime) -> bool:
+    """Whether its grant has a start left and time to take it. One that expired may not have been closed yet."""
+    g = h.grant
+    return g is not None and g.status is GrantStatus.MINTED and now < g.expires_at
 
 
 def _edited_away(h: Handoff) -> bool:
