@@ -243,8 +243,11 @@ class Life:
         if handoff["status"] == "incomplete":
             self._returned(handoff)
             return
+        if into := str(handoff.get("edited_into") or ""):
+            self._after.pause(self._workspace(), [into], "a reviewer edited the work")
+            return
         match decision.get("kind"):
-            case "approve":
+            case "approve" | "approve_with_edits":
                 self._merge(handoff)
             case "reject":
                 self._after.rejected()

@@ -16,6 +16,7 @@ from handfast.engine.runs import Pause
 from handfast.server.api import contents
 from handfast.server.api import schema_gate as schema
 from handfast.server.api import schema_handoff as handed
+from handfast.server.api import schema_review as reviewed
 from handfast.server.api.schema_work import Reply
 from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
@@ -107,8 +108,8 @@ def _written(reply: Reply) -> Response:
 
 @router.post("/reviews", status_code=201)
 def open_review(
-    caller: CallerDep, run_id: str, asked: handed.ReviewIn, idempotency_key: Key = ""
-) -> handed.ReviewOpened:
+    caller: CallerDep, run_id: str, asked: reviewed.ReviewIn, idempotency_key: Key = ""
+) -> reviewed.ReviewOpened:
     """Hand finished work to a person and pause the run."""
     work = FinishedWork(
         run_id=caller.holds(run_id),
@@ -122,10 +123,11 @@ def open_review(
         request_key=caller.key(idempotency_key),
         returns=asked.returns,
     )
-    return handed.ReviewOpened.model_validate(caller.engine.reviews.open(caller.actor, work))
+    return reviewed.ReviewOpened.model_validate(caller.engine.reviews.open(caller.actor, work))
 
 
-def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
+def _review(caller: Caller, asked: reviewed.ReviewIn) -> ReviewFacts:
+    kept = reviewed.files_in(contents.content(caller, asked.files_body_id))
     work = ReviewedWork(
         base_commit=asked.base_commit,
         head_commit=asked.head_commit,
@@ -144,6 +146,8 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         parts=tuple(
             WrittenPart(p.person_id, p.commits, p.files, p.changed_since) for p in asked.parts
         ),
+        tree=kept.tree,
+        left_out=kept.without(),
     )
     return ReviewFacts(
         work=work,
@@ -159,6 +163,7 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         since_commit=asked.since_commit,
         since_diff=contents.text(caller, asked.since_diff_body_id, asked.since_diff),
         written_at=asked.written_at.astimezone(UTC) if asked.written_at else None,
+        files=kept.reviewed(),
     )
 
 
