@@ -1,19 +1,16 @@
 """Finished work that a reviewer edits in its review: one commit on top of the approved one, and nothing else."""
 
-import json
 import shlex
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from handfast.core.domain.canonical import sha256
-from handfast.core.domain.errors import UsageError
-from handfast.core.domain.events_handoff import DecisionKind
-from handfast.engine.handoffs import Decision
 from tests.integration.test_run_plain import head_of, nothing_left
-from tests.repositories import commit, git, new_repository
-from tests.run_bench import Json, RunBench, plain_environment
+from tests.repositories import git, new_repository
+from tests.run_bench import RunBench, edit_review, plain_environment
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -26,20 +23,7 @@ def bench(tmp_path: Path) -> Iterator[RunBench]:
         yield bench
 
 
-def edit(bench: RunBench, review: Json, texts: Mapping[str, str], reason: str = "") -> Json:
-    decision = Decision(
-        review["handoff_id"],
-        DecisionKind.APPROVE_WITH_EDITS,
-        review["presented_digest"],
-        reason=reason,
-        edited_files=dict(texts),
-    )
-    return dict(bench.engine.handoffs.decide(bench.person, decision))
-
-
 def blob(bench: RunBench, name: str) -> bytes:
-    import subprocess
-
     return subprocess.run(
         ["git", "cat-file", "blob", name], cwd=bench.repository, capture_output=True, check=True
     ).stdout
@@ -66,7 +50,7 @@ def test_an_edit_is_one_commit_of_the_reviewer_on_top_and_that_is_merged(bench: 
         path: ("100755" if path == "run.sh" else "100644", sha256(data))
         for path, data in files.items()
     }
-    done = edit(
+    done = edit_review(
         bench, review, {"dos.txt": "a\r\nB\r\n", "run.sh": "#!/bin/sh\necho é"}, "small things"
     )
     assert done["decided"] is True
@@ -77,7 +61,7 @@ def test_an_edit_is_one_commit_of_the_reviewer_on_top_and_that_is_merged(bench: 
     assert git(bench.repository, "log", "-1", "--format=%an", tip) == "Ann"
     assert "Edit of a reviewer in 2 files" in git(bench.repository, "log", "-1", "--format=%B", tip)
     raw = git(bench.repository, "diff-tree", "-r", head, tip).splitlines()
-    assert [line.split()[0:2] + [line.split("\t")[1]] for line in raw] == [
+    assert [[*line.split()[0:2], line.split("\t")[1]] for line in raw] == [
         [":100644", "100644", "dos.txt"],
         [":100755", "100755", "run.sh"],
     ]
