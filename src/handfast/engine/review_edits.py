@@ -6,7 +6,6 @@ it asks more, it opens a review of its own, which somebody else decides.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import SequenceMatcher
 
 from handfast.core.domain.action import Call, Judgement, Verdict
 from handfast.core.domain.canonical import canonical_json
@@ -46,8 +45,7 @@ from handfast.engine.review_files import KeptFiles, kept_files
 from handfast.engine.reviews import MERGE_TOOL, judged_merge, merge_facts, merge_risk
 from handfast.engine.tasks import Tasks
 from handfast.observe.secrets import redact
-
-_COMPARED = 2_000_000
+from handfast.observe.text_diff import changed_counts
 
 
 class ReviewEdits:
@@ -126,7 +124,8 @@ class ReviewEdits:
         unit.record(Handoff, handoff.handoff_id, [superseded])
         package = open_package(self._kernel, handoff)
         why = f"A reviewer edited this work, and policy asks more of it so. {package.why_now}"
-        stopped = [f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in judged.rules]
+        rules = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
+        stopped = [f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in rules]
         apart = (*handoff.requested_by, *handoff.editors)
         opened = open_handoff(
             self._audiences,
@@ -142,7 +141,7 @@ class ReviewEdits:
                 task_id=handoff.task_id,
                 action=unit.put_json(edited.call.canonical()),
                 executor=Executor.MEDIATED,
-                rules=tuple(r.id for r in judged.rules),
+                rules=tuple(r.id for r in rules),
                 policy_digest=judged.policy_digest,
                 brief_digest=handoff.brief_digest,
                 requirement=at_most(judged, edited.facts),
@@ -203,12 +202,5 @@ def _facts(
 
 
 def _counted(change: ChangedFile, file: ReviewedFile, text: str) -> ChangedFile:
-    """Lines that differ from what was there before; every line of a file that is too large to compare."""
-    old, new = file.old.splitlines(), text.splitlines()
-    if len(old) * len(new) > _COMPARED:
-        return replace(change, added=len(new), deleted=len(old))
-    added = deleted = 0
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            deleted, added = deleted + i2 - i1, added + j2 - j1
+    added, deleted = changed_counts(file.old, text)
     return replace(change, added=added, deleted=deleted)
