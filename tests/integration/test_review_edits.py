@@ -157,6 +157,9 @@ def test_an_edit_is_decided_on_only_when_exactly_it_was_shown(served: Served) ->
     assert "this is what you would approve" in first.text
     assert served.engine.views.handoff(handoff["handoff_id"])["decision"] is None
     given["edits_shown"] = shown_of(first.text)
+    plain = browser.post(f"{path}/decide", data={**given, "kind": "approve"})
+    assert "this approval would leave that out" in plain.text
+    assert area(plain.text, "docs/notes.txt") == "one\nTWO\n".replace("\n", "\r\n")
     other = browser.post(f"{path}/decide", data={**given, "edit:docs/notes.txt": "else"})
     assert "this is what you would approve" in other.text
     done = browser.post(f"{path}/decide", data=given)

@@ -90,7 +90,7 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
     given = read_decision(handoff, form)
     if isinstance(given, FormProblem):
         return _refused(reader, handoff, form, given.message, 422)
-    if given.edits_files and (why := unseen(reader, handoff, form)):
+    if why := unseen(reader, handoff, form, given):
         return _refused(reader, handoff, form, why, 422)
     decision = _decision(request, handoff_id, given, form.get("assertion", ""))
     try:
@@ -154,7 +154,7 @@ def sign(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) ->
     given = read_decision(handoff, form)
     if isinstance(given, FormProblem):
         return JSONResponse({"detail": given.message}, 422)
-    if given.edits_files and (why := unseen(reader, handoff, form)):
+    if why := unseen(reader, handoff, form, given):
         return JSONResponse({"detail": f"{why} Press Show my changes."}, 422)
     wanted = _decision(request, handoff_id, given, "")
     wanted = replace(wanted, edited_files=edited_files(reader, handoff, form))

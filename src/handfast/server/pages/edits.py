@@ -7,6 +7,7 @@ from handfast.core.domain.reviewed_files import MAX_EDIT_BYTES
 from handfast.engine.kernel import Result
 from handfast.engine.review_files import files_view
 from handfast.server.pages.reader import Reader
+from handfast.server.web.decision_form import DecisionInput
 from handfast.server.web.edit_view import (
     SHOWN,
     EditView,
@@ -18,6 +19,11 @@ from handfast.server.web.reading import Record, mapping, records
 
 SHOW_FIRST = (
     "Nothing was decided: this is what you would approve. Look at your edit, then approve it."
+)
+
+LEFT_BEHIND = (
+    "You edited a file, and this approval would leave that out. Approve with edits; or load the page again to drop "
+    "your edit."
 )
 
 
@@ -51,8 +57,12 @@ def edited_files(reader: Reader, handoff: Result, form: Mapping[str, str]) -> di
     return changed_texts(texts_of(reader, handoff), form) if typed_texts(form) else {}
 
 
-def unseen(reader: Reader, handoff: Result, form: Mapping[str, str]) -> str:
-    """Why an edit is not decided on yet: it is exactly what was shown, or it is shown first."""
+def unseen(reader: Reader, handoff: Result, form: Mapping[str, str], given: DecisionInput) -> str:
+    """Why this form is not decided on yet: an edit is exactly what was shown, or it is shown first; an approval
+    without it does not drop it unsaid."""
+    if not given.edits_files:
+        left = given.kind == "approve" and edited_files(reader, handoff, form)
+        return LEFT_BEHIND if left and not _edited(handoff) else ""
     if sum(len(value) for value in typed_texts(form).values()) > MAX_EDIT_BYTES:
         return f"The edited files are larger than {MAX_EDIT_BYTES:,} bytes together."
     view = edit_of(reader, handoff, form=form)
