@@ -273,7 +273,7 @@ def _edited_merge(call: Record | str) -> str:
     """A merge with a reviewer's edit on top, in words; '' for every other call."""
     arguments = mapping(call, "arguments") if not isinstance(call, str) else {}
     edits = records(arguments, "edits", 1_000)
-    if not edits:
+    if not edits or isinstance(call, str) or text(call, "tool") != "git.merge":
         return ""
     files = "1 file" if len(edits) == 1 else f"{len(edits)} files"
     commit, branch = text(arguments, "commit")[:12], text(arguments, "target_branch")
