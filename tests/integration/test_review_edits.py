@@ -7,9 +7,12 @@ import httpx
 import pytest
 
 from handfast.core.domain.canonical import digest, sha256
+from handfast.core.domain.publication import ORGANISATION
+from handfast.engine.people import NewPerson
+from handfast.server.sessions import COOKIE
 from tests.edited_review import FILES, HEAD, TREE, reviewed
 from tests.integration.test_api_sessions import token
-from tests.served import Json, Served, decision
+from tests.served import LOGIN, PASSWORD, PIN, Json, Served, decision
 
 
 def decide(served: Served, handoff: Json, texts: dict[str, str], **more: object) -> httpx.Response:
@@ -215,3 +218,42 @@ def test_a_page_with_an_open_file_stays_small(served: Served) -> None:
     )
     without = re.sub(r'<details class="file".*?</details>', "", page, flags=re.DOTALL)
     assert len(without) < 200_000
+
+
+PAIR = """\
+version: 1
+gates:
+  - id: pair
+    when: call.tool == "git.merge"
+    require: {approvals: 2}
+"""
+
+
+def test_the_others_see_the_edit_and_approve_it_as_it_is(served: Served) -> None:
+    engine = served.engine
+    noor = engine.people.with_pin(LOGIN, PIN)
+    for login in ("bo", "cy"):
+        secret = engine.people.invite_another(noor, ("reviewer",))
+        engine.people.set_up(secret, NewPerson(login.title(), login, PASSWORD, PIN))
+    engine.policies.propose(noor, ORGANISATION, PAIR)
+    handoff = reviewed(served)
+    assert decide(served, handoff, {"src/rates.py": "VAT = 21\n"}).json()["decision"] is None
+    path = f"/handoffs/{handoff['handoff_id']}"
+
+    bo = served.client(Origin=served.url, Accept="text/html")
+    bo.cookies.set(COOKIE, engine.people.sign_in("bo", PASSWORD).secret)
+    page = bo.get(path).text
+    assert "Edited by Noor Haddad. On approval the commit is merged with" in page
+    assert 'id="own-h">Edited by Noor Haddad<' in page
+    assert area(page, "src/rates.py") == "VAT = 21\n"
+    given = fields(bo, path, kind="approve") | {"edit:src/rates.py": "VAT = 22\r\n"}
+    assert "this approval would leave that out" in bo.post(f"{path}/decide", data=given).text
+    given["edit:src/rates.py"] = "VAT = 21\r\n"
+    assert bo.post(f"{path}/decide", data=given).status_code == 303
+    now = engine.views.handoff(handoff["handoff_id"])
+    assert now["decision"] is None
+    seen = decision(now, person="cy")
+    done = served.client("operator").post(f"/v1{path}/decisions", json=seen)
+    assert done.json()["decision"]["kind"] == "approve_with_edits"
+    edits = done.json()["decision"]["edited_call"]["arguments"]["edits"]
+    assert [e["after"] for e in edits] == [sha256(b"VAT = 21\n")]

@@ -17,7 +17,7 @@ from handfast.core.domain.reviewed_files import ReviewedFile
 from handfast.core.domain.run import Run
 from handfast.engine.kernel import Result
 from handfast.engine.packages import ReviewFacts
-from handfast.engine.review_files import files_view
+from handfast.engine.review_files import edits_of, files_view
 from handfast.engine.reviews import FinishedWork
 from handfast.engine.runs import Pause
 from tests.engine_room import RUNNER, Room
@@ -71,7 +71,7 @@ def policy(room: Room, text: str) -> None:
 
 def edits_in(room: Room, ref: object) -> dict[str, str]:
     call = room.engine.handoffs.call_in(ref.body_id)  # type: ignore[attr-defined]
-    return {e["path"]: e["after"] for e in call.arguments["edits"]}  # type: ignore[union-attr,index,call-overload]
+    return {edit.path: edit.after for edit in edits_of(call)}
 
 
 def test_where_one_is_enough_it_is_decided_as_it_is_made(room: Room) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from handfast.client import calls, review_calls
 from handfast.client.request import Json
+from handfast.core.domain.errors import RejectedError, UsageError
 from handfast.observe.text_diff import text_diff
 from handfast.runner.supervisor.held import Held
 
@@ -35,7 +36,10 @@ def _author(handoff: Json) -> str:
 
 
 def _one(held: Held, handoff: Json) -> str:
-    files = held.send(review_calls.review_files(str(handoff["handoff_id"])))["files"]
+    try:
+        files = held.send(review_calls.review_files(str(handoff["handoff_id"])))["files"]
+    except (RejectedError, UsageError):
+        return f"{_author(handoff)} edited your work in its review; that edit was erased since."
     diff = "".join(_diffs(files))
     data = diff.encode("utf-8", "replace")
     cut = "" if len(data) <= MAX_DIFF_BYTES else "\nThe diff is cut here."

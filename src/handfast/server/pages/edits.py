@@ -15,7 +15,7 @@ from handfast.server.web.edit_view import (
     edit_view,
     typed_texts,
 )
-from handfast.server.web.reading import Record, mapping, records
+from handfast.server.web.reading import Record, mapping, records, text
 
 SHOW_FIRST = (
     "Nothing was decided: this is what you would approve. Look at your edit, then approve it."
@@ -61,8 +61,7 @@ def unseen(reader: Reader, handoff: Result, form: Mapping[str, str], given: Deci
     """Why this form is not decided on yet: an edit is exactly what was shown, or it is shown first; an approval
     without it does not drop it unsaid."""
     if not given.edits_files:
-        left = given.kind == "approve" and edited_files(reader, handoff, form)
-        return LEFT_BEHIND if left and not _edited(handoff) else ""
+        return LEFT_BEHIND if given.kind == "approve" and _drops(reader, handoff, form) else ""
     if sum(len(value) for value in typed_texts(form).values()) > MAX_EDIT_BYTES:
         return f"The edited files are larger than {MAX_EDIT_BYTES:,} bytes together."
     view = edit_of(reader, handoff, form=form)
@@ -76,3 +75,12 @@ def _edited(handoff: Result) -> bool:
     decided = mapping(handoff, "decision").get("edited_call")
     calls = (decided, handoff.get("edited_call"), handoff.get("action"))
     return any("edits" in mapping(c, "arguments") for c in calls if isinstance(c, Mapping))
+
+
+def _drops(reader: Reader, handoff: Result, form: Mapping[str, str]) -> bool:
+    """Whether the form holds an edit that is not the one put to a vote."""
+    if not typed_texts(form):
+        return False
+    files = texts_of(reader, handoff)
+    voted = {text(f, "path"): f["edited"] for f in files if isinstance(f.get("edited"), str)}
+    return changed_texts(files, form) not in ({}, voted)
