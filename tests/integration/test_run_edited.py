@@ -188,6 +188,20 @@ def test_where_the_target_is_bound_the_edit_is_carried_over_with_its_proof_or_as
     assert (bench.repository / "a.txt").read_text() == "two\n"
 
 
+def test_an_edit_of_a_repository_by_its_address_is_pushed_there(
+    bench: RunBench, tmp_path: Path
+) -> None:
+    git(tmp_path, "clone", "-q", "--bare", str(bench.repository), "upstream.git")
+    upstream = tmp_path / "upstream.git"
+    order = writes({"a.txt": b"one\n"})
+    run_id = bench.order(*order, repository=f"file://{upstream}")
+    review = bench.waiting(run_id, "review")
+    edit_review(bench, review, {"a.txt": "two\n"})
+    assert bench.ended(run_id)["outcome"] == "merged"
+    assert git(upstream, "log", "-1", "--format=%P %an", "main") == f"{head_of(review)} Ann"
+    assert git(upstream, "cat-file", "blob", "main:a.txt") == "two"
+
+
 def test_an_edit_that_takes_more_is_reviewed_by_another_and_then_merged(bench: RunBench) -> None:
     policy(
         bench,
