@@ -72,8 +72,19 @@ def _takes(h: dict[str, Any]) -> Iterator[str]:
 
 def _command(call: object) -> str:
     arguments = call.get("arguments") if isinstance(call, dict) else None
+    if isinstance(call, dict) and isinstance(arguments, dict) and call.get("tool") == "git.merge":
+        return _edited_merge(arguments)
     command = arguments.get("command") if isinstance(arguments, dict) else None
     return command if isinstance(command, str) else str(call)
+
+
+def _edited_merge(arguments: dict[str, Any]) -> str:
+    head = f"merge of {arguments['commit']} into {arguments['target_branch']}"
+    files = (
+        f"  {e['path']}  {e['before'][7:19]} -> {e['after'][7:19]}"
+        for e in arguments.get("edits") or ()
+    )
+    return "\n".join((f"{head}, edited by {arguments['author']}:", *files))
 
 
 def _in(h: dict[str, Any]) -> str:
@@ -120,6 +131,8 @@ def _result(h: dict[str, Any]) -> Iterator[str]:
         yield f"Decided  {d['kind']} by {cell(d['by_name'])} at {short_time(d['at'])} UTC{alone}"
         if d.get("reason"):
             yield _indented(shown(d["reason"], _MAX_SAID))
+        if d.get("edited_call"):
+            yield _indented(shown(_command(d["edited_call"]), _MAX_EXACT))
     if (g := h.get("grant")) and g.get("uses", 1) > 1:
         yield f"Used     {g['used']} of {g['uses']}, for this {cell(g['span'])}"
     if x := h.get("effect"):

@@ -47,6 +47,7 @@ from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.retention import Retain, Retention
+from handfast.engine.review_edits import ReviewEdits
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
@@ -156,6 +157,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
+    review_edits = ReviewEdits(audiences, policies, tasks, edits)
     heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
     _first_entry(kernel, key)
     return Engine(
@@ -166,7 +168,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         takeovers=takeovers,
         actions=Actions(policies, limits, audiences, BriefGate(tasks)),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
+        handoffs=Handoffs(audiences, limits, edits, review_edits, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),

@@ -1,6 +1,7 @@
 """Decisions and the other things people do to a handoff."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from handfast.core.domain import handoff_routing as routing
@@ -34,8 +35,7 @@ from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.passkeys import Relying, check, options_of
-from handfast.engine.policies import Policies
-from handfast.engine.reading import ReadCall
+from handfast.engine.review_edits import ReviewEdits
 from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
 
@@ -44,8 +44,8 @@ MAX_REASON = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person says. `edited` is the command or content as it should run, for approve_with_edits;
-    `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`."""
+    """What a person says. `edited` is the command or content as it should run, for approve_with_edits; of finished
+    work `edited_files` are the texts by path. `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`."""
 
     handoff_id: str
     kind: DecisionKind
@@ -57,6 +57,7 @@ class Decision:
     scope: Wanted = AS_THE_RULE_SAYS
     assertion: str = ""
     relying: Relying | None = None
+    edited_files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reach(self) -> str:
@@ -71,9 +72,9 @@ class Handoffs:
     def __init__(
         self,
         audiences: Audiences,
-        policies: Policies,
         limits: RunLimits,
-        read_call: ReadCall,
+        edits: Edits,
+        review_edits: ReviewEdits,
         takeovers: Takeovers,
         chat: Chat,
     ) -> None:
@@ -82,7 +83,8 @@ class Handoffs:
         self._takeovers = takeovers
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
-        self._edits = Edits(audiences, policies, read_call)
+        self._edits = edits
+        self._review_edits = review_edits
 
     def decide(self, actor: Actor, d: Decision) -> Result:
         """Record a person's decision, or their vote while it takes more. A decision mints its grant and
@@ -99,7 +101,8 @@ class Handoffs:
             lambda unit: self._decide(unit, actor, d),
             key=d.request_key,
             command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer]
-            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else []),
+            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else [])
+            + ([dict(d.edited_files)] if d.edited_files else []),
             before_commit=lambda: fault_point("decision.before_commit"),
         )
         fault_point("decision.after_commit")
@@ -108,16 +111,16 @@ class Handoffs:
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
         handoff = _without_the_gone(unit, unit.get(Handoff, d.handoff_id))
         person = deciding_person(unit, self._chat.admitted(unit, actor, handoff, d.kind))
-        with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
-        edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
+        edited = self._edited(unit, handoff, d, person)
         command = self._command(unit, actor, d, handoff, person, edited)
         try:
             events = votes.decide(handoff, command, unit.now)
         except NotPermitted as e:
             e.details["could"] = self._could(unit, handoff)
             raise
-        if edited is not None and self._edits.asks_more(unit, handoff, edited):
-            new = self._edits.hand_on(unit, handoff, edited, person.person_id, d.reason)
+        edits = self._review_edits if handoff.kind is HandoffKind.REVIEW else self._edits
+        if edited is not None and edits.asks_more(unit, handoff, edited):
+            new = edits.hand_on(unit, handoff, edited, person.person_id, d.reason)
             wake(unit, handoff)
             return _said(new, "")
         handoff = unit.record(Handoff, d.handoff_id, events)
@@ -131,6 +134,14 @@ class Handoffs:
             wake(unit, handoff)
             unit.post("handoff.decided", {"handoff_id": d.handoff_id})
         return _said(handoff, d.kind.value)
+
+    def _edited(self, unit: Unit, handoff: Handoff, d: Decision, person: Person) -> Edited | None:
+        """The form a reviewer made of it. Raises as the readers of an edit do."""
+        if d.kind is not DecisionKind.APPROVE_WITH_EDITS:
+            return None
+        if handoff.kind is HandoffKind.REVIEW:
+            return self._review_edits.read(unit, handoff, d.edited_files, person)
+        return self._edits.read(unit, handoff, d.edited)
 
     def _taken_over(self, unit: Unit, handoff: Handoff, reason: str) -> None:
         """The decision hands the run itself to whoever made it."""
@@ -189,8 +200,7 @@ class Handoffs:
             raise StaleDecision(
                 f"handoff `{d.handoff_id}` is not what was shown", hint="Reload the page."
             )
-        with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
-        edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
+        edited = self._edited(unit, handoff, d, person)
         return options_of(person, d.relying, _signed(person, d, edited))
 
     def current_call(self, handoff: Handoff) -> Call:

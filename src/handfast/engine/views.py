@@ -181,7 +181,7 @@ class Views:
             "may_give": may_give(h),
             "about": h.about,
             "editor": h.editor,
-            "edited_text": self.text(h.edit.text if h.edit else h.edited_text),
+            "edited_text": "" if h.files else self.text(h.edit.text if h.edit else h.edited_text),
             "edited_into": h.edited_into,
             "target_commit": h.target_commit,
             "missing": list(h.missing),
@@ -234,7 +234,7 @@ class Views:
             "presented_digest": d.presented_digest,
             "edited_digest": d.edited_digest,
             "edited_call": self._json(d.edited_action),
-            "edited_text": around.text(d.edited_text),
+            "edited_text": "" if h.files else around.text(d.edited_text),
         }
 
     def text(self, ref: BodyRef | None) -> str:
@@ -345,7 +345,9 @@ def _texts(h: Handoff) -> Iterator[BodyRef | None]:
     """The bodies that a row of a list shows."""
     yield h.ask
     if h.decision:
-        yield from (h.decision.reason, h.decision.edited_text)
+        yield h.decision.reason
+        if h.files is None:  # else it is whole files: see `review_files`
+            yield h.decision.edited_text
     if h.effect:
         yield h.effect.output
 

@@ -72,6 +72,7 @@ PERMITS: Mapping[str, Permit] = {
     "list_handoffs": _READ_OWN,
     "get_handoff": _READ_OWN,
     "wait_handoff": _READ_OWN,
+    "get_review_files": _READ,
     "decide_handoff": _DECIDE,
     "acknowledge_handoff": _DECIDE,
     "release_handoff": _DECIDE,

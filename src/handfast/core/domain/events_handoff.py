@@ -63,6 +63,7 @@ class HandoffRequested:
     risk, reversible and fully read, so that a policy's `auto_proceed` may hold. `editor` is who wrote this
     form of the action: they do not approve it. `edited_text` is the content of an edited file change, which
     the canonical form holds only as a digest. `form_digest` is of the action without what it depends on.
+    `files` are the texts of finished work that a reviewer may edit, with the facts that its policy saw.
     """
 
     handoff_id: HandoffId
@@ -92,6 +93,7 @@ class HandoffRequested:
     edited_text: BodyRef | None = None
     form_digest: str = ""
     subagent: str = ""
+    files: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,7 @@ class Handoff:
     gathered: bool = False
     told: tuple[PersonId, ...] = ()
     ratings: tuple[Rating, ...] = ()
+    files: BodyRef | None = None
 
     @property
     def waiting(self) -> bool:

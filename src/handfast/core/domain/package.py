@@ -7,6 +7,8 @@ and is labelled so wherever it is shown.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from handfast.core.domain.reviewed_files import EditableFile, LeftOut
+
 
 class ShowKind(StrEnum):
     COMMAND = "command"
@@ -108,7 +110,8 @@ class WrittenPart:
 class ReviewedWork:
     """Finished work: exactly `head_commit` is what approval merges into `target_branch`.
 
-    `target_commit` is where that branch stood when the work was handed over.
+    `target_commit` is where that branch stood when the work was handed over. `tree` is that of the head, `editable`
+    the files a reviewer may edit, `left_out` the changed ones they may not.
     """
 
     base_commit: str
@@ -124,6 +127,9 @@ class ReviewedWork:
     mode_changes: tuple[str, ...] = ()
     target_commit: str = ""
     parts: tuple[WrittenPart, ...] = ()
+    tree: str = ""
+    editable: tuple[EditableFile, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

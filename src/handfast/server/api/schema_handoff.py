@@ -2,102 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_rating import Part
-from handfast.server.api.schema_gate import CallIn, ChangedFileIn, edited_text
+from handfast.server.api.schema_gate import CallIn, edited_text
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
+from handfast.server.api.schema_review import EditedFiles, ReviewedOut
 from handfast.server.api.schema_routing import CheckpointNote, TakesOut
 from handfast.server.api.schema_work import (
     Asked,
-    AttemptIn,
     AttemptOut,
     BriefOut,
     Digest,
-    Epoch,
-    EvidenceIn,
-    Id,
-    Line,
-    Lines,
     Reply,
     RunSummary,
 )
 
-Files = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=20_000)]
 StatusGroup = Literal["waiting", "decided", "closed", "all"]
-
-
-class CommitIn(Asked):
-    commit: Line
-    subject: Annotated[str, Field(max_length=500)] = ""
-
-
-class CommandIn(Asked):
-    """A recorded command of the run; `exit_code` stays out where no result was reported."""
-
-    command: Annotated[str, Field(max_length=4_000)]
-    exit_code: int | None = None
-    duration_ms: Annotated[int, Field(ge=0)] = 0
-    step_id: Id = ""
-
-
-class PartIn(Asked):
-    """What a person wrote while they held the run."""
-
-    person_id: Id
-    commits: Lines = ()
-    files: Lines = ()
-    changed_since: Lines = ()
-
-
-class ReviewIn(Asked):
-    """Finished work. `head_commit` is exactly what an approval merges.
-
-    The diff comes as text, or as the id of a body when it is large. `evidence` of older runners is not looked at:
-    it is derived here from the recorded calls. `written_at` is when a file of the worktree was last written. With
-    `returns` the runner can give the work back to its agent: then it may come back `incomplete`, and the run is ready.
-    """
-
-    epoch: Epoch
-    base_commit: Line
-    head_commit: Line
-    target_branch: Line
-    diff: str = ""
-    diff_body_id: Id = ""
-    files: Annotated[tuple[str, ...], Field(max_length=20_000)] = ()
-    changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=20_000)] = ()
-    commits: Annotated[tuple[CommitIn, ...], Field(max_length=5_000)] = ()
-    commands: Annotated[tuple[CommandIn, ...], Field(max_length=1_000)] = ()
-    outside_scope: Lines = ()
-    powerful: Lines = ()
-    symlinks: Lines = ()
-    submodules: Lines = ()
-    mode_changes: Lines = ()
-    insertions: Annotated[int, Field(ge=0)] = 0
-    deletions: Annotated[int, Field(ge=0)] = 0
-    agent_says: Words = ""
-    details: Lines = ()
-    hazards: Lines = ()
-    not_seen: Lines = ()
-    attempts: Annotated[tuple[AttemptIn, ...], Field(max_length=200)] = ()
-    evidence: Annotated[tuple[EvidenceIn, ...], Field(max_length=200)] = ()
-    written_at: AwareDatetime | None = None
-    returns: bool = False
-    since_commit: Line = ""
-    since_diff: str = ""
-    since_diff_body_id: Id = ""
-    snapshot_ref: Line = ""
-    snapshot_commit: Line = ""
-    session_body_id: Id = ""
-    target_commit: Line = ""
-    parts: Annotated[tuple[PartIn, ...], Field(max_length=50)] = ()
-
-
-class ReviewOpened(Reply):
-    handoff_id: str
-    status: str
 
 
 class QuestionIn(Asked):
@@ -111,8 +34,9 @@ class DecisionIn(Proof):
     """`presented_digest` is the one of the handoff as it was shown.
 
     `edited_call` is the command as it should run, the content a file should get (for a Write or an Edit), or
-    the call that holds it. Where policy asks more of the edited call than of the original, the answer is the
-    handoff that was opened for it, which another person decides.
+    the call that holds it. Of finished work `edited_files` are all files that should be otherwise than the agent made
+    them, whole. Where policy asks more of the edited form than of the original, the answer is the handoff that was
+    opened for it, which another person decides.
     """
 
     kind: DecisionKind
@@ -120,6 +44,7 @@ class DecisionIn(Proof):
     reason: Words = ""
     answer: Words = ""
     edited_call: Annotated[str, Field(max_length=100_000)] | CallIn | None = None
+    edited_files: EditedFiles = ()
     idempotency_key: Annotated[str, Field(max_length=200)] = ""
     scope: ScopeIn | None = None
 
@@ -242,43 +167,6 @@ class CostOut(Reply):
     turns: int
     duration_ms: int
     tool_calls: int
-
-
-class CommitOut(Reply):
-    commit: str
-    subject: str
-
-
-class CommandOut(Reply):
-    command: str
-    exit_code: int | None
-    duration_ms: int
-    step_id: str
-
-
-class PartOut(Reply):
-    person_id: str
-    commits: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    changed_since: tuple[str, ...] = ()
-
-
-class ReviewedOut(Reply):
-    """Finished work: exactly `head_commit` is merged into `target_branch` on approval."""
-
-    base_commit: str
-    head_commit: str
-    target_branch: str
-    commits: list[CommitOut]
-    commands: list[CommandOut]
-    files: list[str]
-    outside_scope: list[str]
-    powerful: list[str]
-    symlinks: list[str]
-    submodules: list[str]
-    mode_changes: list[str]
-    target_commit: str = ""
-    parts: tuple[PartOut, ...] = ()
 
 
 class DoubtOut(Reply):
