@@ -45,6 +45,7 @@ def _handoff(tail: str, **changes: Any) -> Json:
         "status": "routed",
         "risk": "low",
         "blocking": True,
+        "need": "judge",
         "task_id": "task_01KJVQ6Z5M8R3T0WXYZABCDE",
         "run_id": "run_01KJVQ6Z5M8R3T0WXYZABCDEF",
         "agent_id": "ag_01KJVQ6Z5M8R3T0WXYZABCDEF",
@@ -73,6 +74,7 @@ def approval_low() -> Json:
     """Reversible, fully read, evidence recorded: a stamp."""
     return _handoff(
         "L1",
+        need="stamp",
         ask="pushes 2 commits to origin/feature/invoice-rounding",
         why_now="Every push waits for a person (rule `git-push`).",
         package={

@@ -6,7 +6,7 @@ from typing import Any
 from handfast.server.web import agent_view, audit_view, pages, policy_view, settings_view, task_view
 from handfast.server.web.frame import Shell
 from handfast.server.web.inbox_filters import Filters
-from handfast.server.web.inbox_page import Around, bulk_page
+from handfast.server.web.inbox_page import Around, Collisions, bulk_page
 from handfast.server.web.render import render
 from tests import web_fixtures as fx
 
@@ -117,7 +117,12 @@ _COLLISION = {
         {"handoff_id": "ho_2", "agent_name": "codex", "ask": "merges 2"},
     ],
 }  # fmt: skip
-AROUND = Around(Filters(need="judge"), (("Mine", "held=me"), ("J", "need=judge")), (_COLLISION,), 7)
+AROUND = Around(
+    Filters(need="judge"),
+    (("Mine", "held=me"), ("J", "need=judge")),
+    Collisions((_COLLISION,), 7, 40, 90),
+    7,
+)
 _PLACE: Json = {"shell": SHELL, "now": fx.NOW}
 PAGES: dict[str, Callable[[], str]] = {
     "inbox, narrowed": lambda: inbox_html(*fx.waiting(), around=AROUND),

@@ -7,6 +7,7 @@ from handfast.core.domain.errors import HandfastError, LimitExceeded, StorageErr
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.need import Need, need_of
 from handfast.core.domain.package import Package
 from handfast.core.policy.bulk import CaseFacts, more_than_a_look
 from handfast.engine.effects import open_package
@@ -66,6 +67,21 @@ def _one(kernel: Kernel, handoffs: Handoffs, actor: Actor, pick: Pick, reason: s
     except HandfastError as e:
         return Taken(pick.handoff_id, ask, approved=False, why=f"{e.message}. {e.hint}".strip())
     return Taken(pick.handoff_id, ask, approved=True)
+
+
+def need_why(handoff: Handoff, package: Package) -> str:
+    """Why a case that waits is in its group of the queue, '' where the group says it all."""
+    if handoff.frozen_at is not None:
+        return "frozen by the kill switch"
+    match need_of(handoff):
+        case Need.BLOCKED:
+            return "nothing is offered to decide"
+        case Need.ROUTE:
+            return f"{handoff.kind.value}: someone must take it"
+        case Need.JUDGE:
+            return more_than_a_look(facts_of(handoff, package))
+        case Need.STAMP | Need.LATER:
+            return ""
 
 
 def facts_of(handoff: Handoff, package: Package) -> CaseFacts:

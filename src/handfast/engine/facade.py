@@ -37,6 +37,7 @@ from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
 from handfast.engine.notices import Notices
 from handfast.engine.outlets import outlets_of
+from handfast.engine.overlaps import Overlaps
 from handfast.engine.overrides import Overrides
 from handfast.engine.own_tokens import OwnTokens
 from handfast.engine.passkeys import Passkeys
@@ -86,6 +87,7 @@ class Engine:
     calendars: Calendars
     staff: Staff
     saved_views: SavedViews
+    overlaps: Overlaps
     switch: KillSwitch
     freezing: Freezing
     undoing: Undoing
@@ -193,6 +195,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         access=Access(kernel),
         hooks=Hooks(kernel),
         saved_views=SavedViews(kernel),
+        overlaps=Overlaps(kernel),
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
         erasure=Erasure(kernel),

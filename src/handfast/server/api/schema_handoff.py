@@ -201,6 +201,7 @@ class HandoffSummary(Reply):
     outcome: str
     snoozed_until: str = ""
     frozen: bool = False
+    need: str = ""
     decision: DecisionOut | None
     effect: EffectOut | None
     checkpoint: CheckpointNote | None = None
