@@ -307,7 +307,7 @@ def test_a_schema_nobody_knows_is_refused(tmp_path: Path) -> None:
 
 
 # Of each handoff that waits under 0005: what its document says, and the rank it must get.
-NEEDS = (
+NEEDS: tuple[tuple[dict[str, object], int], ...] = (
     ({"risk": "critical"}, 0),
     ({"risk": "low"}, 3),
     ({"risk": "low", "may_proceed": True}, 13),

@@ -7,7 +7,7 @@ import pytest
 
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.brief import Brief
-from handfast.core.domain.errors import LimitExceeded, NotPermitted, UsageError
+from handfast.core.domain.errors import LimitExceeded, NotFound, NotPermitted, UsageError
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.need import Need
@@ -16,7 +16,8 @@ from handfast.core.domain.project import Sight
 from handfast.core.domain.publication import ORGANISATION
 from handfast.engine import overlaps
 from handfast.engine.audits_due import audits_due
-from handfast.engine.bulk import Pick, approve_together
+from handfast.engine.bulk import Pick, Together
+from handfast.engine.effects import open_packages
 from handfast.engine.kernel import Kernel
 from handfast.engine.overrides import Emergency
 from handfast.engine.packages import ReviewFacts
@@ -55,7 +56,7 @@ def picks(room: Room, *ids: str) -> list[Pick]:
 
 def together(room: Room, given: list[Pick]) -> dict[str, str]:
     """What became of each: '' where it was approved."""
-    taken = approve_together(room.engine.kernel, room.engine.handoffs, room.me, given)
+    taken = room.engine.approve_together(room.me, Together(given))
     return {t.handoff_id: t.why for t in taken}
 
 
@@ -89,7 +90,7 @@ def test_each_of_them_is_a_decision_bound_to_what_was_shown(ruled: Room) -> None
 def test_who_may_not_decide_may_not_in_bulk(ruled: Room) -> None:
     case = small(ruled, "a")
     viewer = ruled.another("vik", ("viewer",))
-    taken = approve_together(ruled.engine.kernel, ruled.engine.handoffs, viewer, picks(ruled, case))
+    taken = ruled.engine.approve_together(viewer, Together(picks(ruled, case)))
     assert not taken[0].approved
     assert ruled.handoff(case).decision is None
 
@@ -104,6 +105,27 @@ def test_what_somebody_decided_meanwhile_is_told(ruled: Room) -> None:
 def test_a_pass_has_a_bound(ruled: Room) -> None:
     with pytest.raises(LimitExceeded):
         together(ruled, [Pick(f"ho_{n}", "x") for n in range(51)])
+    for given in ([], [Pick("ho_1", "x")] * 2):
+        with pytest.raises(UsageError):
+            together(ruled, given)
+
+
+def test_each_of_them_is_idempotent_by_itself(ruled: Room) -> None:
+    one, two = small(ruled, "a"), small(ruled, "b")
+    first = ruled.engine.approve_together(ruled.me, Together(picks(ruled, one), "", "key"))
+    both = ruled.engine.approve_together(ruled.me, Together(picks(ruled, one, two), "", "key"))
+    assert [t.approved for t in both] == [True, True]
+    assert both[0].grant_id == first[0].grant_id
+    assert ruled.types().count("handoff.decided") == 2
+
+
+def test_what_somebody_may_not_know_of_is_refused_as_what_is_not_there(ruled: Room) -> None:
+    case = small(ruled, "a")
+    ben = ruled.another("ben")
+    ruled.engine.knowing.set_project(ruled.me, "other", ["/other"], ["ben"], [])
+    with pytest.raises(NotFound, match=case):
+        ruled.engine.approve_together(ben, Together(picks(ruled, case)))
+    assert ruled.handoff(case).decision is None
 
 
 # -- the queue
@@ -291,7 +313,7 @@ def test_all_that_waits_is_compared_a_part_at_a_look(
     assert [(f.compared, f.waiting, f.total) for f in found] == [(2, 6, 0), (4, 6, 0), (6, 6, 1)]
     assert _shared(room) == {"same.py": {oldest, newest}}
     opened: list[int] = []
-    real = overlaps.open_packages
+    real = open_packages
 
     def counted(kernel: Kernel, handoffs: list[Handoff]) -> dict[str, Package]:
         opened.append(len(handoffs))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from handfast.cli.control import server
+from handfast.cli.decide_several import approve_several
 from handfast.cli.durations import seconds
 from handfast.cli.output import Json, cell, say, say_json
 from handfast.cli.person import Signature, logged_in, sign, signed
@@ -38,9 +39,7 @@ class Words:
 
 
 def approve(
-    handoff: str,
-    /,
-    *,
+    *handoff: str,
     reason: str = "",
     edit: str = "",
     times: int = 0,
@@ -50,10 +49,13 @@ def approve(
 ) -> None:
     """Let exactly this action happen. Asks for your PIN on the terminal.
 
+    Several are approved in one pass, each as a decision of its own: only what is of low risk, can be undone and
+    was read in full. The server refuses the rest and says why.
+
     Parameters
     ----------
     handoff
-        Its id, `ho_…`.
+        Its id, `ho_…`; several for one pass.
     reason
         Why. Asked for when the risk is critical and it was left out.
     edit
@@ -67,7 +69,15 @@ def approve(
     """
     kind = "approve_with_edits" if edit else "approve"
     scope = _scope(times, for_, until)
-    _decide(handoff, kind, Words(reason, edited=edit, scope=scope), as_json=as_json)
+    if len(handoff) != 1:
+        if not handoff or edit or scope:
+            raise UsageError(
+                "several are approved as they are, once each" if handoff else "no handoff is named",
+                hint="`handfast inbox` lists ids; edit or widen one at a time.",
+            )
+        approve_several(handoff, reason, as_json=as_json)
+        return
+    _decide(handoff[0], kind, Words(reason, edited=edit, scope=scope), as_json=as_json)
 
 
 def _scope(times: int, span: str, until: str) -> dict[str, object]:

@@ -73,6 +73,7 @@ PERMITS: Mapping[str, Permit] = {
     "get_handoff": _READ_OWN,
     "wait_handoff": _READ_OWN,
     "decide_handoff": _DECIDE,
+    "decide_handoffs": _DECIDE,
     "acknowledge_handoff": _DECIDE,
     "release_handoff": _DECIDE,
     "withdraw_vote": _DECIDE,

@@ -11,7 +11,7 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.need import Need
 from handfast.core.domain.project import Sight
 from handfast.engine.audits_due import audits_due
-from handfast.engine.bulk import Pick, approve_together
+from handfast.engine.bulk import Pick, Together
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
 from handfast.engine.queues import (
@@ -69,7 +69,7 @@ def approve(request: Request, reader: ReaderDep, form: FormDep) -> Response:
         return page("inbox.html", _inbox(reader, read_filters(form), "", said), 422)
     for pick in picks:
         reader.knows("handoff", pick.handoff_id)
-    taken = approve_together(engine.kernel, engine.handoffs, reader.actor, picks)
+    taken = engine.approve_together(reader.actor, Together(picks))
     rows: list[Result] = [
         {"handoff_id": t.handoff_id, "ask": t.ask, "approved": t.approved, "why": t.why}
         for t in taken
