@@ -4,8 +4,8 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
@@ -18,6 +18,7 @@ from handfast.core.domain.ids import HandoffId, StartId, StepId
 from handfast.core.domain.run import Run, void_again
 from handfast.core.domain.task import Task
 from handfast.core.policy.kinds import ActionKind
+from handfast.engine import operand_texts
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
@@ -44,6 +45,7 @@ class Proposal:
     `require_approval` asks a person whatever policy and mode say: a caller may tighten, never loosen.
     `preview` and `undo` are texts of the caller's own: what a dry run printed, and what would take it back.
     `previews` says that the caller can make the dry run that policy declares; `previewed` is one that was made.
+    `operand_texts` are those of the files the call depends on, by path: see `operand_texts`.
     `kind`, `digest` and `form` (of the call, see `staleness.form_of`) are filled in by the engine.
     """
 
@@ -63,6 +65,7 @@ class Proposal:
     undo: str = ""
     previews: bool = False
     previewed: Previewed | None = None
+    operand_texts: Mapping[str, str] = field(default_factory=dict)
     kind: ActionKind | None = None
     digest: str = ""
     form: str = ""
@@ -241,11 +244,12 @@ class Gating:
         if earlier is not None:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
+        texts = operand_texts.kept(p.call, p.operand_texts)
         known = ahead(p.preview, p.undo, p.kind, p.previewed)
         package = replace(
             approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
             contract=contract_of(p.kind),
-            changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
+            changed=changed_since(self._kernel, earlier, p.call, texts) if earlier else None,
         )
         open_handoff(
             self._audiences,
@@ -270,6 +274,7 @@ class Gating:
                 owners=owners_of(p.facts),
                 form_digest=p.form,
                 subagent=p.subagent[:200],
+                operand_texts=unit.put_json(texts) if texts else None,
             ),
             handoff_id=handoff_id,
         )

@@ -6,6 +6,7 @@ from typing import cast
 
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
+from handfast.core.domain.events_handoff import HandoffKind
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.need import need_of
@@ -181,6 +182,8 @@ class Views:
             for r in h.ratings
         ]
         out["raters"] = sorted(deciders(h))
+        if h.kind is HandoffKind.DOUBT and h.about:
+            out["approved"] = self._approved(self._kernel.state(Handoff, h.about))
         if h.task_id:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
@@ -218,6 +221,20 @@ class Views:
             "edited_digest": d.edited_digest,
             "edited_call": self._json(d.edited_action),
             "edited_text": around.text(d.edited_text),
+        }
+
+    def _approved(self, about: Handoff) -> Result | None:
+        """Who let the start happen that a doubt is about, the last one last, and when that was decided."""
+        d = about.decision
+        if d is None:
+            return None
+        people = dict.fromkeys(p for p in (*(v.person_id for v in about.votes), d.person_id) if p)
+        names = [self._people.name(p) for p in people]
+        return {
+            "by_names": names or [MACHINE],
+            "at": format_time(d.at),
+            "overridden": d.overridden,
+            "handoff_id": about.handoff_id,
         }
 
     def text(self, ref: BodyRef | None) -> str:

@@ -62,7 +62,8 @@ class HandoffRequested:
     `requested_by` names the people who started the run or delegated the task. `may_proceed`: it is low
     risk, reversible and fully read, so that a policy's `auto_proceed` may hold. `editor` is who wrote this
     form of the action: they do not approve it. `edited_text` is the content of an edited file change, which
-    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on.
+    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on,
+    `operand_texts` what was kept of the files it depends on, by path.
     """
 
     handoff_id: HandoffId
@@ -92,6 +93,7 @@ class HandoffRequested:
     edited_text: BodyRef | None = None
     form_digest: str = ""
     subagent: str = ""
+    operand_texts: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

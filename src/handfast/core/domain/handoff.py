@@ -240,6 +240,7 @@ class Handoff:
     gathered: bool = False
     told: tuple[PersonId, ...] = ()
     ratings: tuple[Rating, ...] = ()
+    operand_texts: BodyRef | None = None
 
     @property
     def waiting(self) -> bool:

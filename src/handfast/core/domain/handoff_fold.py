@@ -255,6 +255,7 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         edited_text=event.edited_text,
         form_digest=event.form_digest,
         subagent=event.subagent,
+        operand_texts=event.operand_texts,
     )
 
 
