@@ -303,6 +303,7 @@ def doubt() -> Json:
         why_now="The runner was killed 2 s after the start; no result was recorded.",
         offered=["answer"],
         due_at=at(55),
+        approved={"by_names": ["Mia Berg", "Noor Haddad"], "at": at(-12), "overridden": False, "handoff_id": "ho_01KJVQ6Z5M8R3T0WXYZABCDD0"},
         package={
             "what_will_happen": {
                 "kind": "command",
@@ -323,6 +324,27 @@ def doubt() -> Json:
             "evidence": [{"claim": "It started", "status": "recorded", "step_id": "st_05A", "result": "redeemed by the runner, no result since"}],
         },
     )  # fmt: skip
+
+
+def script_changed() -> Json:
+    """What the approved command runs is another script now."""
+    case = approval_low() | {"risk": "medium", "need": "judge", "ask": "runs scripts/ship.sh"}
+    case["package"] = case["package"] | {
+        "what_will_happen": {
+            "kind": "command", "text": "bash scripts/ship.sh", "details": [], "hazards": [], "opaque": [],
+            "reversible": None,
+        },
+        "changed": {
+            "handoff_id": "ho_01KJVQ6Z5M8R3T0WXYZABCDL0", "approved": True, "decided_by_name": "Mia Berg",
+            "decided_at": at(-20), "before_digest": digest("c"),
+            "operands": [{
+                "path": "scripts/ship.sh", "before": digest("d"), "after": digest("e"),
+                "diff": "--- a/scripts/ship.sh\n+++ b/scripts/ship.sh\n@@ -1,3 +1,3 @@\n #!/bin/sh\n"
+                "-rsync -a build/ web:/srv/\n+rsync -a --delete build/ web:/srv/\n exit 0",
+            }],
+        },
+    }  # fmt: skip
+    return case
 
 
 def question() -> Json:

@@ -27,6 +27,7 @@ SITE = "http://handfast.invalid"
 CASES: dict[str, Callable[[], fx.Json]] = {
     "low": fx.approval_low, "high": fx.approval_high, "critical": fx.approval_critical, "review": fx.review,
     "doubt": fx.doubt, "question": fx.question, "escalation": fx.escalation, "hostile": fx.hostile,
+    "script": fx.script_changed,
     "receipt": lambda: fx.decided()["approve_with_edits"], "expired": lambda: fx.decided()["expired"],
 }  # fmt: skip
 PLACES = {

@@ -5,11 +5,12 @@ opened once and its files are kept in memory as long as it waits: a look asks th
 and opens only what is new. What the log holds is all it rests on, so every server comes to the same.
 """
 
+import heapq
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import cast
 
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.project import Sight
@@ -19,21 +20,24 @@ from handfast.engine.projections import BY_NAME, FINISHED_WORK, load
 from handfast.storage.api import Query, StateRow
 
 AT_ONCE = 200  # packages that one look opens
+MOST_WORKS = 10  # named for one file
 _BATCH = 100
-File: TypeAlias = tuple[str, str]  # repository, path
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """Finished work that waits for its review."""
 
-    handoff: Handoff
+    handoff_id: str
+    run_id: str
     root: str
     files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
+    """`works` are the reviews of the first works that change the file, the oldest first."""
+
     repository: str
     path: str
     works: tuple[Handoff, ...]
@@ -50,14 +54,14 @@ class Found:
 
 
 class Overlaps:
-    """Thread-safe. Of each work it keeps the state of its handoff and its paths."""
+    """Thread-safe. Of each work it keeps its ids and its paths."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._lock = threading.Lock()
-        self._works: dict[int, Work] = {}
-        self._changing: dict[File, set[int]] = defaultdict(set)
-        self._shared: set[File] = set()
+        self._works: dict[int, Work] = {}  # by where their handoffs begin in the log
+        self._changing: dict[tuple[str, str], tuple[int, ...]] = {}  # by repository and path
+        self._shared: dict[str, set[str]] = defaultdict(set)  # paths by repository
         self._behind = True
         self._size = -1
 
@@ -65,12 +69,19 @@ class Overlaps:
         """What somebody with this sight may know of, by repository and path."""
         with self._lock:
             waiting = self._look(AT_ONCE)
-            shared = sorted(f for f in self._shared if within is None or within.covers(f[0]))
-            overlaps = tuple(
-                Overlap(*file, tuple(self._works[n].handoff for n in sorted(self._changing[file])))
-                for file in shared[:most]
-            )
-            return Found(overlaps, len(shared), len(self._works), waiting)
+            roots = sorted(r for r in self._shared if within is None or within.covers(r))
+            files: list[tuple[str, str]] = []
+            for root in roots:
+                left = most - len(files)
+                files += [(root, path) for path in heapq.nsmallest(left, self._shared[root])]
+            total = sum(len(self._shared[root]) for root in roots)
+            named = [[self._works[n].handoff_id for n in self._changing[file]] for file in files]
+            compared = len(self._works)
+        overlaps = tuple(
+            Overlap(*file, tuple(self._kernel.state(Handoff, h) for h in ids[:MOST_WORKS]))
+            for file, ids in zip(files, named, strict=True)
+        )
+        return Found(overlaps, total, compared, waiting)
 
     def catch_up(self) -> None:
         """Open what is not opened yet, a part at a time, so that no page waits for all of it."""
@@ -84,21 +95,22 @@ class Overlaps:
         if size == self._size and not self._behind:
             return len(self._works)
         waiting = set(self._kernel.store.begun("handoff", FINISHED_WORK))
-        for gone in self._works.keys() - waiting:
+        for gone in sorted(self._works.keys() - waiting):
             self._forget(gone)
         missing = waiting - self._works.keys()
         while missing and most > 0:
+            limit = min(_BATCH, len(missing))
             query = Query(
                 "handoff",
                 match=FINISHED_WORK,
                 newest_first=True,
                 after=(0, max(missing) + 1),
-                limit=_BATCH,
+                limit=limit,
             )
             rows = self._kernel.store.find(query)
             self._open([row for row in rows if row.opened in missing])
-            most -= _BATCH
-            last = rows[-1].opened if len(rows) == _BATCH else 0
+            most -= limit
+            last = rows[-1].opened if len(rows) == limit else 0
             missing = {n for n in missing if n < last}
         self._size, self._behind = size, bool(missing)
         return len(waiting)
@@ -107,27 +119,28 @@ class Overlaps:
         states = {row.opened: cast("Handoff", load(BY_NAME["handoff"], row.doc)) for row in rows}
         roots = {row.opened: row.root or "" for row in rows}
         packages = open_packages(self._kernel, list(states.values()))
-        for opened, handoff in states.items():
-            review = packages[handoff.package.body_id].review
-            work = Work(handoff, roots[opened], review.files if review else ())
-            self._works[opened] = work
-            for path in work.files:
-                self._changing[work.root, path].add(opened)
-                self._count(work.root, path)
+        for opened, h in states.items():
+            review = packages[h.package.body_id].review
+            files = tuple(dict.fromkeys(review.files)) if review else ()
+            work = self._works[opened] = Work(h.handoff_id, h.run_id, roots[opened], files)
+            for path in files:
+                others = self._changing.get((work.root, path), ())
+                self._change(work.root, path, tuple(sorted((*others, opened))))
 
     def _forget(self, opened: int) -> None:
-        work = self._works.pop(opened)
+        work = self._works[opened]
         for path in work.files:
-            self._changing[work.root, path].discard(opened)
-            self._count(work.root, path)
+            others = self._changing[work.root, path]
+            self._change(work.root, path, tuple(n for n in others if n != opened))
+        del self._works[opened]
 
-    def _count(self, *file: str) -> None:
-        """Whether several runs change a file."""
-        key = cast("File", file)
-        works = self._changing[key]
-        if len({self._works[n].handoff.run_id for n in works}) > 1:
-            self._shared.add(key)
+    def _change(self, root: str, path: str, works: tuple[int, ...]) -> None:
+        """These works change a file now."""
+        if works:
+            self._changing[root, path] = works
         else:
-            self._shared.discard(key)
-        if not works:
-            del self._changing[key]
+            del self._changing[root, path]
+        if len(works) > 1 and len({self._works[n].run_id for n in works}) > 1:
+            self._shared[root].add(path)
+        elif path in self._shared.get(root, ()):
+            self._shared[root].discard(path)
