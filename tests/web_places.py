@@ -46,7 +46,7 @@ def record(decided: int = 3, **more: Any) -> Json:
 
 LIMITS = [{"label": "cost", "median": "", "runs": 0, "limit": "warns at $2.00 (fixed)"}]
 RULES = [{"id": "push", "why": "Commits leave this machine."}]
-EXPLAINED = {
+EXPLAINED: Json = {
     "handoff_id": "ho_1", "run_id": "run_1", "step_id": "st_1", "at": fx.at(-5), "verdict": "wait",
     "risk": "high", "rules": RULES, "hazards": ["git.push"], "opaque": ["dynamic-ref"],
     "policy_digest": fx.digest("a"), "unread": "",

@@ -15,6 +15,7 @@ from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffK
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
+from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run, void_again
 from handfast.core.domain.task import Task
 from handfast.core.policy.kinds import ActionKind
@@ -245,12 +246,8 @@ class Gating:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
         texts = operand_texts.kept(p.call, p.operand_texts)
-        known = ahead(p.preview, p.undo, p.kind, p.previewed)
-        package = replace(
-            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
-            contract=contract_of(p.kind),
-            changed=changed_since(self._kernel, earlier, p.call, texts) if earlier else None,
-        )
+        changed = changed_since(self._kernel, earlier, p.call, texts) if earlier else None
+        package = replace(_package(p, facts, judgement, run), changed=changed)
         open_handoff(
             self._audiences,
             unit,
@@ -288,6 +285,12 @@ class Gating:
             return
         if h.grant is None or h.grant.action_digest != p.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.digest))
+
+
+def _package(p: Proposal, facts: Facts, judgement: Judgement, run: Run) -> Package:
+    known = ahead(p.preview, p.undo, p.kind, p.previewed)
+    asked = approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known)
+    return replace(asked, contract=contract_of(p.kind))
 
 
 def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:
