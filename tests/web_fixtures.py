@@ -45,6 +45,7 @@ def _handoff(tail: str, **changes: Any) -> Json:
         "status": "routed",
         "risk": "low",
         "blocking": True,
+        "need": "judge",
         "task_id": "task_01KJVQ6Z5M8R3T0WXYZABCDE",
         "run_id": "run_01KJVQ6Z5M8R3T0WXYZABCDEF",
         "agent_id": "ag_01KJVQ6Z5M8R3T0WXYZABCDEF",
@@ -73,6 +74,7 @@ def approval_low() -> Json:
     """Reversible, fully read, evidence recorded: a stamp."""
     return _handoff(
         "L1",
+        need="stamp",
         ask="pushes 2 commits to origin/feature/invoice-rounding",
         why_now="Every push waits for a person (rule `git-push`).",
         package={
@@ -301,6 +303,7 @@ def doubt() -> Json:
         why_now="The runner was killed 2 s after the start; no result was recorded.",
         offered=["answer"],
         due_at=at(55),
+        approved={"by_names": ["Mia Berg", "Noor Haddad"], "at": at(-12), "overridden": False, "handoff_id": "ho_01KJVQ6Z5M8R3T0WXYZABCDD0"},
         package={
             "what_will_happen": {
                 "kind": "command",
@@ -321,6 +324,27 @@ def doubt() -> Json:
             "evidence": [{"claim": "It started", "status": "recorded", "step_id": "st_05A", "result": "redeemed by the runner, no result since"}],
         },
     )  # fmt: skip
+
+
+def script_changed() -> Json:
+    """What the approved command runs is another script now."""
+    case = approval_low() | {"risk": "medium", "need": "judge", "ask": "runs scripts/ship.sh"}
+    case["package"] = case["package"] | {
+        "what_will_happen": {
+            "kind": "command", "text": "bash scripts/ship.sh", "details": [], "hazards": [], "opaque": [],
+            "reversible": None,
+        },
+        "changed": {
+            "handoff_id": "ho_01KJVQ6Z5M8R3T0WXYZABCDL0", "approved": True, "decided_by_name": "Mia Berg",
+            "decided_at": at(-20), "before_digest": digest("c"),
+            "operands": [{
+                "path": "scripts/ship.sh", "before": digest("d"), "after": digest("e"),
+                "diff": "--- a/scripts/ship.sh\n+++ b/scripts/ship.sh\n@@ -1,3 +1,3 @@\n #!/bin/sh\n"
+                "-rsync -a build/ web:/srv/\n+rsync -a --delete build/ web:/srv/\n exit 0",
+            }],
+        },
+    }  # fmt: skip
+    return case
 
 
 def question() -> Json:

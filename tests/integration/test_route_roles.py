@@ -90,7 +90,7 @@ TABLE: Mapping[str, str] = {
     "- -yy yyyyyh y- checkpoint": "get_checkpoint get_review_files",
     "- --- -y-y-h -- checkpoint": "open_checkpoint",
     # each item is refused by itself, and who decided nothing rates nothing
-    "- --- yyyyyh -- each": "decide_checkpoint rate_handoff",
+    "- --- yyyyyh -- each": "decide_checkpoint decide_handoffs rate_handoff",
     "- --- yyyyyy -- checkpoint": "show_checkpoints show_form",
     "- --- yyyyyh -- checkpoint": "show_checkpoint",
     "- --- -y-y-h -- asks": "open_now",
@@ -296,6 +296,9 @@ def bodies(shot: Shot) -> dict[str, object]:
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     return {
         "decide_handoff": said,
+        "decide_handoffs": {
+            "items": [{"handoff_id": shot.handoff["handoff_id"], "presented_digest": seen}]
+        },
         "decide_checkpoint": {"items": [{"handoff_id": shot.handoff["handoff_id"], **said}]},
         "open_checkpoint": {"handoffs": [shot.handoff["handoff_id"]]},
         "rate_handoff": {"good": True},

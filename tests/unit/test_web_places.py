@@ -8,7 +8,7 @@ from handfast.server.web import policy_view
 from handfast.server.web.frame import PLACES
 from handfast.server.web.inbox_filters import Filters, read_filters
 from handfast.server.web.inbox_page import Around
-from handfast.server.web.inbox_view import grouped, minutes_needed, need_of
+from handfast.server.web.inbox_view import grouped, minutes_needed
 from tests import web_fixtures as fx
 from tests import web_places as wp
 
@@ -111,13 +111,9 @@ def test_a_row_says_how_long_it_may_take_and_what_else_waits_of_its_run() -> Non
 def test_only_what_one_look_is_enough_for_can_be_marked() -> None:
     html = wp.inbox_html(*fx.waiting(), around=Around())
     marked = set(re.findall(r'name="pick\.([^"]+)"', html))
-    stamps = {h["handoff_id"] for h in fx.waiting() if need_of(h)[0] == "stamp"}
+    stamps = {h["handoff_id"] for h in fx.waiting() if h["need"] == "stamp"}
     assert marked == stamps
     assert stamps
-
-
-def test_what_somebody_edited_is_no_stamp() -> None:
-    assert need_of(fx.approval_low() | {"edited_by": "pe_2"}) == ("judge", "somebody edited it")
 
 
 def test_collisions_stand_above_the_queue() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from handfast.cli.control import server
+from handfast.cli.decide_several import approve_several
 from handfast.cli.durations import seconds
 from handfast.cli.edit_files import edit_lines, read_edits
 from handfast.cli.output import Json, cell, say, say_json
@@ -40,9 +41,7 @@ class Words:
 
 
 def approve(
-    handoff: str,
-    /,
-    *,
+    *handoff: str,
     reason: str = "",
     edit: str = "",
     edit_file: Annotated[tuple[str, ...], Parameter(negative=())] = (),
@@ -53,10 +52,13 @@ def approve(
 ) -> None:
     """Let exactly this action happen. Asks for your PIN on the terminal.
 
+    Several are approved in one pass, each as a decision of its own: only what is of low risk, can be undone and
+    was read in full. The server refuses the rest and says why.
+
     Parameters
     ----------
     handoff
-        Its id, `ho_…`.
+        Its id, `ho_…`; several for one pass.
     reason
         Why. Asked for when the risk is critical and it was left out.
     edit
@@ -74,8 +76,17 @@ def approve(
     if edit and edit_file:
         raise UsageError("`--edit` and `--edit-file` exclude each other")
     kind = "approve_with_edits" if edit or edit_file else "approve"
-    scope, files = _scope(times, for_, until), read_edits(edit_file)
-    _decide(handoff, kind, Words(reason, edited=edit, scope=scope, files=files), as_json=as_json)
+    scope = _scope(times, for_, until)
+    if len(handoff) != 1:
+        if not handoff or edit or edit_file or scope:
+            raise UsageError(
+                "several are approved as they are, once each" if handoff else "no handoff is named",
+                hint="`handfast inbox` lists ids; edit or widen one at a time.",
+            )
+        approve_several(handoff, reason, as_json=as_json)
+        return
+    words = Words(reason, edited=edit, scope=scope, files=read_edits(edit_file))
+    _decide(handoff[0], kind, words, as_json=as_json)
 
 
 def _scope(times: int, span: str, until: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from handfast.core.domain.events import SYSTEM
+from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.access import Access
@@ -14,6 +14,7 @@ from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.brief_gate import BriefGate
+from handfast.engine.bulk import Taken, Together, approve_together
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
 from handfast.engine.chat import Chat
@@ -37,6 +38,7 @@ from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
 from handfast.engine.notices import Notices
 from handfast.engine.outlets import outlets_of
+from handfast.engine.overlaps import Overlaps
 from handfast.engine.overrides import Overrides
 from handfast.engine.own_tokens import OwnTokens
 from handfast.engine.passkeys import Passkeys
@@ -87,6 +89,7 @@ class Engine:
     calendars: Calendars
     staff: Staff
     saved_views: SavedViews
+    overlaps: Overlaps
     switch: KillSwitch
     freezing: Freezing
     undoing: Undoing
@@ -133,6 +136,10 @@ class Engine:
     def checkpoints(self) -> Checkpoints:
         """What is asked together, and passes over it. It keeps nothing in memory."""
         return Checkpoints(self.audiences, self.handoffs, self.knowing)
+
+    def approve_together(self, actor: Actor, given: Together) -> list[Taken]:
+        """See `engine.bulk`."""
+        return approve_together(self.kernel, self.handoffs, self.knowing, actor, given)
 
     @property
     def checkpoint_views(self) -> CheckpointViews:
@@ -195,6 +202,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         access=Access(kernel),
         hooks=Hooks(kernel),
         saved_views=SavedViews(kernel),
+        overlaps=Overlaps(kernel),
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
         erasure=Erasure(kernel),

@@ -4,8 +4,8 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
@@ -16,9 +16,11 @@ from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffK
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
+from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run, void_again
 from handfast.core.domain.task import Task
 from handfast.core.policy.kinds import ActionKind
+from handfast.engine import operand_texts
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
@@ -45,6 +47,7 @@ class Proposal:
     `require_approval` asks a person whatever policy and mode say: a caller may tighten, never loosen.
     `preview` and `undo` are texts of the caller's own: what a dry run printed, and what would take it back.
     `previews` says that the caller can make the dry run that policy declares; `previewed` is one that was made.
+    `operand_texts` are those of the files the call depends on, by path: see `operand_texts`.
     `kind`, `digest` and `form` (of the call, see `staleness.form_of`) are filled in by the engine.
     """
 
@@ -64,6 +67,7 @@ class Proposal:
     undo: str = ""
     previews: bool = False
     previewed: Previewed | None = None
+    operand_texts: Mapping[str, str] = field(default_factory=dict)
     kind: ActionKind | None = None
     digest: str = ""
     form: str = ""
@@ -257,12 +261,9 @@ class Gating:
         if earlier is not None:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
-        known = ahead(p.preview, p.undo, p.kind, p.previewed)
-        package = replace(
-            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
-            contract=contract_of(p.kind),
-            changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
-        )
+        texts = operand_texts.kept(p.call, p.operand_texts)
+        changed = changed_since(self._kernel, earlier, p.call, texts) if earlier else None
+        package = replace(_package(p, facts, judgement, run), changed=changed)
         open_handoff(
             self._audiences,
             unit,
@@ -286,6 +287,7 @@ class Gating:
                 owners=owners_of(p.facts),
                 form_digest=p.form,
                 subagent=p.subagent[:200],
+                operand_texts=unit.put_json(texts) if texts else None,
             ),
             handoff_id=handoff_id,
         )
@@ -299,6 +301,12 @@ class Gating:
             return
         if h.grant is None or h.grant.action_digest != p.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.digest))
+
+
+def _package(p: Proposal, facts: Facts, judgement: Judgement, run: Run) -> Package:
+    known = ahead(p.preview, p.undo, p.kind, p.previewed)
+    asked = approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known)
+    return replace(asked, contract=contract_of(p.kind))
 
 
 def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:

@@ -65,6 +65,7 @@ class Opening:
     edited_text: BodyRef | None = None
     form_digest: str = ""
     subagent: str = ""
+    operand_texts: BodyRef | None = None
     refused: bool = False
     blocking: bool = True
     returned: tuple[str, ...] = ()
@@ -119,6 +120,7 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         edited_text=o.edited_text,
         form_digest=o.form_digest,
         subagent=o.subagent,
+        operand_texts=o.operand_texts,
         blocking=o.blocking,
         files=o.files,
     )

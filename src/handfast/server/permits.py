@@ -74,6 +74,7 @@ PERMITS: Mapping[str, Permit] = {
     "wait_handoff": _READ_OWN,
     "get_review_files": _READ,
     "decide_handoff": _DECIDE,
+    "decide_handoffs": _DECIDE,
     "acknowledge_handoff": _DECIDE,
     "release_handoff": _DECIDE,
     "withdraw_vote": _DECIDE,

@@ -62,8 +62,9 @@ class HandoffRequested:
     `requested_by` names the people who started the run or delegated the task. `may_proceed`: it is low
     risk, reversible and fully read, so that a policy's `auto_proceed` may hold. `editor` is who wrote this
     form of the action: they do not approve it. `edited_text` is the content of an edited file change, which
-    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on.
-    `files` are the texts of finished work that a reviewer may edit, with the facts that its policy saw.
+    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on,
+    `operand_texts` what was kept of the files it depends on, by path. `files` are the texts of finished work
+    that a reviewer may edit, with the facts that its policy saw.
     """
 
     handoff_id: HandoffId
@@ -94,6 +95,7 @@ class HandoffRequested:
     form_digest: str = ""
     subagent: str = ""
     files: BodyRef | None = None
+    operand_texts: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

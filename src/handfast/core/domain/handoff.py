@@ -241,6 +241,7 @@ class Handoff:
     told: tuple[PersonId, ...] = ()
     ratings: tuple[Rating, ...] = ()
     files: BodyRef | None = None
+    operand_texts: BodyRef | None = None
 
     @property
     def waiting(self) -> bool:

@@ -256,6 +256,7 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         form_digest=event.form_digest,
         subagent=event.subagent,
         files=event.files,
+        operand_texts=event.operand_texts,
     )
 
 

@@ -154,11 +154,13 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class ChangedOperand:
-    """A thing the action depends on, with its digests; '' where it was no operand."""
+    """A thing the action depends on, with its digests; '' where it was no operand. `diff` leads from the one text to
+    the other, where both were kept."""
 
     path: str
     before: str
     after: str
+    diff: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from handfast.core.domain.errors import (
 from handfast.core.domain.faults import fault_point
 from handfast.core.policy.builtin import judge
 from handfast.observe.claude_code import read_call
+from handfast.observe.operand_texts import texts_of
 from handfast.observe.scope import Scope
 from handfast.runner.dry_run import dry_run
 from handfast.runner.hooks import answers
@@ -53,6 +54,7 @@ class Reading:
     facts: Facts
     judgement: Judgement
     shown: dict[str, str] | None = None
+    texts: Mapping[str, str] | None = None
 
     @property
     def is_read(self) -> bool:
@@ -69,7 +71,7 @@ def read_tool_call(
     shown = None
     if judgement.verdict is not Verdict.ALLOW:
         shown = shown_change(event.tool_name, event.tool_input, event.cwd)
-    return Reading(call, facts, judgement, shown)
+    return Reading(call, facts, judgement, shown, texts_of(call, scope))
 
 
 def _scope(event: Event, worktree: Path, settings: HookSettings, base_commit: str) -> Scope:
@@ -194,6 +196,7 @@ class Gate:
             shown=reading.shown,
             previews=True,
             previewed=previewed,
+            operand_texts=reading.texts,
         )
         return await self._client.asend(calls.propose(session.run_id, event.tool_use_id, proposed))
 

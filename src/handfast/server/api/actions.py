@@ -52,6 +52,7 @@ def propose_action(
         undo=asked.undo,
         previews=asked.previews and not caller.is_agent,
         previewed=asked.previewed.previewed() if asked.previewed and not caller.is_agent else None,
+        operand_texts=asked.operand_texts,
     )
     with caller.engine.kernel.telemetry.span("handfast.gate.check") as span:
         result = caller.engine.actions.propose(caller.actor, proposal)

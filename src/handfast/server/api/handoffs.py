@@ -33,7 +33,7 @@ def list_handoffs(
     after: After = "",
     limit: Limit = 50,
 ) -> schema.HandoffPage:
-    """Waiting ones by risk and age, others newest first. An agent names one of its own runs."""
+    """Waiting ones by need, risk and age, others newest first. An agent names one of its own runs."""
     if caller.is_agent:
         if not run_id:
             raise UsageError("`run_id` is missing", hint="Name the run whose handoffs you want.")

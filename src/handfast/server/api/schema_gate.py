@@ -11,6 +11,7 @@ from handfast.core.domain.canonical import JSON
 from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.package import ShowKind
+from handfast.engine.operand_texts import MAX_BYTES, MAX_FILES
 from handfast.engine.packages import Shown
 from handfast.engine.preview import Previewed
 from handfast.server.api.schema_work import (
@@ -123,7 +124,8 @@ class ActionIn(Asked):
     `require_approval` asks a person whatever policy says. `preview` is what a dry run of the caller's printed
     and `undo` what would take the call back: both are shown to the reviewer as the caller's own words. A runner
     that can make the dry run policy declares says `previews` and may be answered `preview`: it runs that and
-    proposes again, with `previewed`.
+    proposes again, with `previewed`. `operand_texts` are the texts of files the call depends on, by path: kept, without
+    secrets, where they have the digest that the call names, so that a later change can be shown.
     """
 
     key: Line
@@ -140,6 +142,9 @@ class ActionIn(Asked):
     undo: Annotated[str, Field(max_length=4_000)] = ""
     previews: bool = False
     previewed: PreviewedIn | None = None
+    operand_texts: Annotated[
+        dict[Place, Annotated[str, Field(max_length=MAX_BYTES)]], Field(max_length=MAX_FILES)
+    ] = Field(default_factory=dict)
 
 
 class RuleOut(Reply):

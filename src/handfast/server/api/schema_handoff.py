@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_rating import Part
+from handfast.server.api.schema_changed import ApprovedOut, ChangedOut, DoubtOut
 from handfast.server.api.schema_gate import CallIn, edited_text
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
@@ -126,6 +127,7 @@ class HandoffSummary(Reply):
     outcome: str
     snoozed_until: str = ""
     frozen: bool = False
+    need: str = ""
     decision: DecisionOut | None
     effect: EffectOut | None
     checkpoint: CheckpointNote | None = None
@@ -167,32 +169,6 @@ class CostOut(Reply):
     turns: int
     duration_ms: int
     tool_calls: int
-
-
-class DoubtOut(Reply):
-    started_at: str
-    start_id: str
-    how_to_check: list[str]
-
-
-class ChangedOperandOut(Reply):
-    path: str
-    before: str
-    after: str
-
-
-class ChangedOut(Reply):
-    """An earlier form of this action, and what is not the same any more."""
-
-    handoff_id: str
-    approved: bool
-    decided_by: str
-    decided_by_name: str = ""
-    decided_at: str
-    before: str
-    before_digest: str
-    operands: list[ChangedOperandOut]
-    moved: str
 
 
 class ContractOut(Reply):
@@ -271,6 +247,7 @@ class HandoffOut(HandoffSummary):
     takes: TakesOut | None = None
     edited_call: JsonValue = None
     edited_by: str = ""
+    approved: ApprovedOut | None = None
     brief: BriefOut | None = None
     run: RunSummary | None = None
 

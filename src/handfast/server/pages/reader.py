@@ -13,9 +13,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from handfast.core.domain.errors import NotFound, NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import HookPaused
-from handfast.core.domain.handoff import WAITING, Status
+from handfast.core.domain.need import Need
 from handfast.core.domain.project import Sight
 from handfast.engine.facade import Engine
+from handfast.engine.queues import waiting_by_need
 from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
 from handfast.server.web.frame import Shell
 from handfast.server.web.render import render
@@ -53,16 +54,16 @@ class Reader:
             self.engine.access.refused(self.actor, "page", f"need to know of {kind} {item}")
             raise
 
-    def shell(self, notice: str = "") -> Shell:
-        store = self.engine.kernel.store
+    def shell(self, notice: str = "", by_need: Mapping[Need, int] | None = None) -> Shell:
+        """`by_need` is how many wait, where it is known already."""
+        if by_need is None:
+            by_need = waiting_by_need(self.engine.kernel, self.sight)
         return Shell(
             person_name=self.engine.people.name(self.person_id),
             person_id=self.person_id,
             csrf_token=form_token(self.secret),
             has_js=has_script(),
-            waiting=store.count(
-                "handoff", [s.value for s in WAITING - {Status.REQUESTED}], self.sight
-            ),
+            waiting=sum(number for need, number in by_need.items() if need is not Need.LATER),
             checkpoints=self.engine.checkpoints.in_use(),
             hooks_pause=hooks_pause(self.engine),
             stopped=tuple(str(s["says"]) for s in self.engine.switch.status()[:5]),

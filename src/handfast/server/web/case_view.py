@@ -11,7 +11,7 @@ from markupsafe import Markup
 from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.inert import inert
 from handfast.server.web.brief_view import Brief, brief_of
-from handfast.server.web.changed import Changed, changed_of
+from handfast.server.web.changed import Changed, StartApproved, changed_of, start_approved
 from handfast.server.web.claims_view import Claim, claim_of, tally
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.reach import blast, odd_characters
@@ -110,6 +110,7 @@ class Doubt:
     started_at: datetime | None
     start_id: str
     checks: tuple[str, ...]
+    approved: StartApproved | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         evidence=evidence,
         question=text(package, "open_question") or _QUESTIONS.get(kind, "What should happen?"),
         review=_review(package) if kind == "review" and not text(handoff, "about") else None,
-        doubt=_doubt(package) if kind == "doubt" else None,
+        doubt=_doubt(handoff, package) if kind == "doubt" else None,
         receipt=receipt_of(handoff),
         attempts=tuple(_attempt(item) for item in records(package, "attempts", 50)),
         timeline=tuple(_entry(item) for item in records(handoff, "timeline", 200)),
@@ -321,12 +322,13 @@ def _entry(item: Record) -> Entry:
     return Entry(moment(item, "at"), said, text(item, "who"))
 
 
-def _doubt(package: Record) -> Doubt:
+def _doubt(handoff: Record, package: Record) -> Doubt:
     doubt = mapping(package, "doubt")
     return Doubt(
         started_at=moment(doubt, "started_at"),
         start_id=text(doubt, "start_id"),
         checks=tuple(texts(doubt, "how_to_check")) or tuple(texts(package, "pointers", 20)),
+        approved=start_approved(handoff),
     )
 
 
