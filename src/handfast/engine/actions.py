@@ -284,7 +284,7 @@ class Actions:
         return True
 
 
-_SEEN = frozenset({"paths", "changes", "reversible", "branches"})
+_SEEN = frozenset({"paths", "changes", "reversible", "branches", "environments"})
 
 
 def seen_facts(facts: Facts) -> dict[str, object]:

@@ -78,6 +78,7 @@ class FactsIn(Asked):
     reversible: bool | None = None
     changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=1000)] = ()
     branches: Lines = ()
+    environments: Lines = ()
 
     def facts(self) -> action.Facts:
         return action.Facts(
@@ -91,6 +92,7 @@ class FactsIn(Asked):
             reversible=self.reversible,
             changes=tuple(each.changed() for each in self.changes),
             branches=self.branches,
+            environments=self.environments,
         )
 
 
