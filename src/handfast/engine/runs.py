@@ -96,6 +96,7 @@ class Runs:
         def work(unit: Unit) -> Result:
             task = unit.get(Task, new.task_id)
             self._active_agent(unit, new.agent_id)
+            self._briefs.again(unit, task)
             unit.record(Task, task.task_id, tasks.reopen(task, actor.person))
             run_id = RunId(new_id("run"))
             event = e.RunCreated(
