@@ -20,6 +20,7 @@ from handfast.core.domain.task import Task
 from handfast.core.policy.kinds import ActionKind
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
+from handfast.engine.evidence import stated_by
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, at_most, open_handoff
@@ -246,6 +247,7 @@ class Gating:
             approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
             contract=contract_of(p.kind),
             changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
+            stated=stated_by(self._kernel, run, p.agent_says),
         )
         open_handoff(
             self._audiences,

@@ -62,6 +62,7 @@ class Step:
     duration_ms: int = 0
     output: str = ""
     by_agent: bool = False
+    key: str = ""  # the harness's own id of the call
     elsewhere: str = ""  # the folder it began in, where that is not known to be in the worktree
 
 
