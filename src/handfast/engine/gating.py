@@ -72,7 +72,7 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed. `words` are a
-    person's, for the agent.
+    person's, for the agent; `later` says that it waits for a checkpoint.
 
     `preview`: nothing was recorded yet; run this and propose again with what it printed.
     """
@@ -82,6 +82,7 @@ class Stopped:
     grant_id: str = ""
     reason: str = ""
     words: str = ""
+    later: str = ""
     preview: tuple[str, ...] = ()
 
 

@@ -161,7 +161,8 @@ class Judged(Reply):
 
 class Verdict(Reply):
     """`allow` of a gated call: its grant was redeemed, and this is the one start there will be. `words`
-    are a person's, for the agent: the call did not run, and may be made again."""
+    are a person's, for the agent: the call did not run, and may be made again. `later` is for the agent, too: that
+    the call waits for a checkpoint, and until when."""
 
     verdict: Literal["allow", "wait", "deny", "preview"]
     step_id: str
@@ -169,6 +170,7 @@ class Verdict(Reply):
     grant_id: str
     reason: str
     words: str = ""
+    later: str = ""
     would: str
     judgement: Judged
     preview: list[str] = Field(default_factory=list)
