@@ -21,7 +21,7 @@ DELETE = "git rm README.md"
 
 @pytest.fixture
 def hook(tmp_path: Path) -> Iterator[HookBench]:
-    with hook_bench(tmp_path, wait_s=1.0) as made:
+    with hook_bench(tmp_path, hook_timeout_s=2.0) as made:
         made.engine.policies.propose(made.person, "organisation", BUDGET)
         yield made
 
@@ -45,7 +45,7 @@ def test_once_people_are_asked_it_says_that_instead(hook: HookBench) -> None:
 
 
 def test_without_a_budget_nothing_is_said_of_checkpoints(tmp_path: Path) -> None:
-    with hook_bench(tmp_path, wait_s=1.0) as made:
+    with hook_bench(tmp_path, hook_timeout_s=2.0) as made:
         reason = str(made.bash(DELETE)["permissionDecisionReason"])
     assert "checkpoint" not in reason
     assert "Stop here" in reason
