@@ -63,7 +63,8 @@ def web() -> Iterator[Web]:
                 self.send_header("Location", made.location)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            answer = made.by_path.get(self.path, lambda _: made.answer)(body)
+            own = made.by_path.get(self.path)
+            answer = own(body) if own else made.answer
             self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name

@@ -4,10 +4,9 @@ what it used once it has ended."""
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from handfast.core.domain.brief import Budget
-from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import UsageError
 
 Amounts: TypeAlias = Mapping[str, Decimal]
@@ -36,20 +35,28 @@ def apportioned(asked: Budget, whole: Budget, taken: Sequence[Amounts]) -> Budge
     Raises UsageError (code `beyond_what_is_left`, `details` with `field` and `left`).
     """
     bounds, spoken_for = amounts(whole), together(taken)
-    found = asked
+    rest: dict[str, Decimal] = {}
     for name, bound in bounds.items():
         left = max(bound - spoken_for[name], Decimal(0))
         left = left.quantize(_CENTS if name == "cost_usd" else Decimal(1), ROUND_DOWN)
         wanted = Decimal(getattr(asked, name) or 0)
         if wanted > left or not left:
             raise _refused(name, wanted, bound, left)
-        if wanted:
-            continue
-        if name == "cost_usd":
-            found = replace(found, cost_usd=whole.cost_usd if left == bound else plain(left))
-        else:
-            found = replace(found, **cast("dict[str, Any]", {name: int(left)}))
-    return found
+        if not wanted:
+            rest[name] = left
+    cost = rest.get("cost_usd")
+    return Budget(
+        cost_usd=asked.cost_usd if cost is None else _money(cost, whole.cost_usd),
+        tool_calls=int(rest.get("tool_calls", asked.tool_calls)),
+        retries=int(rest.get("retries", asked.retries)),
+        reasoning_s=int(rest.get("reasoning_s", asked.reasoning_s)),
+        wall_s=int(rest.get("wall_s", asked.wall_s)),
+    )
+
+
+def _money(left: Decimal, whole: str) -> str:
+    """All of it as it was written."""
+    return whole if left == Decimal(whole) else plain(left)
 
 
 def plain(amount: Decimal) -> str:
