@@ -61,6 +61,15 @@ def test_the_parts_of_a_task_reserve_its_budget(room: Room) -> None:
     room.check()
 
 
+def test_a_task_says_what_is_left_for_one_more_part(room: Room) -> None:
+    whole = made(room.engine, WHOLE)
+    assert room.engine.views.task(whole)["left"] == {}
+    first = part(room, whole, "2.50", 30)
+    assert room.engine.views.task(whole)["left"] == {"cost_usd": "7.5", "tool_calls": "70"}
+    spent(another_run(room, first), "1", 3)
+    assert room.engine.views.task(whole)["left"] == {"cost_usd": "9", "tool_calls": "97"}
+
+
 def test_what_a_part_leaves_open_is_all_that_is_left(room: Room) -> None:
     whole = made(room.engine, WHOLE)
     part(room, whole, "2.50", 30)

@@ -5,7 +5,15 @@ from dataclasses import replace
 from typing import cast
 
 from handfast.core.domain.brief import Budget
-from handfast.core.domain.reservation import Amounts, amounts, apportioned, together, used
+from handfast.core.domain.reservation import (
+    Amounts,
+    amounts,
+    apportioned,
+    left,
+    plain,
+    together,
+    used,
+)
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.core.policy.measures import measured
@@ -31,6 +39,12 @@ class Reserving:
         unit.rely_on(Task, parent.task_id)
         others = self.taken(unit, parent, but=part.task_id)
         apportioned(parent.parts[part.task_id], whole, [*others, self._used(unit, part)])
+
+    def left(self, unit: Unit, parent: Task, whole: Budget) -> dict[str, str]:
+        """What one more part may have, as text by field; empty for a task without parts."""
+        if not parent.parts:
+            return {}
+        return {name: plain(most) for name, most in left(whole, self.taken(unit, parent)).items()}
 
     def taken(self, unit: Unit, parent: Task, but: str = "") -> list[Amounts]:
         """What each part holds or has used."""

@@ -79,6 +79,10 @@ class Tasks:
         self._kernel.run(SYSTEM, work)
         return found[-1]
 
+    def left(self, task: Task) -> dict[str, str]:
+        """What is left of the budget for one more part, by field; empty for a task without parts."""
+        return self._reserving.left(Unit(self._kernel, SYSTEM, ""), task, self.brief(task).budget)
+
     def _within(self, unit: Unit, new: NewTask) -> Brief:
         if not new.parent:
             return new.brief

@@ -29,21 +29,29 @@ def used(budget: Budget, figures: Amounts) -> dict[str, Decimal]:
     return amounts(budget) | {name: figures[name] for name in BOUNDS if name in figures}
 
 
+def left(whole: Budget, taken: Sequence[Amounts]) -> dict[str, Decimal]:
+    """What one more part may have, by field, for each field that has a bound."""
+    spoken_for = together(taken)
+    return {
+        name: max(bound - spoken_for[name], Decimal(0)).quantize(
+            _CENTS if name == "cost_usd" else Decimal(1), ROUND_DOWN
+        )
+        for name, bound in amounts(whole).items()
+    }
+
+
 def apportioned(asked: Budget, whole: Budget, taken: Sequence[Amounts]) -> Budget:
     """The budget of one more part. What it leaves open is all that is left.
 
     Raises UsageError (code `beyond_what_is_left`, `details` with `field` and `left`).
     """
-    bounds, spoken_for = amounts(whole), together(taken)
     rest: dict[str, Decimal] = {}
-    for name, bound in bounds.items():
-        left = max(bound - spoken_for[name], Decimal(0))
-        left = left.quantize(_CENTS if name == "cost_usd" else Decimal(1), ROUND_DOWN)
+    for name, most in left(whole, taken).items():
         wanted = Decimal(getattr(asked, name) or 0)
-        if wanted > left or not left:
-            raise _refused(name, wanted, bound, left)
+        if wanted > most or not most:
+            raise _refused(name, wanted, Decimal(getattr(whole, name)), most)
         if not wanted:
-            rest[name] = left
+            rest[name] = most
     cost = rest.get("cost_usd")
     return Budget(
         cost_usd=asked.cost_usd if cost is None else _money(cost, whole.cost_usd),
@@ -54,9 +62,9 @@ def apportioned(asked: Budget, whole: Budget, taken: Sequence[Amounts]) -> Budge
     )
 
 
-def _money(left: Decimal, whole: str) -> str:
+def _money(rest: Decimal, whole: str) -> str:
     """All of it as it was written."""
-    return whole if left == Decimal(whole) else plain(left)
+    return whole if rest == Decimal(whole) else plain(rest)
 
 
 def plain(amount: Decimal) -> str:
@@ -65,13 +73,13 @@ def plain(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") or "0" if "." in text else text
 
 
-def _refused(name: str, wanted: Decimal, bound: Decimal, left: Decimal) -> UsageError:
+def _refused(name: str, wanted: Decimal, bound: Decimal, most: Decimal) -> UsageError:
     said = f"`{plain(wanted)}` is asked for and" if wanted else "this part takes some and"
     return UsageError(
-        f"`budget.{name}` is more than is left of the parent's: {said} `{plain(left)}` of "
+        f"`budget.{name}` is more than is left of the parent's: {said} `{plain(most)}` of "
         f"`{plain(bound)}` is left",
         code="beyond_what_is_left",
         hint="Other parts reserve their budgets while they are open, and count with what they used once they have "
         "ended. Ask for less, or wait until one has ended.",
-        details={"field": f"budget.{name}", "left": plain(left)},
+        details={"field": f"budget.{name}", "left": plain(most)},
     )
