@@ -75,7 +75,7 @@ def test_an_explanation_puts_then_beside_now() -> None:
 
 
 def test_an_explanation_is_the_same_when_only_the_reasons_are_told_otherwise() -> None:
-    now = {
+    now: fx.Json = {
         **wp.EXPLAINED,
         "rules": [{**rule, "why": ""} for rule in wp.RULES],
         "takes": "1 approval",

@@ -100,7 +100,7 @@ def _proposed(order: Order, call: Call, preview: str) -> calls.Proposed:
     drawn = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
     facts = Facts(
         effect=Effect(d.effect or "exec"),
-        summary=inert(str(summary) or f"{order.tool}({drawn})", 150, multiline=False),
+        summary=inert(_ask(str(summary)) or f"{order.tool}({drawn})", 150, multiline=False),
         hazards=tuple(d.hazards),
         opaque=() if d.read else ("python-function",),
         reversible=True if d.undo else None,
@@ -114,6 +114,11 @@ def _proposed(order: Order, call: Call, preview: str) -> calls.Proposed:
         preview=preview,
         undo=_undo_said(d),
     )
+
+
+def _ask(summary: str) -> str:
+    """Without the block in which claims are stated: that is read from all that is said."""
+    return summary.partition("```claims")[0].strip()
 
 
 def _undo_said(declared: Declared) -> str:
