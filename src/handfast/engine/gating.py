@@ -15,6 +15,7 @@ from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffK
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
+from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run, void_again
 from handfast.core.domain.task import Task
 from handfast.core.policy.kinds import ActionKind
@@ -238,18 +239,12 @@ class Gating:
         if p.kind is not None and p.kind.preview and p.previews and p.previewed is None:
             return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
-        facts = with_kind(p.facts, p.kind)
         earlier = earlier_form(unit, run.open_steps.get(p.key), p.form, p.digest, same)
         if earlier is not None:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
-        known = ahead(p.preview, p.undo, p.kind, p.previewed)
-        package = replace(
-            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
-            contract=contract_of(p.kind),
-            changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
-            stated=stated_by(self._kernel, run, p.agent_says),
-        )
+        facts = with_kind(p.facts, p.kind)
+        package = self._package(run, p, facts, judgement, earlier)
         open_handoff(
             self._audiences,
             unit,
@@ -277,6 +272,17 @@ class Gating:
             handoff_id=handoff_id,
         )
         return Stopped("wait", handoff_id)
+
+    def _package(
+        self, run: Run, p: Proposal, facts: Facts, judgement: Judgement, earlier: Handoff | None
+    ) -> Package:
+        known = ahead(p.preview, p.undo, p.kind, p.previewed)
+        return replace(
+            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
+            contract=contract_of(p.kind),
+            changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
+            stated=stated_by(self._kernel, run, p.agent_says),
+        )
 
     def _overtake(self, unit: Unit, h: Handoff, p: Proposal, by: HandoffId) -> None:
         """The call has another content now: what was asked or approved is stale."""
