@@ -286,6 +286,11 @@ def review() -> Json:
                 {"claim": "The total equals the sum of the rounded lines", "status": "recorded", "step_id": "st_04A", "result": "tests/test_invoice.py: exit 0"},
                 {"claim": "The whole test suite passes", "status": "recorded", "step_id": "st_04B", "result": "pytest -q: exit 0, 215 passed"},
             ],
+            "stated": [
+                {"claim": "The VAT line never differs by more than a cent", "confidence": "0.9", "basis": "`pytest -q tests/test_invoice.py`", "step_id": "st_04A", "command": "pytest -q tests/test_invoice.py", "exit_code": 0},
+                {"claim": "No stored invoice changes", "confidence": "0.7", "basis": "totals are read from the table"},
+                {"claim": "Other currencies round alike"},
+            ],
             "open_question": "Is this the rounding you want, also for invoices that already exist?",
             "agent_says": "Done. Existing invoices are stored with their totals, so nothing changes for them.",
             "not_seen": ["What two background processes of the agent did"],
@@ -459,6 +464,7 @@ def hostile() -> Json:
         package={
             "what_will_happen": {"kind": "command", "text": HOSTILE, "details": [HOSTILE] * 3, "hazards": [HOSTILE], "opaque": [HOSTILE], "reversible": None},
             "evidence": [{"claim": HOSTILE, "status": HOSTILE, "result": HOSTILE, "step_id": HOSTILE}],
+            "stated": [{"claim": HOSTILE, "confidence": HOSTILE, "basis": HOSTILE, "step_id": HOSTILE, "command": HOSTILE}],
             "attempts": [{"tried": HOSTILE, "outcome": HOSTILE, "why": HOSTILE}],
             "open_question": HOSTILE,
             "agent_says": HOSTILE + "A" * 1_000_000,

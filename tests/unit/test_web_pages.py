@@ -216,6 +216,18 @@ def test_the_agents_words_are_marked_as_its_words() -> None:
     assert after
 
 
+def test_what_the_agent_states_is_marked_as_its_words_and_never_as_recorded() -> None:
+    html = case_html(fx.review())
+    _, _, after = html.partition("What the agent states</h3>")
+    stated = after.partition("</ul>")[0] + "</ul>"
+    shown = words(stated)
+    assert "Its own words and numbers" in shown
+    assert "(says 0.9)" in shown
+    assert "names a recorded call, it ended with exit code 0" in shown
+    assert shown.count("unverified") == 2
+    assert 'class="recorded"' not in stated
+
+
 def test_letters_that_imitate_others_are_named() -> None:
     case = fx.approval_low()
     case["package"]["what_will_happen"]["text"] = "git push \u043erigin main"

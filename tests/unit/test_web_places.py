@@ -75,15 +75,15 @@ def test_an_explanation_puts_then_beside_now() -> None:
 
 
 def test_an_explanation_is_the_same_when_only_the_reasons_are_told_otherwise() -> None:
-    now = {
+    now: fx.Json = {
         **wp.EXPLAINED,
         "rules": [{**rule, "why": ""} for rule in wp.RULES],
         "takes": "1 approval",
     }
-    found = {**wp.EXPLAINED, "now": now}
+    found: fx.Json = {**wp.EXPLAINED, "now": now}
     said = policy_view.explain_page(found, "x", shell=wp.SHELL, now=fx.NOW)
     assert said["same"] is True
-    worse = {**found, "now": {**now, "risk": "critical"}}
+    worse: fx.Json = {**found, "now": {**now, "risk": "critical"}}
     assert policy_view.explain_page(worse, "x", shell=wp.SHELL, now=fx.NOW)["same"] is False
 
 

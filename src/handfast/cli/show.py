@@ -41,6 +41,7 @@ def after_lines(h: dict[str, Any]) -> Iterator[str]:
     yield from _facts(package["what_will_happen"])
     yield from _listed("Not seen", package.get("not_seen") or [])
     yield from _evidence(package.get("evidence") or [])
+    yield from _stated(package.get("stated") or [])
     if package.get("open_question"):
         yield ""
         yield f"Question  {cell(package['open_question'], 500)}"
@@ -122,6 +123,25 @@ def _evidence(evidence: list[dict[str, Any]]) -> Iterator[str]:
     for e in evidence:
         result = f": {cell(e['result'])}" if e.get("result") else ""
         yield f"  - [{cell(e.get('status', 'unverified'))}] {cell(e['claim'], 500)}{result}"
+
+
+def _stated(stated: list[dict[str, Any]]) -> Iterator[str]:
+    """Never beside `[recorded]` or the like: a step that a basis names shows only that it was run."""
+    if stated:
+        yield ""
+        yield "The agent states (its own words and numbers, not checked)"
+    for s in stated:
+        says = f" (says {cell(s['confidence'])})" if s.get("confidence") else ""
+        yield f"  - {cell(s['claim'], 500)}{says}"
+        if s.get("basis"):
+            yield f"    basis: {cell(s['basis'], 500)}"
+        code = s.get("exit_code")
+        ended = "no exit code" if code is None else f"exit {code}"
+        yield (
+            f"    names step {cell(s['step_id'])}, {ended}"
+            if s.get("step_id")
+            else "    unverified"
+        )
 
 
 def _result(h: dict[str, Any]) -> Iterator[str]:

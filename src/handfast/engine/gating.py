@@ -23,6 +23,7 @@ from handfast.core.policy.kinds import ActionKind
 from handfast.engine import operand_texts
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
+from handfast.engine.evidence import stated_by
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, at_most, open_handoff
@@ -76,7 +77,7 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed. `words` are a
-    person's, for the agent.
+    person's, for the agent; `later` says that it waits for a checkpoint.
 
     `preview`: nothing was recorded yet; run this and propose again with what it printed.
     """
@@ -86,6 +87,7 @@ class Stopped:
     grant_id: str = ""
     reason: str = ""
     words: str = ""
+    later: str = ""
     preview: tuple[str, ...] = ()
 
 
@@ -256,14 +258,14 @@ class Gating:
         if p.kind is not None and p.kind.preview and p.previews and p.previewed is None:
             return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
-        facts = with_kind(p.facts, p.kind)
         earlier = earlier_form(unit, run.open_steps.get(p.key), p.form, p.digest, same)
         if earlier is not None:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
+        facts = with_kind(p.facts, p.kind)
         texts = operand_texts.kept(p.call, p.operand_texts)
         changed = changed_since(self._kernel, earlier, p.call, texts) if earlier else None
-        package = replace(_package(p, facts, judgement, run), changed=changed)
+        package = replace(self._package(run, p, facts, judgement), changed=changed)
         open_handoff(
             self._audiences,
             unit,
@@ -293,6 +295,14 @@ class Gating:
         )
         return Stopped("wait", handoff_id)
 
+    def _package(self, run: Run, p: Proposal, facts: Facts, judgement: Judgement) -> Package:
+        known = ahead(p.preview, p.undo, p.kind, p.previewed)
+        return replace(
+            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
+            contract=contract_of(p.kind),
+            stated=stated_by(self._kernel, run, p.agent_says),
+        )
+
     def _overtake(self, unit: Unit, h: Handoff, p: Proposal, by: HandoffId) -> None:
         """The call has another content now: what was asked or approved is stale."""
         step = unit.get(Run, p.run_id).open_steps.get(p.key)
@@ -301,12 +311,6 @@ class Gating:
             return
         if h.grant is None or h.grant.action_digest != p.digest:
             unit.record(Handoff, h.handoff_id, commands.overtake(h, by, p.digest))
-
-
-def _package(p: Proposal, facts: Facts, judgement: Judgement, run: Run) -> Package:
-    known = ahead(p.preview, p.undo, p.kind, p.previewed)
-    asked = approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known)
-    return replace(asked, contract=contract_of(p.kind))
 
 
 def owners_of(facts: Facts) -> tuple[tuple[str, ...], ...]:

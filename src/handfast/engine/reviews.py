@@ -15,7 +15,7 @@ from handfast.core.domain.takeover import check_free
 from handfast.core.domain.task import Task
 from handfast.engine.audiences import Audiences
 from handfast.engine.escalations import attempts
-from handfast.engine.evidence import evidence_of
+from handfast.engine.evidence import evidence_of, stated_by
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.ledger import attempts_of
 from handfast.engine.opening import Opening, at_most, open_handoff
@@ -77,6 +77,8 @@ class Reviews:
         f = work_done.facts
         _check_files(f)
         evidence = self._evidence(work_done)
+        known = self._kernel.state(Run, work_done.run_id)
+        stated = stated_by(self._kernel, known, f.agent_says)
 
         def work(unit: Unit) -> Result:
             run = unit.get(Run, work_done.run_id)
@@ -87,6 +89,7 @@ class Reviews:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
             opening = self._opening(unit, run, unit.get(Task, run.task_id), f, evidence)
             opening = with_since(self._kernel, with_ledger(self._kernel, opening), f)
+            opening = replace(opening, package=replace(opening.package, stated=stated))
             opening = self._complete(opening, work_done)
             handoff = open_handoff(self._audiences, unit, opening)
             p = work_done.pause

@@ -319,7 +319,8 @@ class Views:
 
     def task(self, task_id: str) -> Result:
         task = self._kernel.state(Task, task_id)
-        return self.task_summary(task) | of_task(self._kernel, self._tasks, task)
+        left = {"left": self._tasks.left(task)}
+        return self.task_summary(task) | left | of_task(self._kernel, self._tasks, task)
 
     def agents(self) -> list[Result]:
         rows = self._kernel.store.find(Query("agent", newest_first=True, limit=1000))

@@ -95,6 +95,16 @@ class Caller:
         self._knows(self.actor, "task", task_id)
         return task_id
 
+    def policy(self, scope: str) -> str:
+        """A scope whose rules this caller may read, or '' for the organisation's alone. Raises NotFound."""
+        if self.person_id and scope:
+            try:
+                self.engine.knowing.check_policy(self.person_id, scope)
+            except NotFound:
+                self._refuse(f"need to know of the policy of {scope[:200]}")
+                raise
+        return scope
+
     def holds(self, run_id: str) -> str:
         """The run's id, for the runner that holds it. Raises StaleEpoch for another registered runner; one
         with the data folder's own token proves itself by the epoch alone."""

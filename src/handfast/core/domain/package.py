@@ -1,7 +1,7 @@
 """The context package: what the receiver of control gets.
 
-Everything in it is drawn from recorded facts, but for `agent_says`, which is the agent's prose
-and is labelled so wherever it is shown.
+Everything in it is drawn from recorded facts, but for `agent_says` and `stated`, which are the agent's words
+and are labelled so wherever they are shown.
 """
 
 from dataclasses import dataclass
@@ -58,6 +58,20 @@ class Evidence:
     exit_code: int | None = None
     at: str = ""
     changed_by_this: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A claim in the agent's own words. `confidence` is its number from 0 to 1 as text, '' for none; `basis` what it
+    rests the claim on. `step_id`, `command` and `exit_code` are of the recorded step that the basis names, where
+    there is one. It decides nothing and orders nothing."""
+
+    claim: str
+    confidence: str = ""
+    basis: str = ""
+    step_id: str = ""
+    command: str = ""
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +226,4 @@ class Package:
     changed: ChangedSince | None = None
     incomplete: tuple[str, ...] = ()
     since: SinceReview | None = None
+    stated: tuple[Stated, ...] = ()

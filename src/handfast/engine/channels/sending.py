@@ -65,7 +65,7 @@ class Sender:
         ids = [n.notice_id for n in notices]
         message = self._message(delivery, notices)
         try:
-            reference = self._post(contact, message)
+            reference = self._post(contact, message, again=self._again(delivery, message))
         except StorageError:
             raise
         except Exception as e:
@@ -89,7 +89,14 @@ class Sender:
             cases.append(case_of(notice, handoff, package, link, around, decide=decide))
         return Message(_key(self._engine, delivery), notices[0].planned_at, tuple(cases))
 
-    def _post(self, contact: Contact, message: Message) -> str:
+    def _again(self, delivery: Delivery, message: Message) -> bool:
+        """Whether it may have been sent before: an attempt failed, or it is so old that a server may have been
+        killed over it. A dead server's deliveries are taken over when its lease has ended."""
+        kernel = self._engine.kernel
+        age_s = (kernel.clock.now() - message.at).total_seconds()
+        return delivery.attempt > 1 or age_s >= kernel.settings.relay_lease_s / 2
+
+    def _post(self, contact: Contact, message: Message, *, again: bool) -> str:
         outlets = self._engine.contacts.outlets()
         address = self._engine.contacts.address(contact)
         kind, _, name = contact.channel.partition(":")
@@ -97,7 +104,8 @@ class Sender:
             case "email" if outlets.smtp:
                 return mail.send(outlets.smtp, address, message)
             case "slack" if outlets.slack:
-                return slack.send(outlets.slack, address.partition(" ")[2], message)
+                user = address.partition(" ")[2]
+                return slack.send(outlets.slack, user, message, again=again)
             case "service" if name in outlets.services:
                 return service.send(outlets.services[name], address, message)
             case "webhook":

@@ -79,6 +79,7 @@ class FactsIn(Asked):
     reversible: bool | None = None
     changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=1000)] = ()
     branches: Lines = ()
+    environments: Lines = ()
 
     def facts(self) -> action.Facts:
         return action.Facts(
@@ -92,6 +93,7 @@ class FactsIn(Asked):
             reversible=self.reversible,
             changes=tuple(each.changed() for each in self.changes),
             branches=self.branches,
+            environments=self.environments,
         )
 
 
@@ -164,7 +166,8 @@ class Judged(Reply):
 
 class Verdict(Reply):
     """`allow` of a gated call: its grant was redeemed, and this is the one start there will be. `words`
-    are a person's, for the agent: the call did not run, and may be made again."""
+    are a person's, for the agent: the call did not run, and may be made again. `later` is for the agent, too: that
+    the call waits for a checkpoint, and until when."""
 
     verdict: Literal["allow", "wait", "deny", "preview"]
     step_id: str
@@ -172,6 +175,7 @@ class Verdict(Reply):
     grant_id: str
     reason: str
     words: str = ""
+    later: str = ""
     would: str
     judgement: Judged
     preview: list[str] = Field(default_factory=list)

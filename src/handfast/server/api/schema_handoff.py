@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_rating import Part
 from handfast.server.api.schema_changed import ApprovedOut, ChangedOut, DoubtOut
+from handfast.server.api.schema_evidence import EvidenceOut, StatedOut
 from handfast.server.api.schema_gate import CallIn, edited_text
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
@@ -152,18 +153,6 @@ class WhatWillHappenOut(Reply):
     effect: str = ""
 
 
-class EvidenceOut(Reply):
-    claim: str
-    status: str
-    step_id: str
-    result: str
-    said_by: str = ""
-    command: str = ""
-    exit_code: int | None = None
-    at: str = ""
-    changed_by_this: tuple[str, ...] = ()
-
-
 class CostOut(Reply):
     cost_usd: str
     turns: int
@@ -193,7 +182,7 @@ class SinceOut(Reply):
 
 
 class PackageOut(Reply):
-    """Drawn from recorded facts, but for `agent_says`: those are the agent's words."""
+    """Drawn from recorded facts, but for `agent_says` and `stated`: those are the agent's words."""
 
     ask: str
     what_will_happen: WhatWillHappenOut
@@ -213,6 +202,7 @@ class PackageOut(Reply):
     changed: ChangedOut | None = None
     incomplete: tuple[str, ...] = ()
     since: SinceOut | None = None
+    stated: tuple[StatedOut, ...] = ()
 
 
 class TimelineOut(Reply):

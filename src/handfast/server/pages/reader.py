@@ -54,6 +54,15 @@ class Reader:
             self.engine.access.refused(self.actor, "page", f"need to know of {kind} {item}")
             raise
 
+    def knows_policy(self, scope: str) -> None:
+        """As `knows`, of the rules of a scope."""
+        try:
+            self.engine.knowing.check_policy(self.person_id, scope)
+        except NotFound:
+            why = f"need to know of the policy of {scope[:200]}"
+            self.engine.access.refused(self.actor, "page", why)
+            raise
+
     def shell(self, notice: str = "", by_need: Mapping[Need, int] | None = None) -> Shell:
         """`by_need` is how many wait, where it is known already."""
         if by_need is None:

@@ -17,6 +17,7 @@ from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.reach import blast, odd_characters
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
+from handfast.server.web.stated_view import StatedClaim, stated_of
 from handfast.server.web.times import milliseconds
 from handfast.server.web.wording import (
     REVIEW_WARNINGS,
@@ -171,6 +172,7 @@ class Case:
     claims: tuple[Claim, ...] = ()
     incomplete: tuple[str, ...] = ()
     tally: str = ""
+    stated: tuple[StatedClaim, ...] = ()
 
     @property
     def what_title(self) -> str:
@@ -227,6 +229,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         claims=tuple(claim for claim in found if claim.said_by == "agent"),
         incomplete=tuple(texts(package, "incomplete", 20)),
         tally=tally(asked.criteria) if asked else "",
+        stated=stated_of(package),
     )
 
 
