@@ -13,12 +13,15 @@ from joserfc.jwk import OctKey
 from handfast.app import open_engine
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.events import Actor
+from handfast.core.domain.events_identity import AccountLinked
 from handfast.core.domain.person import Person
 from handfast.engine.federation import Identity
+from handfast.engine.kernel import Unit
 from handfast.server.oidc.attempt import COOKIE as ATTEMPT
 from handfast.server.oidc.settings import FILE, read_settings
 from handfast.server.serving import ServerThread
 from handfast.server.sessions import COOKIE
+from handfast.storage.api import Credential
 from tests.openid_provider import CLIENT, SECRET, OpenId, Token, new_key, open_id
 from tests.served import Served
 
@@ -296,6 +299,39 @@ def test_an_account_is_linked_from_within_and_keeps_the_roles_of_here(
     again = browser(served)
     sign_in(again)
     assert person_of(served, again).person_id != served.person_id
+
+
+def test_who_is_managed_by_one_account_signs_in_with_no_other(
+    served: Served, provider: OpenId
+) -> None:
+    client = browser(served)
+    sign_in(client)
+    person = person_of(served, client)
+    page = client.get("/account").text
+    assert "says which roles and teams you have" in page
+    assert "Link your account" not in page
+    provider.account = {"sub": "u-9", "groups": ["devs"]}
+    sent = client.post("/login/oidc/link", data={"csrf_token": csrf(page)})
+    refused = client.get("/" + at_provider(sent.headers["location"]))
+    assert (refused.status_code, "no other one is linked" in refused.text) == (409, True)
+    assert len(person_of(served, client).accounts) == 1
+    # One that an earlier version linked lets nobody in either, whatever its groups say.
+    engine, second = served.engine, Identity(provider.issuer, "u-8", groups=("devs",))
+
+    def link(unit: Unit) -> dict[str, object]:
+        event = AccountLinked(person.person_id, provider.issuer, second.account)
+        unit.record(Person, person.person_id, [event])
+        kept = Credential(f"account:{second.account}", "account", person.person_id, second.account)
+        unit.put_credential(kept)
+        return {}
+
+    engine.kernel.run(Actor("person", person.person_id, "browser"), link)
+    provider.account = {"sub": "u-8", "groups": ["devs", "ops"]}
+    refused = sign_in(browser(served))
+    assert (refused.status_code, "another one says" in refused.text) == (403, True)
+    assert person_of(served, client).roles == ("reviewer",)
+    rows = engine.kernel.store.events(limit=5_000, types=("access.refused",))
+    assert "another one says" in json.loads(rows[-1].data)["data"]["why"]
 
 
 def test_linking_ends_with_the_session_it_was_begun_in(served: Served) -> None:

@@ -196,7 +196,7 @@ class People:
         return self.begin(person_id, "password")
 
     def begin(self, person_id: str, method: str) -> OpenSession:
-        """A session of somebody who proved who they are."""
+        """A session of somebody who proved who they are. Raises NotPermitted for who has no role."""
         secret = new_secret()
         expires = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.session_s)
         self.open_session(person_id, secret, expires, method)
@@ -212,6 +212,10 @@ class People:
         session_id = session_of(secret)
 
         def work(unit: Unit) -> Result:
+            if not unit.get(Person, person_id).roles:
+                raise NotPermitted(
+                    "you have no role here any more", hint="Ask an admin which one you need."
+                )
             event = SignedIn(PersonId(person_id), method, session_id)
             unit.record(Person, person_id, [event])
             unit.put_credential(

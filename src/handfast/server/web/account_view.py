@@ -63,6 +63,7 @@ def account_page(own: Own, *, shell: Shell, now: datetime) -> Context:
         tokens=[_token(t) for t in own.tokens],
         passkeys=[(k.credential_id, label, k.added_at) for k, label in own.passkeys],
         accounts=[(a.account, urlsplit(a.issuer).netloc, a.manages) for a in person.accounts],
+        managed=any(a.manages for a in person.accounts),
         provider=own.provider,
         has_password=own.has_password,
         error=own.error,
