@@ -6,8 +6,7 @@ from datetime import datetime
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import handoff_votes as votes
 from handfast.core.domain.action import Call
-from handfast.core.domain.assertion import Assertion, Signed
-from handfast.core.domain.canonical import digest
+from handfast.core.domain.assertion import Assertion, Signed, presented_after
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
 from handfast.core.domain.events import Actor
@@ -57,12 +56,6 @@ class Decision:
     scope: Wanted = AS_THE_RULE_SAYS
     assertion: str = ""
     relying: Relying | None = None
-
-    @property
-    def reach(self) -> str:
-        """How far it reaches, as it is signed; '' as the rule says."""
-        scope = self.scope
-        return f"{scope.times} {scope.span or ''} {scope.within_s}" if scope.said else ""
 
 
 class Handoffs:
@@ -171,7 +164,9 @@ class Handoffs:
             edited_digest=edited.call.digest if edited else "",
             edited_rules=tuple(r.id for r in edited.judgement.rules) if edited else (),
             edited_text=unit.put(edited.text) if edited and edited.text else None,
-            next_presented=_presented(handoff, edited.call) if edited else "",
+            next_presented=presented_after(handoff.presented_digest, edited.call.digest)
+            if edited
+            else "",
             answer=d.answer.strip(),
             scope=d.scope,
             assertion=assertion,
@@ -312,10 +307,13 @@ class Handoffs:
 def _assertion(
     person: Person, handoff: Handoff, d: Decision, edited: Edited | None
 ) -> Assertion | None:
-    """The signature on this decision. Raises NotPermitted where one is needed, or one is wrong."""
+    """The signature on this decision, where the rule asks for one; elsewhere none is kept. Raises NotPermitted
+    where one is needed, or one is wrong."""
+    if not handoff.requirement.passkey:
+        return None
     if d.assertion and d.relying is not None:
         return check(person, d.relying, _signed(person, d, edited), d.assertion)
-    if handoff.requirement.passkey and d.kind in votes.APPROVING:
+    if d.kind in votes.APPROVING:
         raise NotPermitted(
             f"an approval of handoff `{handoff.handoff_id}` is signed with a passkey",
             code="passkey_needed",
@@ -332,7 +330,7 @@ def _signed(person: Person, d: Decision, edited: Edited | None) -> Signed:
         said=d.kind.value,
         edited_digest=edited.call.digest if edited else "",
         answer=d.answer.strip(),
-        scope=d.reach,
+        scope=d.scope.signed,
     )
 
 
@@ -353,8 +351,3 @@ def _said(handoff: Handoff, decision: str) -> Result:
         "grant_id": handoff.grant.grant_id if handoff.grant else "",
         "decided": handoff.decision is not None,
     }
-
-
-def _presented(handoff: Handoff, edited: Call) -> str:
-    """Names what the others are shown after an edit: the case as it was, with another call."""
-    return digest({"presented": handoff.presented_digest, "edited": edited.digest})
