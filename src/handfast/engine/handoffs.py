@@ -39,6 +39,7 @@ from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
 
 MAX_REASON = 20_000
+LOST = "a role, a team or the project was lost since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Handoffs:
         return result
 
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
-        handoff = _without_the_gone(unit, unit.get(Handoff, d.handoff_id))
+        handoff = self._without_the_gone(unit, unit.get(Handoff, d.handoff_id))
         person = deciding_person(unit, self._chat.admitted(unit, actor, handoff, d.kind))
         with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
         edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
@@ -124,6 +125,16 @@ class Handoffs:
             wake(unit, handoff)
             unit.post("handoff.decided", {"handoff_id": d.handoff_id})
         return _said(handoff, d.kind.value)
+
+    def _without_the_gone(self, unit: Unit, handoff: Handoff) -> Handoff:
+        """Approvals that their people could not give any more end before others are added to them: who lost a
+        role, a team or the project. A turn that is over takes nothing back."""
+        for vote in handoff.votes:
+            counts = self._audiences.counts_for(unit, handoff, vote.person_id, vote.at)
+            if not set(vote.clauses) <= set(counts):
+                gone = HandoffUnvoted(handoff.handoff_id, vote.person_id, LOST)
+                handoff = unit.record(Handoff, handoff.handoff_id, [gone])
+        return handoff
 
     def _taken_over(self, unit: Unit, handoff: Handoff, reason: str) -> None:
         """The decision hands the run itself to whoever made it."""
@@ -332,16 +343,6 @@ def _signed(person: Person, d: Decision, edited: Edited | None) -> Signed:
         answer=d.answer.strip(),
         scope=d.scope.signed,
     )
-
-
-def _without_the_gone(unit: Unit, handoff: Handoff) -> Handoff:
-    """Approvals of people whose roles do not let them decide any more end before others are added to them."""
-    for vote in handoff.votes:
-        unit.rely_on(Person, vote.person_id)
-        if not unit.get(Person, vote.person_id).may_decide:
-            gone = HandoffUnvoted(handoff.handoff_id, vote.person_id)
-            handoff = unit.record(Handoff, handoff.handoff_id, [gone])
-    return handoff
 
 
 def _said(handoff: Handoff, decision: str) -> Result:
