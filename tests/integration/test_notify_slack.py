@@ -420,6 +420,26 @@ def test_signing_out_everywhere_cuts_slack(workspace: Workspace) -> None:
     assert w.engine.contacts.of_slack(TEAM, USER) == me, "it may be linked anew"
 
 
+def test_a_message_tells_no_outcome_to_who_may_not_know_of_it_any_more(
+    workspace: Workspace,
+) -> None:
+    w, noor = workspace, browser(workspace.served.person_id)
+    publish(w)
+    w.link()
+    asked = w.ask()
+    deliver(w.engine)
+    ida = w.engine.federation.sign_in(IDA, GROUPS).person_id
+    w.engine.knowing.set_project(noor, "checkout", ["/srv/checkout"], ["ida"], [])
+    seen = w.engine.views.handoff(asked)["presented_digest"]
+    given = Decision(asked, DecisionKind.APPROVE, seen, reason="fine")
+    w.engine.handoffs.decide(browser(ida), given)
+    deliver(w.engine)
+    (update,) = w.told("chat.update")
+    assert "no longer yours to see" in json.dumps(update)
+    assert "make smoke" not in json.dumps(update)
+    assert "Ida" not in json.dumps(update)
+
+
 def test_slacks_own_word_for_what_is_wrong_is_shown(workspace: Workspace) -> None:
     w = workspace
     w.link()

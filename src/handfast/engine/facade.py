@@ -185,7 +185,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
         contacts=Contacts(kernel, outlets),
-        notices=Notices(kernel, people),
+        notices=Notices(kernel, people, Knowing(kernel, people, directory)),
         chat=chat,
         database=url,
         ratings=Ratings(kernel),
