@@ -41,6 +41,7 @@ from handfast.engine.overrides import Overrides
 from handfast.engine.own_tokens import OwnTokens
 from handfast.engine.passkeys import Passkeys
 from handfast.engine.people import People
+from handfast.engine.pins import Pins
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
 from handfast.engine.ratings import Ratings
@@ -118,6 +119,10 @@ class Engine:
     @property
     def federation(self) -> Federation:
         return Federation(self.kernel, self.people, self.sessions)
+
+    @property
+    def pins(self) -> Pins:
+        return Pins(self.kernel, self.people, self.sessions)
 
     @property
     def passkeys(self) -> Passkeys:

@@ -2,8 +2,9 @@
 person ended with them: their own tokens, and Slack."""
 
 import hmac
+from datetime import datetime
 
-from handfast.core.domain.codec import format_time
+from handfast.core.domain.codec import format_time, parse_time
 from handfast.core.domain.errors import NotFound, NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import CredentialSet, SignedIn, SignedOut
@@ -46,6 +47,13 @@ class Sessions:
             for c in found
         ]
         return sorted(shown, key=lambda s: str(s["started_at"]), reverse=True)
+
+    def began(self, person_id: str, secret: str) -> datetime | None:
+        """When the session of this secret began; None for one that is not open, or is too old to tell."""
+        if self._people.of_session(secret) != person_id:
+            return None
+        at = self._began(person_id).get(session_of(secret), ("", ""))[1]
+        return parse_time(at) if at else None
 
     def end(self, actor: Actor, session_id: str) -> Result:
         """One of the caller's own. Raises NotFound, for somebody else's too."""
