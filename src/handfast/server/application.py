@@ -27,7 +27,8 @@ from handfast.server.pages.account import Tries
 from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
 from handfast.server.presence import Presence
-from handfast.server.problems import Problem, problem_of, problem_response
+from handfast.server.problems import Problem, problem_of, problem_response, retry_after
+from handfast.server.rates import Rates
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
 
@@ -66,6 +67,7 @@ def create_app(
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
+    app.state.rates = Rates(engine.kernel.settings)
     app.state.provider = _provider(engine)
     app.state.presence = Presence()
     routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
@@ -118,7 +120,11 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _answer(request: Request, problem: Problem) -> Response:
     """A page for a person in a browser, problem+json for everything else."""
-    return page_of(request, problem) if wants_page(request) else problem_response(problem)
+    if not wants_page(request):
+        return problem_response(problem)
+    response = page_of(request, problem)
+    response.headers.update(retry_after(problem))
+    return response
 
 
 async def _expected(request: Request, error: Exception) -> Response:
