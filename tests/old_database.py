@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 
 from handfast.core.audit.tree import Frontier, leaf_hash
-from handfast.core.domain.canonical import compact_json
 from handfast.core.domain.events import from_bytes
+from handfast.engine.encoding import compact
 from handfast.engine.projections import fold
 from handfast.storage.api import EventRow
 from handfast.storage.sql.connect import open_database
@@ -113,6 +113,6 @@ def _states(entries: list[bytes], log: Path) -> list[tuple[object, ...]]:
         s = fold(events)
         due = to_micros(s.due_at) if s.due_at else None
         columns = (s.status, s.task_id, s.run_id, s.agent_id, s.match, s.rank, due)
-        doc = compact_json(then[stream]["doc"])
+        doc = compact(then[stream]["doc"])
         rows.append((stream, s.kind, s.version, *columns, events[0].position, doc))
     return rows

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from handfast.server.web import policy_view
 from handfast.server.web.frame import PLACES
 from handfast.server.web.inbox_filters import Filters, read_filters
 from handfast.server.web.inbox_page import Around
@@ -71,6 +72,19 @@ def test_an_explanation_puts_then_beside_now() -> None:
     assert "A person decides" in page
     assert "Allowed" in page
     assert "The answer would be another one now. What was decided stays decided." in page
+
+
+def test_an_explanation_is_the_same_when_only_the_reasons_are_told_otherwise() -> None:
+    now = {
+        **wp.EXPLAINED,
+        "rules": [{**rule, "why": ""} for rule in wp.RULES],
+        "takes": "1 approval",
+    }
+    found = {**wp.EXPLAINED, "now": now}
+    said = policy_view.explain_page(found, "x", shell=wp.SHELL, now=fx.NOW)
+    assert said["same"] is True
+    worse = {**found, "now": {**now, "risk": "critical"}}
+    assert policy_view.explain_page(worse, "x", shell=wp.SHELL, now=fx.NOW)["same"] is False
 
 
 def test_a_run_then_says_where_it_stood_and_leads_on() -> None:

@@ -3,11 +3,12 @@
 `replay` folds a stream's events again and compares: that is what `run replay --verify` runs.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+
+import orjson
 
 from handfast.core.domain import (
     agent,
@@ -29,10 +30,10 @@ from handfast.core.domain import (
     track,
 )
 from handfast.core.domain.action import Risk
-from handfast.core.domain.canonical import compact_json
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events import from_bytes
+from handfast.engine.encoding import compact
 from handfast.engine.recent import Recent
 from handfast.storage.api import EventRow, StateRow
 
@@ -158,7 +159,7 @@ BY_NAME: dict[str, Kind] = {k.name: k for k in _ALL}
 
 
 def dump(state: object) -> bytes:
-    return compact_json(encode(state))
+    return compact(encode(state))
 
 
 # States by the very bytes they were decoded from: an equal document is an equal state, whoever wrote it.
@@ -173,7 +174,7 @@ def load(kind: Kind, doc: bytes) -> object:
     does not fit the state."""
     found = _decoded.get(doc)
     if type(found) is not kind.state:
-        found = cast("object", decode(kind.state, json.loads(doc)))
+        found = cast("object", decode(kind.state, orjson.loads(doc)))
         if len(doc) <= MAX_KEPT:
             _decoded.keep(doc, found)
     return found

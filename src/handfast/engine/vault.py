@@ -6,9 +6,9 @@ import secrets
 from dataclasses import dataclass
 
 from handfast.core.audit.bodies import body_digest
-from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.errors import IntegrityError, NotFound, UsageError
 from handfast.core.domain.events_work import BodyRef
+from handfast.engine.encoding import canonical
 from handfast.engine.ids import new_id
 from handfast.engine.keys import seal, unseal
 from handfast.storage.api import SealedBody, Store
@@ -54,7 +54,7 @@ class Vault:
         return hmac.digest(key, data, "sha256")
 
     def seal_json(self, value: object) -> tuple[BodyRef, SealedBody]:
-        return self.seal(canonical_json(value), "application/json")
+        return self.seal(canonical(value), "application/json")
 
     def open(self, body_id: str) -> Content:
         """Raises NotFound, or IntegrityError when the bytes are not those that were sealed."""

@@ -1,6 +1,7 @@
 """The application: routes, error answers, and what runs beside them."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from handfast.engine.facade import Engine
 from handfast.engine.relay.relay import Relay
 from handfast.engine.relay.routing import Routes
 from handfast.server.announce import announcer
+from handfast.server.api import actions
 from handfast.server.api.document import document
 from handfast.server.api.router import add_api
 from handfast.server.background import Background
+from handfast.server.direct import THREADS, Direct
 from handfast.server.guard import BodyTooLarge, Guard, log, too_large
 from handfast.server.hub import Hub
 from handfast.server.oidc.settings import read_settings
@@ -31,6 +34,7 @@ from handfast.server.problems import Problem, problem_of, problem_response, retr
 from handfast.server.rates import Rates
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
+from handfast.server.waiting import STOPPING
 
 if TYPE_CHECKING:
     from handfast.server.oidc.provider import Provider
@@ -73,10 +77,12 @@ def create_app(
     routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
     made = Relay(engine.kernel, engine.deliveries, engine.database, routes) if relay else None
     app.state.relay = made
+    app.state.gate_threads = ThreadPoolExecutor(THREADS, "handfast-gate")
     add_api(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # as FastAPI documents it
     add_pages(app)
     _answer_errors(app)
+    app.add_middleware(Direct, routes=actions.direct_routes(), refusal=_expected)
     app.add_middleware(Guard, site=site, answer=_answer)
     if engine.kernel.telemetry.on:
         app.add_middleware(Tracing, telemetry=engine.kernel.telemetry)
@@ -108,6 +114,7 @@ def _lifespan(
         finally:
             await hub.stop()
             await to_thread.run_sync(background.stop)
+            app.state.gate_threads.shutdown(wait=False)
 
     return lifespan
 
@@ -131,7 +138,7 @@ async def _expected(request: Request, error: Exception) -> Response:
     if not isinstance(error, HandfastError):
         raise error
     problem = problem_of(error)
-    if problem.status >= 500:
+    if problem.status >= 500 and error.code != STOPPING:
         log.error("%s in %s %s: %s", error.code, request.method, request.url.path, error.message)
     return await to_thread.run_sync(_answer, request, problem)
 

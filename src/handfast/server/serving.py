@@ -22,6 +22,9 @@ from handfast.server.site import LOOPBACK_NAMES, Site
 
 HOST, PORT = "127.0.0.1", 8480
 GRACE_S = 3
+# Longer than clients keep an idle connection (5 s is usual): else the server may close one just as a request
+# is sent on it, and nobody knows whether that was done.
+KEEP_ALIVE_S = 30
 # Commands run in threads beside the event loop. With the default of 5 ms it waits that long for its turn,
 # several times a request: 200 gate checks a second then take seconds each instead of milliseconds.
 SWITCH_S = 0.0005
@@ -108,6 +111,7 @@ def make_server(
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         ws="none",
     )
     return Server(config, app.state.hub, listening)

@@ -8,9 +8,13 @@ from typing import cast
 from anyio import to_thread
 from starlette.requests import Request
 
+from handfast.core.domain.errors import Unavailable
 from handfast.core.domain.handoff import Handoff
 from handfast.engine.facade import Engine
 from handfast.server.hub import Hub
+
+# The code of the answer to who waits at a server that ends: no fault, so its log is silent about it.
+STOPPING = "stopping"
 
 
 def hub_of(request: Request) -> Hub:
@@ -20,13 +24,14 @@ def hub_of(request: Request) -> Hub:
 async def until_settled(hub: Hub, engine: Engine, handoff_id: str, deadline: float) -> bool:
     """True once nobody waits for this handoff any more; False at `deadline` (monotonic seconds).
 
-    Answers early with False when the server stops: the caller asks again and finds the next one.
+    Raises Unavailable when the server stops: nothing more is read for hundreds that wait, and the client asks
+    again by itself and finds the next server.
     """
     with hub.watch(f"handoff/{handoff_id}") as changed:
         while True:
             changed.clear()
             if hub.closing:
-                return False
+                raise Unavailable("the server stops", code=STOPPING, hint="Ask again in a moment.")
             handoff = await to_thread.run_sync(engine.kernel.state, Handoff, handoff_id)
             left = deadline - time.monotonic()
             if not handoff.waiting or left <= 0:

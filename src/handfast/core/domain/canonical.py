@@ -45,11 +45,6 @@ def half_a_pair() -> UsageError:
     return UsageError("a string holds half of a surrogate pair", hint="Send valid Unicode.")
 
 
-def compact_json(value: object) -> bytes:
-    """The same form without the checks, for values that were checked when they were recorded."""
-    return _encode(value).encode()
-
-
 def _check(value: object, path: str, depth: int) -> None:
     kind = type(value)
     if kind is str or kind is bool or value is None:

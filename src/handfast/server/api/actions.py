@@ -3,6 +3,7 @@
 from datetime import UTC
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from handfast.core.domain.action import Effect, Facts
@@ -68,18 +69,19 @@ def _facts(caller: Caller, asked: schema.ActionIn) -> Facts:
     return asked.facts.facts()
 
 
-@router.post("/steps")
+@router.post("/steps", response_model=schema.Recorded)
 def record_reads(
     caller: CallerDep, run_id: str, asked: schema.ReadsIn, idempotency_key: Key = ""
-) -> schema.Recorded:
+) -> Response:
     """Record reads that the runner classified and let through by itself, in a batch."""
     reads = [
         Read(step.key, step.call.call(), step.facts.facts(), step.at.astimezone(UTC))
         for step in asked.steps
     ]
-    return schema.Recorded.model_validate(
-        caller.engine.actions.record_reads(caller.actor, run_id, reads, caller.key(idempotency_key))
+    recorded = caller.engine.actions.record_reads(
+        caller.actor, run_id, reads, caller.key(idempotency_key)
     )
+    return _written(schema.Recorded.model_validate(recorded))
 
 
 @router.post("/results", response_model=schema.Settled)
@@ -100,9 +102,14 @@ def record_result(caller: CallerDep, run_id: str, asked: schema.ResultIn) -> Res
 
 
 def _written(reply: Reply) -> Response:
-    """Written in the thread that made it. A model would be handed to another thread for that, and
-    these two answers are what an agent waits for at every call."""
+    """Written in the thread that made it: a model would be handed to another thread for that."""
     return Response(reply.model_dump_json(), media_type="application/json")
+
+
+def direct_routes() -> list[APIRoute]:
+    """What an agent waits for at every call. See `server.direct`."""
+    direct = (propose_action, record_reads, record_result)
+    return [r for r in router.routes if isinstance(r, APIRoute) and r.endpoint in direct]
 
 
 @router.post("/reviews", status_code=201)

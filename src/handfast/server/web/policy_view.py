@@ -112,9 +112,14 @@ def explain_page(found: Record, ask: str, *, shell: Shell, now: datetime) -> Con
         unread=text(found, "unread"),
         then=then,
         current=current,
-        same=(then.words, then.rules) == (current.words, current.rules),
+        same=_answer(then) == _answer(current),
         facts=(*hazards, *opaque),
     )
+
+
+def _answer(v: Verdict) -> tuple[object, ...]:
+    """Without the reasons: a step records the ids of the rules that held, not what each says of itself."""
+    return (v.words, v.risk, sorted(rule for rule, _ in v.rules))
 
 
 def verdict_of(found: Record) -> Verdict:
