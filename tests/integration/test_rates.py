@@ -91,6 +91,20 @@ def test_an_agents_token_is_counted_and_a_refusal_leaves_nothing(served: Served)
     assert len(refusals(served)) == 1
 
 
+def test_the_gate_counts_on_the_short_way_and_on_the_common_one(served: Served) -> None:
+    run, runner = served.session_run(), served.client("runner")
+    body = {"call": {"tool": "Bash", "arguments": {"command": "ls"}}}
+    body["facts"] = {"effect": "exec", "summary": "lists"}
+    path, kind = f"/v1/runs/{run}/actions", {"Content-Type": "application/json"}
+    for n in range(BURST_S + 5):
+        short = runner.post(path, json={**body, "key": f"k{n}"})
+    content = json.dumps({**body, "key": "common"}).encode()
+    common = runner.post(path, content=iter([content]), headers=kind)
+    for answer in (short, common):
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+        assert answer.headers["retry-after"] == "1"
+
+
 def test_a_form_of_a_page_counts_and_looking_does_not(served: Served) -> None:
     noor = served.browser()
     page = noor.get("/account").text
