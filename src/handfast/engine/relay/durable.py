@@ -18,7 +18,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, ScheduleInput, Serializer, SetEnqueueOptions, SetWorkflowID
+from dbos import (
+    DBOS,
+    DBOSConfig,
+    ScheduleInput,
+    Serializer,
+    SetEnqueueOptions,
+    SetWorkflowID,
+    _workflow_commands,
+)
 from dbos import error as dbos_error
 
 from handfast.core.domain.errors import UsageError
@@ -31,6 +39,8 @@ from handfast.storage.outbox import OutboxRow
 T = TypeVar("T")
 APPLICATION, VERSION = "handfast-relay", "1"
 POLL_S: Final = 0.1
+_OWN_QUEUE_S: Final = 2.0
+_UNUSED_S: Final = 10.0
 KEPT: Final = timedelta(hours=1)
 _ACTIVE = ("PENDING", "ENQUEUED", "DELAYED")
 _PAGE = 500
@@ -63,7 +73,7 @@ class Durable:
         try:
             # DBOS writes to the terminal unless its logger has a handler.
             logging.getLogger("dbos").addHandler(logging.NullHandler())
-            DBOS(config=self._config(threads))
+            _look_less_often(DBOS(config=self._config(threads)))
             DBOS.listen_queues([_queue(topic) for topic in bounded])
             DBOS.launch()
             for topic, flow in bounded.items():
@@ -179,6 +189,16 @@ _QUEUES = "topic:"
 
 def _queue(topic: str) -> str:
     return _QUEUES + topic
+
+
+def _look_less_often(dbos: DBOS) -> None:
+    """DBOS has no setting for these two, and they are half of what an idle server costs.
+
+    Delays and time limits of workflows are looked for every second: attempts have neither. Its own queue
+    holds schedules and attempts of a server that died: two seconds later will do.
+    """
+    _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = _UNUSED_S  # noqa: SLF001
+    dbos._registry.get_internal_queue()._polling_interval_sec = _OWN_QUEUE_S  # noqa: SLF001
 
 
 def _register(topic: str, flow: Flow) -> None:
