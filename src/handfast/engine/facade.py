@@ -43,6 +43,7 @@ from handfast.engine.overrides import Overrides
 from handfast.engine.own_tokens import OwnTokens
 from handfast.engine.passkeys import Passkeys
 from handfast.engine.people import People
+from handfast.engine.pins import Pins
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
 from handfast.engine.ratings import Ratings
@@ -124,6 +125,10 @@ class Engine:
         return Federation(self.kernel, self.people, self.sessions)
 
     @property
+    def pins(self) -> Pins:
+        return Pins(self.kernel, self.people, self.sessions)
+
+    @property
     def passkeys(self) -> Passkeys:
         return Passkeys(self.kernel)
 
@@ -194,7 +199,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
         contacts=Contacts(kernel, outlets),
-        notices=Notices(kernel, people),
+        notices=Notices(kernel, people, Knowing(kernel, people, directory)),
         chat=chat,
         database=url,
         ratings=Ratings(kernel),

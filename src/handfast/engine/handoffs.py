@@ -7,8 +7,7 @@ from datetime import datetime
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import handoff_votes as votes
 from handfast.core.domain.action import Call
-from handfast.core.domain.assertion import Assertion, Signed
-from handfast.core.domain.canonical import digest
+from handfast.core.domain.assertion import Assertion, Signed, presented_after
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
 from handfast.core.domain.events import Actor
@@ -40,6 +39,7 @@ from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
 
 MAX_REASON = 20_000
+LOST = "a role, a team or the project was lost since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,6 @@ class Decision:
     assertion: str = ""
     relying: Relying | None = None
     edited_files: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def reach(self) -> str:
-        """How far it reaches, as it is signed; '' as the rule says."""
-        scope = self.scope
-        return f"{scope.times} {scope.span or ''} {scope.within_s}" if scope.said else ""
 
 
 class Handoffs:
@@ -109,7 +103,7 @@ class Handoffs:
         return result
 
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
-        handoff = _without_the_gone(unit, unit.get(Handoff, d.handoff_id))
+        handoff = self._without_the_gone(unit, unit.get(Handoff, d.handoff_id))
         person = deciding_person(unit, self._chat.admitted(unit, actor, handoff, d.kind))
         edited = self._edited(unit, handoff, d, person)
         command = self._command(unit, actor, d, handoff, person, edited)
@@ -142,6 +136,16 @@ class Handoffs:
         if handoff.kind is HandoffKind.REVIEW:
             return self._review_edits.read(unit, handoff, d.edited_files, person)
         return self._edits.read(unit, handoff, d.edited)
+
+    def _without_the_gone(self, unit: Unit, handoff: Handoff) -> Handoff:
+        """Approvals that their people could not give any more end before others are added to them: who lost a
+        role, a team or the project. A turn that is over takes nothing back."""
+        for vote in handoff.votes:
+            counts = self._audiences.counts_for(unit, handoff, vote.person_id, vote.at)
+            if not set(vote.clauses) <= set(counts):
+                gone = HandoffUnvoted(handoff.handoff_id, vote.person_id, LOST)
+                handoff = unit.record(Handoff, handoff.handoff_id, [gone])
+        return handoff
 
     def _taken_over(self, unit: Unit, handoff: Handoff, reason: str) -> None:
         """The decision hands the run itself to whoever made it."""
@@ -182,7 +186,9 @@ class Handoffs:
             edited_digest=edited.call.digest if edited else "",
             edited_rules=tuple(r.id for r in edited.judgement.rules) if edited else (),
             edited_text=unit.put(edited.text) if edited and edited.text else None,
-            next_presented=_presented(handoff, edited.call) if edited else "",
+            next_presented=presented_after(handoff.presented_digest, edited.call.digest)
+            if edited
+            else "",
             answer=d.answer.strip(),
             scope=d.scope,
             assertion=assertion,
@@ -322,10 +328,13 @@ class Handoffs:
 def _assertion(
     person: Person, handoff: Handoff, d: Decision, edited: Edited | None
 ) -> Assertion | None:
-    """The signature on this decision. Raises NotPermitted where one is needed, or one is wrong."""
+    """The signature on this decision, where the rule asks for one; elsewhere none is kept. Raises NotPermitted
+    where one is needed, or one is wrong."""
+    if not handoff.requirement.passkey:
+        return None
     if d.assertion and d.relying is not None:
         return check(person, d.relying, _signed(person, d, edited), d.assertion)
-    if handoff.requirement.passkey and d.kind in votes.APPROVING:
+    if d.kind in votes.APPROVING:
         raise NotPermitted(
             f"an approval of handoff `{handoff.handoff_id}` is signed with a passkey",
             code="passkey_needed",
@@ -342,18 +351,8 @@ def _signed(person: Person, d: Decision, edited: Edited | None) -> Signed:
         said=d.kind.value,
         edited_digest=edited.call.digest if edited else "",
         answer=d.answer.strip(),
-        scope=d.reach,
+        scope=d.scope.signed,
     )
-
-
-def _without_the_gone(unit: Unit, handoff: Handoff) -> Handoff:
-    """Approvals of people whose roles do not let them decide any more end before others are added to them."""
-    for vote in handoff.votes:
-        unit.rely_on(Person, vote.person_id)
-        if not unit.get(Person, vote.person_id).may_decide:
-            gone = HandoffUnvoted(handoff.handoff_id, vote.person_id)
-            handoff = unit.record(Handoff, handoff.handoff_id, [gone])
-    return handoff
 
 
 def _said(handoff: Handoff, decision: str) -> Result:
@@ -363,8 +362,3 @@ def _said(handoff: Handoff, decision: str) -> Result:
         "grant_id": handoff.grant.grant_id if handoff.grant else "",
         "decided": handoff.decision is not None,
     }
-
-
-def _presented(handoff: Handoff, edited: Call) -> str:
-    """Names what the others are shown after an edit: the case as it was, with another call."""
-    return digest({"presented": handoff.presented_digest, "edited": edited.digest})

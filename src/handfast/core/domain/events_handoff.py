@@ -208,8 +208,11 @@ class HandoffVoted:
 
 @dataclass(frozen=True, slots=True)
 class HandoffUnvoted:
+    """Taken back by its person, `why` is ''; else it ended because they could not give it any more."""
+
     handoff_id: HandoffId
     person_id: PersonId
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from handfast.engine.surroundings import Surroundings
 KINDS: Final = ("email", "slack", "service", "webhook")
 ASKED: Final = ("handoff.requested", "handoff.routed")
 MAX_ERROR: Final = 300
+NOT_THEIRS: Final = "This is over, or no longer yours to see."
 log = logging.getLogger("handfast.notify")
 
 
@@ -120,20 +121,22 @@ class Sender:
         return webhook.send(poster, url, secrets, message.key, webhook.body_of(message), now)
 
     def decided(self, delivery: Delivery) -> None:
-        """Put what was decided in the place of messages in Slack, so that their buttons are gone.
+        """Put what was decided in the place of messages in Slack, so that their buttons are gone. Whoever may
+        not know of it any more reads that, and nothing else.
 
         A message that cannot be changed is left: its button is refused by the engine.
         """
         app = self._engine.contacts.outlets().slack
         handoff_id = str(delivery.payload["handoff_id"])
-        sent = self._engine.notices.references(handoff_id, "slack") if app else []
+        sent = self._engine.notices.sent(handoff_id, "slack") if app else []
         if app is None or not sent:
             return
         text = self._outcome(handoff_id)
-        for reference in sent:
-            channel, _, stamp = reference.partition(" ")
+        for notice in sent:
+            channel, _, stamp = notice.reference.partition(" ")
+            said = text if self._engine.notices.may_know(notice) else NOT_THEIRS
             try:
-                slack.update(app, channel, stamp, text)
+                slack.update(app, channel, stamp, said)
             except (HandfastError, OSError) as e:
                 log.info("a message in Slack was not changed: %s", e)
 

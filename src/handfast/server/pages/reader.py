@@ -15,9 +15,17 @@ from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import HookPaused
 from handfast.core.domain.need import Need
 from handfast.core.domain.project import Sight
+from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
 from handfast.engine.queues import waiting_by_need
-from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
+from handfast.server.rates import count
+from handfast.server.sessions import (
+    SAFE_METHODS,
+    check_origin,
+    form_token,
+    session_secret,
+    token_fits,
+)
 from handfast.server.web.frame import Shell
 from handfast.server.web.render import render
 
@@ -81,12 +89,15 @@ class Reader:
 
 
 def reader(request: Request) -> Reader:
-    """Raises SignInNeeded."""
+    """Raises SignInNeeded, and LimitExceeded for too much that is sent: pages that are looked at are not
+    counted."""
     engine = cast("Engine", request.app.state.engine)
     secret = session_secret(request)
     person_id = engine.people.of_session(secret) if secret else ""
     if not person_id:
         raise SignInNeeded
+    if request.method not in SAFE_METHODS:
+        count(request, Principal(PrincipalKind.PERSON, person_id))
     return Reader(engine, person_id, secret)
 
 
