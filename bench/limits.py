@@ -76,7 +76,9 @@ def _played(
 ) -> tuple[Run, dict[tuple[str, Level], float]]:
     """The run at its end, and at which share of its steps it first met each limit."""
     run_id = RunId(name)
-    created = e.RunCreated(run_id, AGENT, "none", e.Mode.ENFORCE, history=history(track))
+    created = e.RunCreated(
+        run_id, AGENT, "none", e.Mode.ENFORCE, history=history(track.runs if track else ())
+    )
     run = evolve(None, created, START)
     met: dict[tuple[str, Level], float] = {}
     failing: dict[str, tuple[str, int]] = {}

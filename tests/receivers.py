@@ -5,7 +5,7 @@ import ipaddress
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -37,12 +37,13 @@ class Got:
 
 @dataclass
 class Web:
-    """Answers POST with `status` and `answer`, and keeps what came."""
+    """Answers POST with `status` and `answer`, or with what `by_path` makes of the body, and keeps what came."""
 
     url: str = ""
     status: int = 200
     answer: Json = field(default_factory=dict)
     location: str = ""
+    by_path: dict[str, Callable[[bytes], Json]] = field(default_factory=dict)
     got: list[Got] = field(default_factory=list)
 
     def last(self) -> Got:
@@ -62,7 +63,9 @@ def web() -> Iterator[Web]:
                 self.send_header("Location", made.location)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(json.dumps(made.answer).encode())
+            own = made.by_path.get(self.path)
+            answer = own(body) if own else made.answer
+            self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
             pass

@@ -190,6 +190,18 @@ class RunBench:
         return list(self.client.send(calls.steps(run_id))["items"])
 
 
+def edit_review(bench: RunBench, review: Json, texts: Mapping[str, str], reason: str = "") -> Json:
+    """Approve finished work with these files instead of the agent's."""
+    decision = Decision(
+        review["handoff_id"],
+        DecisionKind.APPROVE_WITH_EDITS,
+        review["presented_digest"],
+        reason=reason,
+        edited_files=dict(texts),
+    )
+    return dict(bench.engine.handoffs.decide(bench.person, decision))
+
+
 @cache
 def _prepared() -> Files:
     """An installation with a person who decides."""

@@ -45,6 +45,7 @@ def _handoff(tail: str, **changes: Any) -> Json:
         "status": "routed",
         "risk": "low",
         "blocking": True,
+        "need": "judge",
         "task_id": "task_01KJVQ6Z5M8R3T0WXYZABCDE",
         "run_id": "run_01KJVQ6Z5M8R3T0WXYZABCDEF",
         "agent_id": "ag_01KJVQ6Z5M8R3T0WXYZABCDEF",
@@ -73,6 +74,7 @@ def approval_low() -> Json:
     """Reversible, fully read, evidence recorded: a stamp."""
     return _handoff(
         "L1",
+        need="stamp",
         ask="pushes 2 commits to origin/feature/invoice-rounding",
         why_now="Every push waits for a person (rule `git-push`).",
         package={
@@ -284,6 +286,11 @@ def review() -> Json:
                 {"claim": "The total equals the sum of the rounded lines", "status": "recorded", "step_id": "st_04A", "result": "tests/test_invoice.py: exit 0"},
                 {"claim": "The whole test suite passes", "status": "recorded", "step_id": "st_04B", "result": "pytest -q: exit 0, 215 passed"},
             ],
+            "stated": [
+                {"claim": "The VAT line never differs by more than a cent", "confidence": "0.9", "basis": "`pytest -q tests/test_invoice.py`", "step_id": "st_04A", "command": "pytest -q tests/test_invoice.py", "exit_code": 0},
+                {"claim": "No stored invoice changes", "confidence": "0.7", "basis": "totals are read from the table"},
+                {"claim": "Other currencies round alike"},
+            ],
             "open_question": "Is this the rounding you want, also for invoices that already exist?",
             "agent_says": "Done. Existing invoices are stored with their totals, so nothing changes for them.",
             "not_seen": ["What two background processes of the agent did"],
@@ -301,6 +308,7 @@ def doubt() -> Json:
         why_now="The runner was killed 2 s after the start; no result was recorded.",
         offered=["answer"],
         due_at=at(55),
+        approved={"by_names": ["Mia Berg", "Noor Haddad"], "at": at(-12), "overridden": False, "handoff_id": "ho_01KJVQ6Z5M8R3T0WXYZABCDD0"},
         package={
             "what_will_happen": {
                 "kind": "command",
@@ -321,6 +329,27 @@ def doubt() -> Json:
             "evidence": [{"claim": "It started", "status": "recorded", "step_id": "st_05A", "result": "redeemed by the runner, no result since"}],
         },
     )  # fmt: skip
+
+
+def script_changed() -> Json:
+    """What the approved command runs is another script now."""
+    case = approval_low() | {"risk": "medium", "need": "judge", "ask": "runs scripts/ship.sh"}
+    case["package"] = case["package"] | {
+        "what_will_happen": {
+            "kind": "command", "text": "bash scripts/ship.sh", "details": [], "hazards": [], "opaque": [],
+            "reversible": None,
+        },
+        "changed": {
+            "handoff_id": "ho_01KJVQ6Z5M8R3T0WXYZABCDL0", "approved": True, "decided_by_name": "Mia Berg",
+            "decided_at": at(-20), "before_digest": digest("c"),
+            "operands": [{
+                "path": "scripts/ship.sh", "before": digest("d"), "after": digest("e"),
+                "diff": "--- a/scripts/ship.sh\n+++ b/scripts/ship.sh\n@@ -1,3 +1,3 @@\n #!/bin/sh\n"
+                "-rsync -a build/ web:/srv/\n+rsync -a --delete build/ web:/srv/\n exit 0",
+            }],
+        },
+    }  # fmt: skip
+    return case
 
 
 def question() -> Json:
@@ -435,6 +464,7 @@ def hostile() -> Json:
         package={
             "what_will_happen": {"kind": "command", "text": HOSTILE, "details": [HOSTILE] * 3, "hazards": [HOSTILE], "opaque": [HOSTILE], "reversible": None},
             "evidence": [{"claim": HOSTILE, "status": HOSTILE, "result": HOSTILE, "step_id": HOSTILE}],
+            "stated": [{"claim": HOSTILE, "confidence": HOSTILE, "basis": HOSTILE, "step_id": HOSTILE, "command": HOSTILE}],
             "attempts": [{"tried": HOSTILE, "outcome": HOSTILE, "why": HOSTILE}],
             "open_question": HOSTILE,
             "agent_says": HOSTILE + "A" * 1_000_000,

@@ -28,7 +28,7 @@ from handfast.server.web import (
 from handfast.server.web.brief_view import brief_of
 from handfast.server.web.frame import Shell
 from handfast.server.web.inbox_filters import Filters
-from handfast.server.web.inbox_page import Around, bulk_page
+from handfast.server.web.inbox_page import Around, Collisions, bulk_page
 from handfast.server.web.render import render
 from tests import checkpoint_fixtures as cp
 from tests import web_fixtures as fx
@@ -322,6 +322,7 @@ def _account(write: Write) -> Json:
         passkeys=[(Passkey("cred", "key", label, fx.NOW), write("passkey-label"))],
         provider=write("provider"),
         has_password=True,
+        fresh=True,
         error=write("error"),
     )
     return account_view.account_page(own, **_place(write))
@@ -358,7 +359,7 @@ def _inbox(write: Write) -> Json:
     around = Around(
         Filters(q=write("filter-q"), agent=write("filter-agent"), repo=write("filter-repo")),
         ((write("view"), "q=x"),),
-        tuple(written([wp._COLLISION], write, "collision")),
+        Collisions(tuple(written([wp._COLLISION], write, "collision")), 1, 2, 2),
         looked_at=7,
         error=write("error"),
     )
@@ -470,5 +471,6 @@ PAGES: dict[str, HostilePage] = {
 }  # fmt: skip
 # What is no page of its own: another page prints it, and is looked at there.
 PARTS = frozenset(
-    ["_brief", "_decision", "_diff", "_looked", "_notices", "_parts", "_pass_item", "_rating", "_receipt", "_rows", "_settings", "_takeover", "_takes", "_timeline", "base"]
+    ["_brief", "_decision", "_diff",
+        "_editor", "_looked", "_notices", "_parts", "_pass_item", "_rating", "_receipt", "_rows", "_settings", "_takeover", "_takes", "_timeline", "base"]
 )  # fmt: skip

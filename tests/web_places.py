@@ -6,7 +6,7 @@ from typing import Any
 from handfast.server.web import agent_view, audit_view, pages, policy_view, settings_view, task_view
 from handfast.server.web.frame import Shell
 from handfast.server.web.inbox_filters import Filters
-from handfast.server.web.inbox_page import Around, bulk_page
+from handfast.server.web.inbox_page import Around, Collisions, bulk_page
 from handfast.server.web.render import render
 from tests import web_fixtures as fx
 
@@ -46,7 +46,7 @@ def record(decided: int = 3, **more: Any) -> Json:
 
 LIMITS = [{"label": "cost", "median": "", "runs": 0, "limit": "warns at $2.00 (fixed)"}]
 RULES = [{"id": "push", "why": "Commits leave this machine."}]
-EXPLAINED = {
+EXPLAINED: Json = {
     "handoff_id": "ho_1", "run_id": "run_1", "step_id": "st_1", "at": fx.at(-5), "verdict": "wait",
     "risk": "high", "rules": RULES, "hazards": ["git.push"], "opaque": ["dynamic-ref"],
     "policy_digest": fx.digest("a"), "unread": "",
@@ -101,8 +101,8 @@ def agent_html(known: Json, shown: Json | None = None) -> str:
     return render("agent.html", context)
 
 
-def inbox_html(*handoffs: Json, around: Around) -> str:
-    context = pages.inbox_page(handoffs, shell=SHELL, now=fx.NOW, around=around)
+def inbox_html(*handoffs: Json, around: Around, **more: Any) -> str:
+    context = pages.inbox_page(handoffs, shell=SHELL, now=fx.NOW, around=around, **more)
     return render("inbox.html", context)
 
 
@@ -117,11 +117,24 @@ _COLLISION = {
         {"handoff_id": "ho_2", "agent_name": "codex", "ask": "merges 2"},
     ],
 }  # fmt: skip
-AROUND = Around(Filters(need="judge"), (("Mine", "held=me"), ("J", "need=judge")), (_COLLISION,), 7)
+AROUND = Around(
+    Filters(need="judge"),
+    (("Mine", "held=me"), ("J", "need=judge")),
+    Collisions((_COLLISION,), 7, 40, 90),
+    7,
+)
 _PLACE: Json = {"shell": SHELL, "now": fx.NOW}
 PAGES: dict[str, Callable[[], str]] = {
     "inbox, narrowed": lambda: inbox_html(*fx.waiting(), around=AROUND),
     "inbox, nothing fits": lambda: inbox_html(around=Around(Filters(q=HOSTILE))),
+    "inbox, audits due": lambda: inbox_html(around=Around(audits=(
+        {"handoff_id": "ho_1", "ask": "Review an override: pushes 2 commits to main", "kind": "override",
+         "since": fx.at(-90), "due_at": fx.at(300), "owes": ["Mia Berg", HOSTILE], "put_off_until": fx.at(9)},
+        {"handoff_id": "ho_2", "ask": HOSTILE, "kind": "unanswered", "since": fx.at(-9000)})),
+        unattended={"calls": 212, "allowed": 209, "stopped": 3, "runs": 4, "since": fx.at(-1440)}),
+    "inbox, a page of many": lambda: _page("inbox.html", pages.inbox_page(
+        fx.waiting(), shell=SHELL, now=fx.NOW, next_after="13.7",
+        around=Around(by_need={"judge": 9_412, "stamp": 600, "later": 31, "blocked": 2}))),
     "bulk": lambda: _page("bulk.html", bulk_page(
         [{"handoff_id": "ho_1", "ask": "pushes", "approved": True}, {"ask": HOSTILE, "why": "not in bulk: `x`"}],
         back="/", **_PLACE)),

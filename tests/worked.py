@@ -20,6 +20,7 @@ from handfast.engine.runs import NewRun, Pause
 from handfast.engine.tasks import NewTask
 from tests.engine_room import OPERATOR, RUNNER, Room
 
+PASSED = "3 passed in 0.10s"
 SOURCE, TEST = ChangedFile("src/a.py", status="M"), ChangedFile("tests/test_a.py", status="M")
 
 
@@ -41,8 +42,9 @@ class Work:
         return key
 
     def bash(
-        self, command: str, code: int | None = 0, output: str = "", cwd: str = ".", ms: int = 0
+        self, command: str, code: int | None = 0, output: str = PASSED, cwd: str = ".", ms: int = 0
     ) -> None:
+        output = "" if code and output == PASSED else output
         key = self.call("Bash", Effect.EXEC, {"command": command}, cwd)
         self.room.engine.actions.record_result(
             self.by,

@@ -129,6 +129,20 @@ def test_of_two_calls_in_a_turn_each_has_its_own_decision(gated: Gated) -> None:
     assert gated.wrote == ["two"]
 
 
+def test_an_agent_whose_call_waits_for_a_checkpoint_is_told_that_it_may_go_on(
+    claude: Path, tmp_path: Path
+) -> None:
+    turns: list[Turn] = [[bash(GATED)], [bash("echo other >> out.txt")], "finished"]
+    with hook_bench(tmp_path, hook_timeout_s=4.0) as product:
+        budget = "version: 1\ninterruptions: {cost: 900, planned: []}\n"
+        product.engine.policies.propose(product.person, "organisation", budget)
+        gated = Gated(product, claude)
+        model = gated.run(turns)
+    assert gated.wrote == ["other"]
+    for words in ("waits for the next checkpoint", "at the latest", "go on with work"):
+        assert words in said(model)
+
+
 @pytest.mark.parametrize(("kind", "left"), [("approve", ["ran"]), ("reject", [])])
 def test_a_sub_agent_is_gated_alike(gated: Gated, kind: str, left: list[str]) -> None:
     turns: list[Turn] = [[subagent("do the zebra errand")], "finished"]

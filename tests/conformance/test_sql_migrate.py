@@ -304,3 +304,56 @@ def test_a_schema_nobody_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaVersion, match="0000"):
         tables_at("0000")
     assert SHIPPED.head == migrate.HEAD
+
+
+# Of each handoff that waits under 0005: what its document says, and the rank it must get.
+NEEDS: tuple[tuple[dict[str, object], int], ...] = (
+    ({"risk": "critical"}, 0),
+    ({"risk": "low"}, 3),
+    ({"risk": "low", "may_proceed": True}, 13),
+    ({"risk": "low", "may_proceed": True, "edit": {"person_id": "pe_1"}}, 3),
+    ({"risk": "low", "may_proceed": True, "kind": "question"}, 3),
+    ({"risk": "high", "kind": "takeover"}, 21),
+    ({"risk": "medium", "deferral": {"since": "now"}}, 32),
+    ({"risk": "medium", "frozen_at": "now", "deferral": {"since": "now"}}, 42),
+    ({"risk": "medium", "offered": []}, 42),
+)
+
+
+def test_what_waited_under_0005_is_grouped_and_belongs_to_its_repository(store_url: str) -> None:
+    with migration(open_database(store_url)) as work:
+        work.to("0005")
+    kept: dict[str, object] = {"kind": "approval", "offered": ["approve"]}
+    rows = [
+        ("run/r", "run", "running", "", "", "m", 0, {"repository": "/repo", "cwd": "/w"}),
+        ("run/s", "run", "running", "", "", "m", 0, {"cwd": "/folder"}),
+        ("task/t", "task", "open", "", "", "", 0, {"repository": "/of-task"}),
+        ("person/p", "person", "active", "", "", "", 0, {}),
+        ("handoff/of-s", "handoff", "closed", "s", "", "m", 2, kept | {"risk": "medium"}),
+        ("handoff/of-t", "handoff", "closed", "", "t", "m", 2, kept | {"risk": "medium"}),
+        ("handoff/about", "handoff", "routed", "", "", "override-review", 1,
+         kept | {"risk": "high", "kind": "review", "about": "of-s"}),
+        ("handoff/work", "handoff", "routed", "r", "t", "m", 1, kept | {"risk": "high", "kind": "review"}),
+        *((f"handoff/{n}", "handoff", "routed", "r", "", "m", 9, kept | doc) for n, (doc, _) in enumerate(NEEDS)),
+    ]  # fmt: skip
+    mark = "?" if store_url.startswith("sqlite") else "%s"
+    insert = (
+        "INSERT INTO state (stream, kind, version, status, run_id, task_id, agent_id, match, rank, opened, doc) "  # noqa: S608
+        f"VALUES ({mark}, {mark}, 1, {mark}, {mark}, {mark}, 'a', {mark}, {mark}, {mark}, {mark})"
+    )
+    with plain(store_url) as c:
+        for opened, (*columns, doc) in enumerate(rows, start=1):
+            c.execute(insert, (*columns, opened, json.dumps(doc).encode()))
+    upgrade(open_database(store_url))
+    with plain(store_url) as c:
+        found = {
+            row[0].partition("/")[2]: row[1:]
+            for row in c.execute("SELECT stream, rank, match, root FROM state").fetchall()
+        }
+    assert {name: found[name][2] for name in ("r", "s", "t", "p", "of-s", "of-t", "about", "work")} == {
+        "r": "/repo", "s": "/folder", "t": "/of-task", "p": None,
+        "of-s": "/folder", "of-t": "/of-task", "about": "/folder", "work": "/repo",
+    }  # fmt: skip
+    assert [found[str(n)][0] for n in range(len(NEEDS))] == [rank for _, rank in NEEDS]
+    assert (found["work"][:2], found["about"][:2]) == ((1, "finished-work"), (1, "override-review"))
+    assert found["of-s"][:2] == (2, "m")

@@ -8,6 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from handfast.core.domain.project import Sight
 from handfast.storage.api import Query
 from handfast.storage.sql.store import SqlStore
 from handfast.testing.store_writes import NOON
@@ -42,6 +43,15 @@ ASKED = {
     "due": (Query("handoff", due_before=NOON), "state_due", 1),
     "frozen": (Query("handoff", statuses=WAITING, undated=True), "state_queue", 3),
 }
+SEES_LITTLE = Sight(("/repo", "/other"))
+# A page of what few repositories have, chosen from the index alone: (query, statuses).
+PICKED = {
+    "inbox of somebody who sees little": Query("handoff", statuses=WAITING, within=SEES_LITTLE),
+    "its later page": Query("handoff", statuses=WAITING, within=SEES_LITTLE, after=(1, 9)),
+    "closed lately, of what they see": Query(
+        "handoff", statuses=CLOSED, within=SEES_LITTLE, newest_first=True
+    ),
+}
 LONG = [name for name, (_, index, _) in ASKED.items() if index in ("state_queue", "state_recent")]
 
 
@@ -71,6 +81,18 @@ def test_sqlite_goes_through_the_index(tmp_path: object, name: str) -> None:
     assert all(re.match(rf"SEARCH state USING INDEX {index}\b", line) for line in searches), plan
 
 
+@pytest.mark.parametrize("name", PICKED)
+def test_sqlite_picks_what_little_somebody_sees(tmp_path: object, name: str) -> None:
+    query = PICKED[name]
+    plan = _sqlite_plan(f"sqlite:///{tmp_path}/store.db", query)
+    searches = [line for line in plan if line.startswith(("SEARCH state", "SCAN state"))]
+    from_index = [line for line in searches if "USING COVERING INDEX state_root" in line]
+    assert len(from_index) == 4 * len(query.statuses), plan
+    assert [line for line in searches if line not in from_index] == [
+        "SEARCH state USING INDEX state_opened (kind=? AND opened=?)"
+    ]
+
+
 @pytest.mark.parametrize("name", LONG)
 def test_sqlite_sorts_no_more_than_a_page(tmp_path: object, name: str) -> None:
     """What is sorted comes from sub-selects that end after a page; the table itself never is."""
@@ -87,6 +109,19 @@ def test_postgres_goes_through_the_index(pg_ready_url: str) -> None:
         scans = [line for line in plan if "Scan" in line and "Subquery Scan" not in line]
         assert len(scans) == times, (name, plan)
         assert all(f"using {index} on state" in line for line in scans), (name, plan)
+
+
+@pytest.mark.postgres
+def test_postgres_picks_what_little_somebody_sees(pg_ready_url: str) -> None:
+    """Without figures of what a repository holds, for what is in order already any index is as good."""
+    for name, query in PICKED.items():
+        if query.newest_first:
+            continue
+        plan = _postgres_plan(pg_ready_url, query)
+        scans = [line for line in plan if " on state" in line]
+        from_index = [line for line in scans if "Index Only Scan using state_root" in line]
+        assert len(from_index) == 4 * len(query.statuses), (name, plan)
+        assert all("state_opened" in line for line in scans if line not in from_index), (name, plan)
 
 
 @pytest.mark.postgres

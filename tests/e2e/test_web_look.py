@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from handfast.server.web import checkpoint_pages, pages
+from handfast.server.web.frame import PLACES as PLACES_OF_THE_HEAD
 from handfast.server.web.notifications_view import notifications_page
 from handfast.server.web.render import CONTENT_SECURITY_POLICY, render
 from tests import checkpoint_fixtures as cp
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
 
 pytestmark = pytest.mark.browser
-SHELL = pages.Shell(person_name="Noor Haddad", csrf_token="t", waiting=7)
+SHELL = pages.Shell(
+    person_name="Noor Haddad", csrf_token="t", waiting=1_234, checkpoints=True, has_js=True
+)
 SITE = "http://handfast.invalid"
 CASES: dict[str, Callable[[], fx.Json]] = {
     "low": fx.approval_low, "high": fx.approval_high, "critical": fx.approval_critical, "review": fx.review,
     "doubt": fx.doubt, "question": fx.question, "escalation": fx.escalation, "hostile": fx.hostile,
+    "script": fx.script_changed,
     "receipt": lambda: fx.decided()["approve_with_edits"], "expired": lambda: fx.decided()["expired"],
 }  # fmt: skip
 PLACES = {
@@ -132,6 +136,22 @@ def test_the_first_screen_holds_what_a_decision_needs(page: "Page", name: str) -
         box = page.locator(part).bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= 800
+
+
+REACHED = """[...document.querySelectorAll('header.top a')].map((a) => {
+  const at = a.getBoundingClientRect()
+  const seen = document.elementFromPoint(at.x + at.width / 2, at.y + at.height / 2)
+  return [a.textContent.trim(), at.x >= 0 && at.right <= innerWidth && a.contains(seen)]
+}).filter(([, whole]) => !whole)"""
+
+
+def test_every_place_is_one_tap_away_at_every_width(page: "Page") -> None:
+    page.route("**/*", _serve)
+    page.goto(f"{SITE}/inbox")
+    assert page.locator("nav[aria-label=Main] a").count() == len(PLACES_OF_THE_HEAD)
+    for width in (320, 360, 390, 641, 800, 961, 1101, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(REACHED) == [], width
 
 
 def test_a_decision_needs_neither_script_nor_pointer(page: "Page") -> None:

@@ -88,6 +88,7 @@ ELSEWHERE = {
     "runner.before_restore": f"{_TWO_RUNNERS}::test_before_the_snapshot_of_another_runner_is_restored",
     "snapshot.before_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_snapshot",
     "snapshot.after_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_snapshot",
+    "merge.edited": "tests/integration/test_run_crash.py::test_an_edited_merge_settles_once_after_a_kill",
     "merge.before_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_merge",
     "merge.after_push": f"{_TWO_RUNNERS}::test_around_the_push_of_a_merge",
     "relay.before_handover": _RELAY,

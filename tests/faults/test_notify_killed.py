@@ -1,8 +1,11 @@
 """Notifications and the relay: at least once with one id, given up with a page that can be seen."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -77,3 +80,65 @@ def test_what_never_arrives_is_given_up_seen_and_tried_again_when_asked(
     ids = {got.headers["webhook-id"] for got in hook.got if got.json["type"] == "notice.test"}
     assert len(ids) == 1, "also after it was given up"
     assert PersonId(str(shown["person_id"])) == me.id
+
+
+def channel(slack: Web, *, may_look: bool = True) -> None:
+    """A Slack that keeps what is posted, as far as this needs it."""
+    posted: list[dict[str, Any]] = []
+
+    def post(body: bytes) -> dict[str, Any]:
+        posted.insert(0, {**json.loads(body), "ts": f"17.{len(posted)}"})
+        return {"ok": True, "channel": "D1", "ts": posted[0]["ts"]}
+
+    def history(body: bytes) -> dict[str, Any]:
+        asked = parse_qs(body.decode())
+        assert (asked["channel"], asked["include_all_metadata"]) == (["D1"], ["true"])
+        kept = [{k: m[k] for k in ("ts", "metadata")} for m in posted]
+        return {"ok": True, "messages": [{"ts": "1.1", "text": "hi"}, *kept]}
+
+    def opened_(_: bytes) -> dict[str, Any]:
+        return (
+            {"ok": True, "channel": {"id": "D1"}}
+            if may_look
+            else {"ok": False, "error": "missing_scope"}
+        )
+
+    slack.by_path = {
+        "/api/chat.postMessage": post,
+        "/api/conversations.open": opened_,
+        "/api/conversations.history": history,
+    }
+
+
+@pytest.mark.parametrize("may_look", [True, False])
+def test_a_message_in_slack_is_looked_for_before_it_is_repeated(
+    store_url: str, tmp_path: Path, hook: Web, may_look: bool
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("xoxb-1")
+    settings = {"slack": {"token_file": str(token), "api_url": f"{hook.url}/api/"}}
+    write_settings(tmp_path / "home", settings)
+    relays = opened(store_url, tmp_path)
+    channel(hook, may_look=may_look)
+    try:
+        me = browser(set_up(relays.engine))
+        code = str(relays.engine.contacts.slack_code(me)["code"])
+        relays.engine.contacts.link_slack(code, "T1", "U1")
+        (contact_id,) = (
+            c.contact_id for c in relays.engine.contacts.reach(PersonId(me.id)).contacts
+        )
+        notice = str(relays.engine.notices.test(me, contact_id)["notice_id"])
+        relays.start("first", "notify.after_send:kill", relay_lease_s=1)
+        assert relays.ended("first") == -signal.SIGKILL
+        relays.start("second", relay_lease_s=1)
+        relays.until(relays.empty, "it is delivered")
+        assert relays.engine.notices.one(notice)["status"] == "delivered"
+    finally:
+        relays.close()
+    sent = [
+        g.json["metadata"]["event_payload"]["key"]
+        for g in hook.got
+        if g.path.endswith("postMessage")
+    ]
+    assert len(sent) == (1 if may_look else 2)
+    assert len(set(sent)) == 1

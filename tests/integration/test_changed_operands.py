@@ -14,6 +14,7 @@ import pytest
 
 from handfast.client import Client
 from handfast.core.domain.errors import StaleDecision
+from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.publication import ORGANISATION
 from handfast.runner.execute import execute_grant
 from tests.hook_bench import HookBench, hook_bench
@@ -111,6 +112,10 @@ def changed(bench: HookBench, handoff_id: object) -> dict[str, Any]:
     return found
 
 
+def _both_are_files(kind: Kind) -> bool:
+    return kind.operand in kind.files and kind.operand in kind.changes
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 def test_a_changed_operand_is_a_new_question(tmp_path: Path, kind: Kind) -> None:
     command = kind.command + RAN
@@ -130,7 +135,31 @@ def test_a_changed_operand_is_a_new_question(tmp_path: Path, kind: Kind) -> None
         assert (found["handoff_id"], found["approved"], found["before"]) == (approved, True, "")
         (operand,) = [o for o in found["operands"] if o["path"] == kind.operand]
         assert operand["before"] != operand["after"]
+        assert bool(operand["diff"]) == _both_are_files(kind)
         assert bench.engine.views.handoff(approved)["outcome"] == "stale"
+
+
+def test_the_change_of_a_script_is_shown_line_by_line_without_its_secrets(tmp_path: Path) -> None:
+    """Stored with the question it was asked about, and gone when that is erased."""
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    old = f"#!/bin/sh\nexport GITHUB_TOKEN={token}\nrsync -a build/ web:/srv/\n"
+    with made(tmp_path) as bench:
+        write(bench, {"ship.sh": old})
+        bench.bash("bash ship.sh" + RAN)
+        approved = bench.decide_next("approve")
+        write(bench, {"ship.sh": old.replace("rsync -a", "rsync -a --delete")})
+        bench.bash("bash ship.sh" + RAN)
+        asked = str(bench.waiting()[0]["handoff_id"])
+        (operand,) = changed(bench, asked)["operands"]
+        assert "-rsync -a build/ web:/srv/\n+rsync -a --delete build/ web:/srv/" in operand["diff"]
+        assert token not in operand["diff"]
+        kept = bench.engine.kernel.state(Handoff, approved).operand_texts
+        assert kept is not None
+        assert token not in bench.engine.kernel.vault.text(kept)
+        bench.engine.kernel.store.erase_body(kept.body_id)
+        write(bench, {"ship.sh": old.replace("web:", "elsewhere:")})
+        bench.bash("bash ship.sh" + RAN)
+        assert changed(bench, str(bench.waiting()[0]["handoff_id"]))["operands"]
 
 
 def test_changed_words_are_shown_side_by_side(tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ from tests.integration.test_cli_decide import PIN, RUNNER, World
 from tests.integration.test_cli_decide import world as plain
 
 SIGN = [("Login", "ana"), ("PIN", PIN)]
-BUDGET = "version: 1\ninterruptions: {cost: 900, planned: []}\n"
+BUDGET = """version: 1
+interruptions: {cost: 900, planned: []}
+builtin: {off: [push]}
+gates:
+  - {id: tiny, when: 'call.command.contains("tiny")', risk: low, require: {approvals: 1}}
+"""
 __all__ = ["plain"]  # a fixture of the neighbouring file
 
 
@@ -26,13 +31,13 @@ def world(plain: World) -> World:
     return plain
 
 
-def ask(world: World, command: str, *, reversible: bool = True) -> str:
+def ask(
+    world: World, command: str, *, reversible: bool = True, hazard: str = "fs.delete-tracked"
+) -> str:
     engine = open_engine(home=world.home)
     try:
         call = Call("Bash", {"command": command})
-        facts = Facts(
-            Effect.WRITE, f"runs {command}", ("fs.delete-tracked",), reversible=reversible
-        )
+        facts = Facts(Effect.WRITE, f"runs {command}", (hazard,), reversible=reversible)
         asked = engine.actions.propose(RUNNER, Proposal(world.run_id, call.digest, call, facts))
     finally:
         engine.close()
@@ -100,3 +105,20 @@ def test_without_a_terminal_nothing_is_done_and_the_try_is_recorded(
     done = world.handfast("checkpoint", *words, stdin=f"ana\n{PIN}\n")
     assert done.code == 4
     assert world.refusals()[len(before) :] == [("operator", operation)]
+
+
+def test_several_ids_are_approved_with_one_pin_and_what_is_not_small_is_refused(
+    world: World,
+) -> None:
+    small = ask(world, "git push tiny", hazard="git.push")
+    risky = ask(world, "rm 9", reversible=False)
+    opened(world, small, risky)
+    done = world.handfast.typed("handoff", "approve", small, risky, answers=SIGN)
+    assert done.code == 0, done.err
+    assert f"{small}: approve\n" in done.out
+    assert f"{risky}: refused: not in bulk" in done.out
+    assert "git push tiny" in done.terminal[: done.terminal.index("PIN")]
+    assert (world.status(small), world.status(risky)) == ("decided", "routed")
+    wrong = world.handfast("handoff", "approve", small, risky, "--edit", "ls")
+    assert (wrong.code, "one at a time" in wrong.err) == (2, True)
+    assert world.handfast("handoff", "approve").code == 2

@@ -10,13 +10,21 @@ import pytest
 
 from handfast.app import open_engine
 from handfast.core.domain.action import Call, Effect, Facts
+from handfast.core.domain.brief import Brief
+from handfast.core.domain.canonical import sha256
+from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_work import Mode
+from handfast.core.domain.package import ReviewedWork
 from handfast.core.domain.publication import ORGANISATION
+from handfast.core.domain.reviewed_files import ReviewedFile
 from handfast.engine.access import PrincipalKind
 from handfast.engine.gating import Proposal
+from handfast.engine.packages import ReviewFacts
 from handfast.engine.people import NewPerson
-from handfast.engine.runs import Session
+from handfast.engine.reviews import FinishedWork
+from handfast.engine.runs import NewRun, Pause, Session
+from handfast.engine.tasks import NewTask
 from tests.commands import DEADLINE_S, Command, serving
 
 PIN = "123456"
@@ -98,6 +106,52 @@ def test_a_pin_typed_on_the_terminal_approves_what_was_shown(world: World) -> No
     digest = done.json["presented_digest"]
     assert digest in done.terminal[:asked]
     assert "git push origin one" in done.terminal[:asked]
+
+
+def finished_work(world: World) -> str:
+    """The id of a review whose one file can be edited."""
+    engine = open_engine(home=world.home)
+    try:
+        task = engine.tasks.create(OPERATOR, NewTask(Brief("Tidy up"), "/srv/x", "main", "a" * 40))
+        agent_id = str(engine.views.agents()[0]["agent_id"])
+        new = NewRun(str(task["task_id"]), agent_id, "none", ("agent", "go"))
+        run_id = str(engine.runs.create(OPERATOR, new)["run_id"])
+        run = engine.runs.lease(RUNNER, "runner-1", "host")
+        assert run is not None
+        work = ReviewedWork("a" * 40, "b" * 40, "main", files=("a.txt",), tree="c" * 40)
+        changed = ChangedFile("a.txt", status="M", new_mode="100644")
+        file = ReviewedFile("a.txt", "100644", "", "one\r\ntwo")
+        facts = ReviewFacts(work, "diff", 1, 0, changes=(changed,), files=(file,))
+        done = engine.reviews.open(RUNNER, FinishedWork(run_id, run.epoch, facts, Pause()))
+    finally:
+        engine.close()
+    return str(done["handoff_id"])
+
+
+def test_finished_work_is_approved_with_files_edited_here(world: World) -> None:
+    handoff_id, mine = finished_work(world), world.home.parent / "mine.txt"
+    mine.write_bytes(b"one\r\nTWO")
+    verb = ("handoff", "approve", handoff_id)
+    answers = [("Login", "ana"), ("PIN", PIN)]
+    for wrong in ("a.txt", f"a.txt={mine}.gone"):
+        refused = world.handfast(*verb, "--edit-file", wrong)
+        assert (refused.code, "--edit-file" in refused.err or "cannot be read" in refused.err) == (
+            2,
+            True,
+        )
+    other = world.handfast.typed(*verb, "--edit-file", f"b.txt={mine}", answers=[])
+    assert "is no file of this change" in other.err
+    assert world.status(handoff_id) == "routed"
+    done = world.handfast.typed(*verb, "--edit-file", f"a.txt={mine}", "--json", answers=answers)
+    assert (done.code, done.err) == (0, ""), done.err
+    assert done.json["decision"]["kind"] == "approve_with_edits"
+    (edit,) = done.json["decision"]["edited_call"]["arguments"]["edits"]
+    assert edit["after"] == sha256(b"one\r\nTWO")
+    asked = done.terminal[: done.terminal.index("PIN")]
+    assert "-two" in asked
+    assert "+TWO" in asked
+    shown = world.handfast("handoff", "show", handoff_id).out
+    assert f"a.txt  {edit['before'][7:19]} -> {edit['after'][7:19]}" in shown
 
 
 def test_the_last_login_is_offered_again(world: World) -> None:

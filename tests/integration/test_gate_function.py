@@ -382,6 +382,17 @@ def test_a_record_that_is_not_taken_does_not_hide_that_it_ran(
     assert bench.handoff(receipt.handoff_id)["effect"] is None  # in doubt there
 
 
+def test_a_summary_may_state_claims(bench: GateBench, ran: list[Any]) -> None:
+    block = '```claims\n[{"claim": "Nobody uses it now", "confidence": 0.6}]\n```'
+    tidy = gated(ran, on_wait="raise", summary=lambda *_: f"Ship the shop.\n\n{block}")
+    with pytest.raises(Waiting) as waits:
+        tidy("web")
+    shown = bench.handoff(waits.value.handoff_id)
+    assert "claims" not in str(shown["ask"])
+    (stated,) = shown["package"]["stated"]
+    assert (stated["claim"], stated["confidence"]) == ("Nobody uses it now", "0.6")
+
+
 # -- in an event loop
 
 

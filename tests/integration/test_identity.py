@@ -1,6 +1,7 @@
 """Sessions that can be ended, tokens of one's own, and what need-to-know hides from lists and streams."""
 
 import json
+import re
 import threading
 from datetime import timedelta
 
@@ -8,10 +9,16 @@ import httpx
 import pytest
 
 from handfast.core.domain.events import Actor
+from handfast.core.domain.events_notify import NoticePlanned
+from handfast.core.domain.ids import ContactId, HandoffId, NoticeId, PersonId
+from handfast.core.domain.notice import Notice
+from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.federation import Identity, Mapped
+from handfast.engine.ids import new_id
+from handfast.engine.kernel import Result, Unit
 from handfast.server.application import create_app
 from handfast.server.sessions import COOKIE
-from tests.integration.test_route_roles import PUBLIC, routes
+from tests.integration.test_route_roles import PUBLIC, asked_together, routes
 from tests.served import LOGIN, PASSWORD, PIN, Json, Served, decision
 
 NEW = "another long password"
@@ -285,25 +292,96 @@ def test_what_belongs_to_no_project_is_seen_by_admins_only(
 # -- no decision by looking
 
 
+def a_notice(served: Served, handoff: Json) -> str:
+    """The id of one to the person who is signed in, as the engine plans it."""
+    kernel, notice_id = served.engine.kernel, NoticeId(new_id("no"))
+    planned = NoticePlanned(
+        notice_id=notice_id,
+        person_id=PersonId(served.person_id),
+        contact_id=ContactId("co_1"),
+        channel="webhook",
+        link_until=kernel.clock.now() + timedelta(hours=1),
+        handoff_id=HandoffId(handoff["handoff_id"]),
+        presented_digest=handoff["presented_digest"],
+    )
+
+    def work(unit: Unit) -> Result:
+        unit.record(Notice, notice_id, [planned])
+        return {}
+
+    kernel.run(Actor("system", "handfast", "system"), work)
+    return notice_id
+
+
+def there(served: Served, handoff: Json, approved: Json) -> dict[str, str]:
+    """What each placeholder of a path stands for: things that are there."""
+    engine = served.engine
+    task = {"brief": {"intent": "x"}, "repository": "/srv/checkout", "target_branch": "main"}
+    made = served.client("operator").post("/v1/tasks", json={**task, "base_commit": "0" * 40})
+    stream = f"handoff/{handoff['handoff_id']}"
+    row = next(r for r in engine.kernel.store.scan() if r.stream == stream)
+    notice_id = a_notice(served, handoff)
+    notice = engine.kernel.state(Notice, notice_id)
+    return {
+        "handoff_id": handoff["handoff_id"],
+        "run_id": handoff["run_id"],
+        "grant_id": approved["grant"]["grant_id"],
+        "task_id": made.json()["task_id"],
+        "checkpoint_id": asked_together(served, handoff["handoff_id"]),
+        "agent_id": served.agent_id,
+        "body_id": json.loads(row.data)["data"]["package"]["body_id"],
+        "position": str(row.position),
+        "notice_id": notice_id,
+        "token": engine.notices.links.path(notice).removeprefix("/n/"),
+    }
+
+
+NEEDS: dict[str, dict[str, str]] = {
+    "get_consistency": {"from": "1", "to": "2"},
+    "wait_handoff": {"timeout_s": "0"},
+    "show_versions": {"scope": ORGANISATION},
+    "show_explanation": {"handoff": "{handoff_id}"},
+    "show_form": {"parent": "{task_id}"},
+}
+FOR_MACHINES = frozenset({"get_grant"})  # the one GET that no signed-in person may
+
+
 def test_no_get_route_changes_what_is_decided(served: Served) -> None:
+    noor = Actor("person", served.person_id, "browser")
+    served.engine.policies.propose(noor, ORGANISATION, "version: 1\n")
     handoff = served.stop()
-    client = served.browser()
-    before = served.client("operator").get(f"/v1/handoffs/{handoff['handoff_id']}").json()
-    size, answered = served.engine.kernel.store.size(), set()
-    for name, method, path in routes(create_app(served.engine)):
-        if method != "GET" or name in PUBLIC or name in ("follow", "wait_handoff"):
+    other = served.stop(handoff["run_id"], "t2", "git push origin other")
+    client, operator = served.browser(), served.client("operator")
+    path = f"/v1/handoffs/{other['handoff_id']}"
+    approved = operator.post(f"{path}/decisions", json=decision(other)).json()
+    values = there(served, handoff, approved)
+
+    def standing() -> list[Json]:
+        return [operator.get(f"/v1/handoffs/{h['handoff_id']}").json() for h in (handoff, other)]
+
+    before, size, reached = standing(), served.engine.kernel.store.size(), 0
+    wish = {"kind": "approve", "presented_digest": handoff["presented_digest"], "reason": "x"}
+    wish |= {"act": "acknowledge", "decision": "approve"}
+    for name, method, pattern in routes(create_app(served.engine)):
+        if method != "GET" or name in PUBLIC:
             continue
-        url = path.replace("{handoff_id}", handoff["handoff_id"])
-        url = url.replace("{run_id}", handoff["run_id"]).replace("{", "").replace("}", "")
-        query = {"kind": "approve", "presented_digest": handoff["presented_digest"]}
-        given = {**query, "act": "acknowledge", "reason": "x", "decision": "approve"}
-        if client.get(url, params=given).status_code == 200:
-            answered.add(name)
-    assert {"show_case", "show_run", "show_inbox", "get_handoff", "list_handoffs"} <= answered
-    recorded = {e.type for e in served.engine.kernel.store.events(after=size, limit=900)}
-    assert recorded <= {"handoff.viewed", "access.refused"}
-    after = served.client("operator").get(f"/v1/handoffs/{handoff['handoff_id']}").json()
-    for part in ("status", "decision", "grant", "holder", "presented_digest"):
-        assert after[part] == before[part], part
+        url = re.sub(r"\{(\w+)\}", lambda m: values[m[1]], pattern)
+        needs = {k: v.format(**values) for k, v in NEEDS.get(name, {}).items()}
+        if name == "follow":
+            with client.stream("GET", url, params=wish) as answer:
+                assert answer.status_code == 200
+            continue
+        asks = operator if name in FOR_MACHINES else client
+        found = asks.get(url, params=needs)
+        assert found.status_code in (200, 303), (name, url, found.text[:300])
+        assert not found.headers.get("location", "").startswith("/login"), name
+        assert asks.get(url, params={**wish, **needs}).status_code < 500, name
+        reached += 1
+    assert reached > 50
+    after = standing()
+    for part in ("status", "decision", "grant", "holder", "presented_digest", "takes"):
+        assert [h[part] for h in after] == [h[part] for h in before], part
+    told = {r.type for r in served.engine.kernel.store.scan(size)}
+    assert told <= {"notice.opened", "access.refused", "handoff.viewed"}, told
     page = client.get(f"/handoffs/{handoff['handoff_id']}/decide")
     assert page.status_code == 405

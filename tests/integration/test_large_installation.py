@@ -10,6 +10,7 @@ import pytest
 from bench.engine import Bench, open_bench
 from bench.filler import Mix, fill
 from handfast.core.audit.tree import Frontier, leaf_hash
+from handfast.engine.queues import queue_page
 from handfast.server.pages import inbox
 from handfast.server.pages.reader import Reader, page
 from handfast.server.web.inbox_filters import Filters
@@ -52,16 +53,16 @@ def test_light_copies_are_valid_too(tmp_path: Path) -> None:
 
 def test_the_queue_in_pages_is_the_queue(filled: tuple[Bench, list[str]]) -> None:
     bench, waiting = filled
-    views = bench.engine.views
+    engine, me = bench.engine, bench.person.id
     found: list[object] = []
     after = ""
     for _ in range(10):
-        queue = views.queue(50, after=after)
+        queue = queue_page(engine, me, limit=50, after=after)
         found += [item["handoff_id"] for item in queue.items]
         if not (after := queue.next):
             break
     assert found == waiting
-    assert found == [item["handoff_id"] for item in views.queue(1000).items]
+    assert found == [item["handoff_id"] for item in queue_page(engine, me, limit=1000).items]
 
 
 def test_the_inbox_shows_a_page_and_the_way_to_the_next(filled: tuple[Bench, list[str]]) -> None:
@@ -123,7 +124,7 @@ def test_a_page_reads_each_agent_and_run_once(
     filled: tuple[Bench, list[str]], counted: _Counted
 ) -> None:
     """Fifty rows of two runs of one agent: three states beside the rows themselves."""
-    items = filled[0].engine.views.queue(50).items
+    items = queue_page(filled[0].engine, "", limit=49).items
     runs = {item["run_id"] for item in items}
     assert counted.found == 50
     assert len(counted.loads) == len(runs) + 1, counted.loads

@@ -1,6 +1,6 @@
 """Who is told, through which contact and when: urgent at once, quiet hours, digests, other levels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from handfast.core.domain.errors import NotFound, NotPermitted, UsageError
+from handfast.core.domain.errors import AdapterError, NotFound, NotPermitted, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.reach import Quiet, Takes
@@ -256,3 +256,69 @@ def test_quiet_hours_that_never_end_hold_for_a_week_at_most() -> None:
     )
     assert found is not None
     assert timedelta(days=7) < found - now <= timedelta(days=8)
+
+
+# -- at the moment of sending, and of looking
+
+
+def leaves_the_project(room: Room) -> None:
+    room.engine.knowing.set_project(room.me, "shop", ["/repo"], [], ["nobody"])
+
+
+def loses_the_role(room: Room) -> None:
+    room.engine.staff.set_roles(room.me, "ben", ["viewer"])
+
+
+@pytest.mark.parametrize(
+    ("loses", "why"),
+    [
+        (leaves_the_project, "they may not know of it any more"),
+        (loses_the_role, "their roles do not let them decide any more"),
+    ],
+)
+@pytest.mark.parametrize("waits", ["quiet hours", "another attempt"])
+def test_what_waited_is_not_sent_to_who_lost_sight_of_it(
+    room: Room, hook: Web, waits: str, loses: Callable[[Room], None], why: str
+) -> None:
+    ben = room.another("ben")
+    room.engine.knowing.set_project(room.me, "shop", ["/repo"], ["ben"], [])
+    add(room, hook, who=ben)
+    if waits == "quiet hours":
+        now = room.clock.now()
+        minute = now.hour * 60 + now.minute
+        quiet = Quiet("UTC", tuple(range(7)), minute - 60, minute + 60)
+        room.engine.contacts.set_quiet(ben, quiet, 60)
+        asked = question(room)
+        deliver(room.engine)
+        assert statuses(room.engine, asked) == ["held"]
+    else:
+        asked = push(room)
+        hook.status = 503
+        with pytest.raises(AdapterError):
+            deliver(room.engine)
+        assert statuses(room.engine, asked) == ["failing"]
+        hook.status = 200
+    before = len(hook.got)
+    loses(room)
+    room.clock.move(3 * 3600)
+    room.engine.sweep()
+    deliver(room.engine)
+    assert len(hook.got) == before
+    (notice,) = room.engine.notices.of_handoff(asked)
+    assert (notice["status"], notice["why"]) == ("dropped", why)
+
+
+def test_a_person_reads_only_notices_of_what_they_may_know_of(room: Room, hook: Web) -> None:
+    ben = room.another("ben")
+    room.engine.knowing.set_project(room.me, "shop", ["/repo"], ["ben"], [])
+    contact = add(room, hook, who=ben)
+    test = room.engine.notices.test(ben, contact)["notice_id"]
+    for n in range(3):
+        push(room, f"k{n}")
+    deliver(room.engine)
+    shown = room.engine.notices.of_person(ben.id, limit=2)
+    assert all("git push" in str(n["ask"]) for n in shown)
+    assert len(shown) == 2
+    leaves_the_project(room)
+    left = room.engine.notices.of_person(ben.id, limit=2)
+    assert [n["notice_id"] for n in left] == [test], "hidden ones take no place"

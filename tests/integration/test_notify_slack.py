@@ -4,10 +4,11 @@ import hmac
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,11 +19,13 @@ from handfast.app import open_engine
 from handfast.core.domain.errors import AdapterError, NotPermitted
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.person import Person
 from handfast.engine.channels import slack
+from handfast.engine.federation import Identity, Mapped
 from handfast.engine.handoffs import Decision
 from handfast.server.serving import ServerThread
 from tests.receivers import Web, web
-from tests.served import LOGIN, Served
+from tests.served import LOGIN, PASSWORD, Served
 from tests.told import browser, deliver, statuses, write_settings
 
 SECRET, TEAM, USER = "8f742231b10e8888abcd99yyyzzz85a5", "T0ACME", "U0NOOR"
@@ -73,10 +76,17 @@ class Workspace:
         form = {"command": "/handfast", "text": text, "team_id": TEAM, "user_id": user}
         return self.send(form, **more)
 
-    def press(self, button: dict[str, Any], user: str = USER, **more: Any) -> httpx.Response:
+    def press(
+        self,
+        button: dict[str, Any],
+        user: str = USER,
+        says: Mapping[str, str] = MappingProxyType({}),
+        **more: Any,
+    ) -> httpx.Response:
+        """`says` is what Slack tells of the account beside its id."""
         payload = {
             "type": "block_actions",
-            "user": {"id": user, "team_id": TEAM},
+            "user": {"id": user, "team_id": TEAM, **says},
             "team": {"id": TEAM},
             "container": {"channel_id": "D1", "message_ts": "17.1"},
             "actions": [button],
@@ -126,7 +136,9 @@ def workspace(
     with ExitStack() as stack:
         fake = stack.enter_context(web())
         fake.answer = {"ok": True, "channel": "D1", "ts": "17.1"}
-        write_settings(home, {"slack": {"api_url": f"{fake.url}/api/", "team": TEAM}})
+        smtp = {"host": "127.0.0.1", "from": "h@example.com", "security": "none"}
+        at = {"slack": {"api_url": f"{fake.url}/api/", "team": TEAM}, "smtp": smtp}
+        write_settings(home, at)
         engine = open_engine(home=home)
         stack.callback(engine.close)
         server = stack.enter_context(ServerThread(engine))
@@ -218,9 +230,11 @@ def test_an_account_that_nobody_linked_decides_nothing_whatever_its_address(
     w = workspace
     publish(w)
     w.link()
+    w.engine.contacts.add(browser(w.served.person_id), "email", "noor@example.com", "none")
     asked = w.ask()
     deliver(w.engine)
-    w.press(w.approve_button(), user="U0EVE")
+    noor = {"username": LOGIN, "name": "Noor Haddad", "email": "noor@example.com"}
+    w.press(w.approve_button(), user="U0EVE", says={**noor, "real_name": "Noor Haddad"})
     assert w.engine.views.handoff(asked)["decision"] is None
     until = time.monotonic() + 10
     while not w.told("chat.postEphemeral") and time.monotonic() < until:
@@ -328,6 +342,103 @@ def test_a_code_links_once_and_not_for_long(workspace: Workspace) -> None:
     assert answer.status_code == 403, "another workspace"
 
 
+# -- whatever ends a person's access ends Slack, too
+
+IDA = Identity("https://id.example", "ida", "Ida Ng", "ida", ("devs", "dba"))
+GROUPS = Mapped({"devs": ("reviewer",)}, {"dba": ("dba",)})
+
+
+def tied(w: Workspace, person_id: str) -> str:
+    """Link the account, and get a code that is not used yet."""
+    code = w.engine.contacts.slack_code(browser(person_id))["code"]
+    assert "is linked to" in w.command(f"link {code}").json()["text"]
+    assert w.engine.contacts.of_slack(TEAM, USER) == person_id
+    return str(w.engine.contacts.slack_code(browser(person_id))["code"])
+
+
+def is_cut(w: Workspace, person_id: str, code: str) -> None:
+    assert w.engine.contacts.of_slack(TEAM, USER) == ""
+    assert w.engine.contacts.reach(person_id).contacts == ()
+    assert "not valid" in w.command(f"link {code}", "U0OTHER").json()["text"]
+    assert w.engine.contacts.of_slack(TEAM, "U0OTHER") == ""
+
+
+def test_who_lost_every_role_at_the_provider_keeps_nothing_that_acts_for_them(
+    workspace: Workspace,
+) -> None:
+    w, federation = workspace, workspace.engine.federation
+    publish(w)
+    session = federation.sign_in(IDA, GROUPS)
+    who = session.person_id
+    token = w.engine.own_tokens.issue(browser(who), "a script", ("read", "write")).token
+    code = tied(w, who)
+    asked = w.ask()
+    deliver(w.engine)
+    button = w.approve_button()
+    before = w.engine.kernel.store.size()
+    with pytest.raises(NotPermitted, match="none of its groups has a role"):
+        federation.sign_in(replace(IDA, groups=("strangers",)), GROUPS)
+    person = w.engine.kernel.state(Person, who)
+    assert (person.roles, person.teams, person.tokens) == ((), (), ())
+    assert w.engine.people.of_session(session.secret) == ""
+    with pytest.raises(NotPermitted):
+        w.engine.access.principal(token)
+    is_cut(w, who, code)
+    w.press(button)
+    assert w.engine.views.handoff(asked)["decision"] is None
+    types = [e.type for e in w.engine.kernel.store.events(after=before, limit=8)]
+    told = {"person.roles_set", "person.teams_set", "person.token_revoked", "person.signed_out"}
+    assert told | {"contact.removed", "access.refused"} <= set(types)
+    with pytest.raises(NotPermitted, match="no role here"):
+        w.engine.people.begin(who, "oidc")
+    again = federation.sign_in(IDA, GROUPS)
+    person = w.engine.kernel.state(Person, who)
+    assert (again.person_id, person.roles, person.teams) == (who, ("reviewer",), ("dba",))
+
+
+def test_an_admin_who_signs_somebody_out_cuts_slack(workspace: Workspace) -> None:
+    w = workspace
+    who = w.engine.federation.sign_in(IDA, GROUPS).person_id
+    code = tied(w, who)
+    w.engine.sessions.end_of(browser(w.served.person_id), "ida")
+    is_cut(w, who, code)
+
+
+def test_a_new_password_cuts_slack(workspace: Workspace) -> None:
+    w, me = workspace, workspace.served.person_id
+    code = tied(w, me)
+    w.engine.sessions.change_password(browser(me), PASSWORD, "another long password")
+    is_cut(w, me, code)
+
+
+def test_signing_out_everywhere_cuts_slack(workspace: Workspace) -> None:
+    w, me = workspace, workspace.served.person_id
+    code = tied(w, me)
+    w.engine.sessions.end_all(browser(me))
+    is_cut(w, me, code)
+    w.link()
+    assert w.engine.contacts.of_slack(TEAM, USER) == me, "it may be linked anew"
+
+
+def test_a_message_tells_no_outcome_to_who_may_not_know_of_it_any_more(
+    workspace: Workspace,
+) -> None:
+    w, noor = workspace, browser(workspace.served.person_id)
+    publish(w)
+    tied(w, w.engine.federation.sign_in(IDA, GROUPS).person_id)
+    asked = w.ask()
+    deliver(w.engine)
+    w.engine.knowing.set_project(noor, "checkout", ["/srv/checkout"], [LOGIN], [])
+    seen = w.engine.views.handoff(asked)["presented_digest"]
+    given = Decision(asked, DecisionKind.APPROVE, seen, reason="fine")
+    w.engine.handoffs.decide(noor, given)
+    deliver(w.engine)
+    (update,) = w.told("chat.update")
+    assert "no longer yours to see" in json.dumps(update)
+    assert "make smoke" not in json.dumps(update)
+    assert "Noor" not in json.dumps(update)
+
+
 def test_slacks_own_word_for_what_is_wrong_is_shown(workspace: Workspace) -> None:
     w = workspace
     w.link()
@@ -353,9 +464,3 @@ def test_signing_is_as_slack_documents_it() -> None:
             slack.check_signature(SECRET, "1531420618", more[0], more[1], 1531420618 + more[2])
     with pytest.raises(NotPermitted, match="no signing secret"):
         slack.check_signature("", "1531420618", body, known, 1531420618)
-
-
-def test_the_login_names_stay_out_of_it() -> None:
-    assert LOGIN not in Path(slack.__file__).read_text(), (
-        "nobody is matched by a name or an address"
-    )

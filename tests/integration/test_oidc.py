@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,16 +12,19 @@ import pytest
 from joserfc.jwk import OctKey
 
 from handfast.app import open_engine
-from handfast.core.domain.errors import UsageError
+from handfast.core.domain.errors import NotPermitted, UsageError
 from handfast.core.domain.events import Actor
+from handfast.core.domain.events_identity import AccountLinked
 from handfast.core.domain.person import Person
 from handfast.engine.federation import Identity
+from handfast.engine.kernel import Unit
 from handfast.server.oidc.attempt import COOKIE as ATTEMPT
 from handfast.server.oidc.settings import FILE, read_settings
 from handfast.server.serving import ServerThread
 from handfast.server.sessions import COOKIE
+from handfast.storage.api import Credential
 from tests.openid_provider import CLIENT, SECRET, OpenId, Token, new_key, open_id
-from tests.served import Served
+from tests.served import LOGIN, PASSWORD, PIN, Served, decision
 
 SETTINGS = """\
 oidc:
@@ -296,6 +300,83 @@ def test_an_account_is_linked_from_within_and_keeps_the_roles_of_here(
     again = browser(served)
     sign_in(again)
     assert person_of(served, again).person_id != served.person_id
+
+
+def test_who_is_managed_by_one_account_signs_in_with_no_other(
+    served: Served, provider: OpenId
+) -> None:
+    client = browser(served)
+    sign_in(client)
+    person = person_of(served, client)
+    page = client.get("/account").text
+    assert "says which roles and teams you have" in page
+    assert "Link your account" not in page
+    provider.account = {"sub": "u-9", "groups": ["devs"]}
+    sent = client.post("/login/oidc/link", data={"csrf_token": csrf(page)})
+    refused = client.get("/" + at_provider(sent.headers["location"]))
+    assert (refused.status_code, "no other one is linked" in refused.text) == (409, True)
+    assert len(person_of(served, client).accounts) == 1
+    # One that an earlier version linked lets nobody in either, whatever its groups say.
+    engine, second = served.engine, Identity(provider.issuer, "u-8", groups=("devs",))
+
+    def link(unit: Unit) -> dict[str, object]:
+        event = AccountLinked(person.person_id, provider.issuer, second.account)
+        unit.record(Person, person.person_id, [event])
+        kept = Credential(f"account:{second.account}", "account", person.person_id, second.account)
+        unit.put_credential(kept)
+        return {}
+
+    engine.kernel.run(Actor("person", person.person_id, "browser"), link)
+    provider.account = {"sub": "u-8", "groups": ["devs", "ops"]}
+    refused = sign_in(browser(served))
+    assert (refused.status_code, "another one says" in refused.text) == (403, True)
+    assert person_of(served, client).roles == ("reviewer",)
+    rows = engine.kernel.store.events(limit=5_000, types=("access.refused",))
+    assert "another one says" in json.loads(rows[-1].data)["data"]["why"]
+
+
+def test_who_came_from_the_provider_sets_a_pin_after_a_fresh_sign_in_and_decides_with_it(
+    served: Served, provider: OpenId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handoff = served.stop()
+    path, operator = f"/v1/handoffs/{handoff['handoff_id']}/decisions", served.client("operator")
+    client = browser(served)
+    sign_in(client)
+    who = person_of(served, client).person_id
+    said = decision(handoff) | {"person": "u-1", "pin": "402613"}
+    refused = operator.post(path, json=said)
+    assert (refused.status_code, refused.json()["code"]) == (403, "no_pin")
+    assert "account page" in refused.json()["hint"]
+    page = client.get("/account").text
+    assert who in page
+    form = {"csrf_token": csrf(page), "act": "pin", "pin": "771204", "pin_again": "771204"}
+    for wrong in ({"pin_again": "771205"}, {"pin": "12", "pin_again": "12"}):
+        assert client.post("/account", data=form | wrong).status_code == 422
+    now = served.engine.kernel.clock.now()
+    monkeypatch.setattr(served.engine.kernel.clock, "now", lambda: now + timedelta(minutes=11))
+    late = client.post("/account", data=form)
+    assert (late.status_code, "within ten minutes" in late.text) == (403, True)
+    assert 'href="/login/oidc?next=/account"' in client.get("/account").text
+    assert not person_of(served, client).has_pin
+    monkeypatch.undo()
+    assert client.post("/account", data=form).status_code == 303
+    assert "You have one." in client.get("/account").text
+    assert operator.post(path, json=said).json()["code"] == "wrong_secret"
+    assert served.engine.people.with_pin("u-1", "771204").id == who
+    assert operator.post(path, json=said | {"person": who, "pin": "771204"}).status_code == 201
+    assert all(b"771204" not in row.data for row in served.engine.kernel.store.scan())
+
+
+def test_another_pin_takes_the_password_of_who_has_one(served: Served) -> None:
+    client = served.browser()
+    form = {"csrf_token": csrf(client.get("/account").text), "act": "pin"}
+    form |= {"pin": "771204", "pin_again": "771204"}
+    assert client.post("/account", data=form | {"old": "not this one"}).status_code == 403
+    assert served.engine.people.with_pin(LOGIN, PIN).id == served.person_id
+    assert client.post("/account", data=form | {"old": PASSWORD}).status_code == 303
+    assert served.engine.people.with_pin(LOGIN, "771204").id == served.person_id
+    with pytest.raises(NotPermitted):
+        served.engine.people.with_pin(LOGIN, PIN)
 
 
 def test_linking_ends_with_the_session_it_was_begun_in(served: Served) -> None:

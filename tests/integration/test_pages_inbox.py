@@ -146,3 +146,28 @@ def test_the_stream_says_who_decided_what_in_words(served: Served) -> None:
     assert (news["waiting"], news["says"]) == (False, "Refused by Noor Haddad")
     assert news["at"]
     assert "pushes" not in data, "nothing of the content goes over the stream"
+
+
+def _together(served: Served, *cases: Json, **more: object) -> httpx.Response:
+    items = [{n: c[n] for n in ("handoff_id", "presented_digest")} for c in cases]
+    body = {"items": items, "person": "noor", "pin": PIN} | more
+    return served.client("operator").post("/v1/handoffs/decisions", json=body)
+
+
+def test_one_call_approves_what_is_small_and_says_why_it_does_not_the_rest(served: Served) -> None:
+    small, big = _cases(served)
+    assert _together(served, small, pin="").status_code == 403
+    missing = {"handoff_id": "ho_none", "presented_digest": small["presented_digest"]}
+    answer = _together(served, small, big, missing, idempotency_key="k")
+    assert answer.status_code == 200, answer.text
+    one, two, three = answer.json()["results"]
+    assert (one["refused"], one["decided"], bool(one["grant_id"])) == (None, True, True)
+    assert (two["refused"]["code"], two["decided"]) == ("not_in_bulk", False)
+    assert "high risk" in two["refused"]["message"]
+    assert three["refused"]["code"] == "not_found"
+    again = _together(served, small, big, missing, idempotency_key="k").json()["results"]
+    assert again[0] == one
+    late = _together(served, small).json()["results"][0]["refused"]
+    assert late["code"] == "already_decided"
+    assert _together(served, small, small).status_code == 422
+    assert _together(served).status_code == 422

@@ -87,17 +87,17 @@ TABLE: Mapping[str, str] = {
     " show_notifications_page change_notifications save_view show_versions follow_link show_inbox show_rows follow show_runs log_out show_own_account"
     " change_own_account offer_passkey add_passkey link_account",
     "- -yy yyyyyy y- checkpoints": "list_checkpoints",
-    "- -yy yyyyyh y- checkpoint": "get_checkpoint",
+    "- -yy yyyyyh y- checkpoint": "get_checkpoint get_review_files",
     "- --- -y-y-h -- checkpoint": "open_checkpoint",
     # each item is refused by itself, and who decided nothing rates nothing
-    "- --- yyyyyh -- each": "decide_checkpoint rate_handoff",
+    "- --- yyyyyh -- each": "decide_checkpoint decide_handoffs rate_handoff",
     "- --- yyyyyy -- checkpoint": "show_checkpoints show_form",
     "- --- yyyyyh -- checkpoint": "show_checkpoint",
     "- --- -y-y-h -- asks": "open_now",
     "- --- yyyyyh -- pass": "decide_pass",
     "- --- -yyy-- -- delegate": "delegate",
     "- --- -----h -- rating": "rate",
-    "- --- yyyyyh -- page": "show_task show_explanation show_case show_state show_run",
+    "- --- yyyyyh -- page": "show_task show_explanation show_case show_edit back_to_case show_state show_run",
     "- --y yyyyyh y- notices": "list_notices",
     "- --y yyyyyy y- notice": "get_notice",
     "- --- ----y- -- page": "export",
@@ -296,6 +296,9 @@ def bodies(shot: Shot) -> dict[str, object]:
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     return {
         "decide_handoff": said,
+        "decide_handoffs": {
+            "items": [{"handoff_id": shot.handoff["handoff_id"], "presented_digest": seen}]
+        },
         "decide_checkpoint": {"items": [{"handoff_id": shot.handoff["handoff_id"], **said}]},
         "open_checkpoint": {"handoffs": [shot.handoff["handoff_id"]]},
         "rate_handoff": {"good": True},
@@ -342,6 +345,7 @@ FORMS: Mapping[str, Callable[[Shot], dict[str, str]]] = {
         "target_branch": "main",
     },
     "rate": lambda _: {"rating": "good"},
+    "show_edit": lambda _: {"open": "a.py"},
     "sign": lambda s: {"kind": "approve", "presented_digest": s.handoff["presented_digest"]},
     "routing": lambda _: {"act": "acknowledge"},
     "change_own_account": lambda _: {"act": "none"},

@@ -11,7 +11,7 @@ import pytest
 
 from tests.nursery import SRC, Born, nursery
 from tests.repositories import git, new_repository, state_of
-from tests.run_bench import Json, RunBench, plain_environment
+from tests.run_bench import Json, RunBench, edit_review, plain_environment
 
 LEASE_S = "2"
 # Says whether the process of an earlier start is still there, then works.
@@ -148,6 +148,42 @@ def test_a_merge_is_found_or_not_after_a_kill(bench: CrashBench, fault: str, mer
     assert git(bench.repository, "log", "--format=%s", "main").count("\n") == 1
     assert (bench.repository / "a.txt").read_text() == "a\n"
     assert not git(bench.repository, "status", "--porcelain")
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcomes"),
+    [
+        ("merge.edited:kill", ["verified"]),
+        ("merge.before_update:kill", ["none", "verified"]),
+        ("merge.after_update:kill", ["verified"]),
+    ],
+)
+def test_an_edited_merge_settles_once_after_a_kill(
+    bench: CrashBench, fault: str, outcomes: list[str]
+) -> None:
+    run_id = bench.order("bash", "-c", "echo a > a.txt")
+    with bench.running():
+        cases = [bench.waiting(run_id, "review")]
+    edit_review(bench, cases[0], {"a.txt": "edited\n"})
+    bench.killed_by(fault)
+    with bench.running():
+        if outcomes[0] == "none":
+            cases.append(bench.until("another review", lambda: _other(bench, cases[0])))
+            assert cases[1]["package"]["review"]["head_commit"] == _head(cases[0])
+            edit_review(bench, cases[1], {"a.txt": "edited\n"})
+        assert bench.ended(run_id)["outcome"] == "merged"
+    effects = [bench.handoff(case["handoff_id"])["effect"] for case in cases]
+    assert [effect["outcome"] for effect in effects] == outcomes
+    tip = git(bench.repository, "rev-parse", "main")
+    assert f"with the edit of Ann as commit {tip}" in effects[-1]["note"]
+    assert git(bench.repository, "rev-parse", "main~1") == _head(cases[0])
+    assert git(bench.repository, "log", "--format=%s", "main").count("Edit of a reviewer") == 1
+    assert (bench.repository / "a.txt").read_text() == "edited\n"
+    assert not git(bench.repository, "status", "--porcelain")
+
+
+def _head(review: Json) -> str:
+    return str(review["package"]["review"]["head_commit"])
 
 
 def test_a_broken_off_merge_that_is_then_rejected_leaves_nothing(bench: CrashBench) -> None:

@@ -11,6 +11,13 @@ from tests.repositories import commit, new_repository
 from tests.run_bench import Json, RunBench, plain_environment
 
 SRC, TESTS = Path(__file__).parents[2] / "src", Path(__file__).parents[1]
+TEST = """import unittest
+
+
+class It(unittest.TestCase):
+    def test_it(self) -> None:
+        pass
+"""
 # Says that tests pass; runs them only when it is told to.
 LAZY = """#!{python}
 import json, os, subprocess, sys
@@ -41,7 +48,8 @@ sys.exit(result("end_turn", "I added a line. All tests pass."))
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[RunBench]:
     repository = new_repository(tmp_path / "repo")
-    commit(repository, {"Makefile": "test:\n\t@true\n"}, "tests")
+    recipe = f"test:\n\t@{sys.executable} -B -m unittest -q test_it 2>&1\n"
+    commit(repository, {"Makefile": recipe, "test_it.py": TEST}, "tests")
     environment = {**plain_environment(), "PYTHONPATH": str(SRC), "HOME": str(tmp_path)}
     with RunBench(tmp_path, repository, environment).serving() as made:
         yield made

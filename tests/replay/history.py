@@ -367,6 +367,7 @@ def _kept(room: Room) -> None:
     """A legal hold, and an erasure on request."""
     new = NewTask(Brief("Tidy up"), "/repo", "main", "0" * 40)
     task_id = cast("str", room.engine.tasks.create(OPERATOR, new)["task_id"])
+    room.engine.tasks.create(OPERATOR, replace(new, parent=task_id))
     room.engine.erasure.hold(room.me, task_id, "a lawsuit")
     room.engine.erasure.release(room.me, task_id, "settled")
     room.engine.erasure.erase(room.me, task_id, "asked for")

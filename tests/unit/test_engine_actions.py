@@ -126,6 +126,23 @@ def test_an_edited_call_is_the_only_one_that_runs(room: Room) -> None:
     assert room.propose("t4", "git push --force")["verdict"] == "deny"
 
 
+def test_an_expired_approval_that_is_still_open_hides_no_start(room: Room) -> None:
+    """The sweep may be late: the older approval has expired by the clock and is not closed yet."""
+    first = room.propose("t1", "git push")
+    room.decide(first["handoff_id"])
+    grant = room.handoff(first["handoff_id"]).grant
+    assert grant is not None
+    room.clock.move((grant.expires_at - room.clock.now()).total_seconds())
+    second = room.propose("t2", "git push")
+    assert second["handoff_id"] != first["handoff_id"]
+    room.decide(second["handoff_id"])
+    assert room.propose("t3", "git push")["verdict"] == "allow"
+    assert room.handoff(first["handoff_id"]).status is Status.DECIDED, "the case this is about"
+    doubt = room.propose("t4", "git push")
+    assert doubt["verdict"] == "wait"
+    assert room.handoff(doubt["handoff_id"]).about == second["handoff_id"]
+
+
 def _edited_body(room: Room, handoff_id: object) -> str:
     decision = room.handoff(handoff_id).decision
     assert decision is not None

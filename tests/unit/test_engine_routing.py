@@ -12,6 +12,7 @@ from handfast.core.domain.events_work import RunOutcome
 from handfast.core.domain.handoff import Status
 from handfast.core.domain.handoff_routing import ROUNDS
 from handfast.engine.overrides import Emergency
+from handfast.engine.queues import queue_page
 from handfast.storage.api import Query
 from tests.engine_room import OPERATOR, Room, parallel
 from tests.unit.test_engine_votes import _run_of, asked, needing, policy
@@ -243,7 +244,7 @@ def test_only_the_holder_snoozes_and_only_until_before_the_deadline(room: Room) 
 
 
 def _inbox(room: Room, person: Actor) -> list[object]:
-    return [h["handoff_id"] for h in room.engine.views.queue(person_id=person.id).items]
+    return [h["handoff_id"] for h in queue_page(room.engine, person.id).items]
 
 
 def test_an_override_runs_at_once_and_a_second_person_must_review_it(room: Room) -> None:

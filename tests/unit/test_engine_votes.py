@@ -1,5 +1,6 @@
 """Quorum and separation of duties: who counts, who does not, and what an approval takes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -14,12 +15,13 @@ from handfast.core.domain.errors import (
     NotPermitted,
     StaleDecision,
 )
-from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import DecisionKind
+from handfast.core.domain.events import Actor, from_bytes
+from handfast.core.domain.events_handoff import DecisionKind, HandoffUnvoted
 from handfast.core.domain.handoff import Status
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.requirement import Clause, Requirement, covers, with_owners
 from handfast.engine.gating import owners_of
+from handfast.engine.kernel import Unit
 from handfast.engine.runs import NewRun
 from handfast.engine.tasks import NewTask
 from handfast.observe.claude_code import read_call
@@ -125,6 +127,60 @@ def test_an_approval_ends_with_the_role_that_let_its_person_decide(room: Room) -
     room.engine.staff.set_roles(room.me, "bob", ["viewer"])
     assert room.decide(handoff_id, actor=cat)["decided"] is False
     assert [v.person_id for v in room.handoff(handoff_id).votes] == [cat.id]
+    assert room.decide(handoff_id)["decided"] is True
+
+
+def leaves_the_team(room: Room) -> None:
+    room.engine.knowing.set_teams(room.me, "bob", [])
+
+
+def leaves_the_project(room: Room) -> None:
+    room.engine.knowing.set_project(room.me, "shop", ["/repo"], ["cat", "ana"], [])
+
+
+@pytest.mark.parametrize("leaves", [leaves_the_team, leaves_the_project])
+def test_an_approval_ends_with_the_membership_that_made_it_count(
+    room: Room, leaves: Callable[[Room], None]
+) -> None:
+    gates = "gates: [{id: g, when: 'true', require: {approvals: 2, from: ['team:dba']}}]\n"
+    policy(room, "teams: {dba: [nobody]}\n" + gates)
+    bob, cat = room.another("bob"), room.another("cat")
+    room.engine.knowing.set_project(room.me, "shop", ["/repo"], ["bob", "cat", "ana"], [])
+    for login in ("bob", "cat", "ana"):
+        room.engine.knowing.set_teams(room.me, login, ["dba"])
+    handoff_id = asked(room)
+    room.decide(handoff_id, actor=bob)
+    leaves(room)
+    assert room.decide(handoff_id, actor=cat)["decided"] is False
+    assert [v.person_id for v in room.handoff(handoff_id).votes] == [cat.id]
+    rows = room.engine.kernel.store.events(stream=f"handoff/{handoff_id}")
+    (ended,) = [r for r in rows if r.type == "handoff.unvoted"]
+    event = from_bytes(ended.data).event
+    assert isinstance(event, HandoffUnvoted)
+    assert (event.person_id, event.why) == (bob.id, "a role, a team or the project was lost since")
+    assert room.decide(handoff_id)["decided"] is True
+    room.check()
+
+
+def test_an_approval_stays_when_the_turn_is_over_in_which_it_was_given(room: Room) -> None:
+    bob, cat = room.another("bob"), room.another("cat")
+    weeks = "{people: [bob, cat], starts: 2020-01-06T09:00, zone: UTC, every: 1w}"
+    takes = "{approvals: 2, from: ['oncall:night', 'team:x'], within: 14d}"
+    policy(
+        room,
+        f"teams: {{x: [nobody]}}\nrotations: {{night: {weeks}}}\n"
+        f"gates: [{{id: g, when: 'true', require: {takes}}}]\n",
+    )
+    room.engine.knowing.set_teams(room.me, "ana", ["x"])
+    unit = Unit(room.engine.kernel, room.me, "")
+    roster = room.engine.policies.in_force(unit, "/repo").roster
+    turn = room.engine.directory.on_call(unit, roster, "night", unit.now)
+    on_call = next(p for p in (bob, cat) if p.id == turn.people[0].person_id)
+    handoff_id = asked(room)
+    room.decide(handoff_id, actor=on_call)
+    room.clock.move(7 * 86_400)
+    with pytest.raises(NotPermitted):
+        room.decide(asked(room, "git push other"), actor=on_call)
     assert room.decide(handoff_id)["decided"] is True
 
 

@@ -76,3 +76,11 @@ def test_asking_others_and_putting_off_decide_nothing() -> None:
     assert put.body["for_s"] == 1200
     with pytest.raises(UsageError, match="whole number"):
         verbs.other(case, "snooze", {**PROOF, "minutes": "soon"})
+
+
+def test_finished_work_is_edited_on_its_page() -> None:
+    offers = ["approve", "approve_with_edits", "reject"]
+    case = {**fx.review(), "offered": offers}
+    assert verbs.offered(case, "e") is None
+    assert f"/handoffs/{case['handoff_id']}" in verbs.instead(case, "e")
+    assert verbs.instead(fx.review(), "e") == "That is not offered for this case."

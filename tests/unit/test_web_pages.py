@@ -11,7 +11,8 @@ from jinja2 import UndefinedError
 
 from handfast.core.policy import builtin
 from handfast.server.web import checkpoint_pages, pages, wording
-from handfast.server.web.inbox_view import grouped, need_of
+from handfast.server.web.inbox_page import Around
+from handfast.server.web.inbox_view import grouped
 from handfast.server.web.pages import Shell
 from handfast.server.web.render import environment, render
 from tests import checkpoint_fixtures as cp
@@ -215,6 +216,18 @@ def test_the_agents_words_are_marked_as_its_words() -> None:
     assert after
 
 
+def test_what_the_agent_states_is_marked_as_its_words_and_never_as_recorded() -> None:
+    html = case_html(fx.review())
+    _, _, after = html.partition("What the agent states</h3>")
+    stated = after.partition("</ul>")[0] + "</ul>"
+    shown = words(stated)
+    assert "Its own words and numbers" in shown
+    assert "(says 0.9)" in shown
+    assert "names a recorded call, it ended with exit code 0" in shown
+    assert shown.count("unverified") == 2
+    assert 'class="recorded"' not in stated
+
+
 def test_letters_that_imitate_others_are_named() -> None:
     case = fx.approval_low()
     case["package"]["what_will_happen"]["text"] = "git push \u043erigin main"
@@ -365,37 +378,43 @@ def test_the_queue_is_grouped_by_need_and_sorted_without_chance() -> None:
         assert [(g.need, [row.handoff_id[-2:] for row in g.rows]) for g in groups] == expected
 
 
-@pytest.mark.parametrize(
-    ("change", "need", "why"),
-    [
-        ({}, "stamp", "low risk, can be undone"),
-        ({"risk": "medium"}, "judge", "medium risk"),
-        ({"risk": ""}, "judge", "unknown risk"),
-        ({"offered": []}, "blocked", "nothing is offered to decide"),
-        ({"kind": "takeover"}, "route", "takeover: someone must take it"),
-    ],
-)
-def test_each_case_says_why_it_is_in_its_group(change: dict[str, Any], need: str, why: str) -> None:
-    assert need_of({**fx.approval_low(), **change}) == (need, why)
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"reversible": None}, "it may have no undo"),
-        ({"opaque": ["unparsable"]}, "it could not be fully read"),
-    ],
-)
-def test_only_what_is_read_and_can_be_undone_is_a_stamp(change: dict[str, Any], why: str) -> None:
-    case = fx.approval_low()
-    case["package"]["what_will_happen"].update(change)
-    assert need_of(case) == ("judge", why)
+def test_each_case_says_why_it_is_in_its_group() -> None:
+    why = "it may have no undo"
+    assert why in words(inbox_html(fx.approval_low() | {"need": "judge", "need_why": why}))
+    shown = inbox_html(fx.approval_low() | {"need": "unheard of"})
+    assert 'id="need-judge"' in shown, "what is not known is judged"
 
 
 def test_an_empty_inbox_shows_what_ran_unattended() -> None:
     shown = words(PAGES["inbox, empty"]())
     assert "Nothing waits for you" in shown
     assert "calls seen 212" in shown
+
+
+def test_an_empty_inbox_says_which_audits_are_due() -> None:
+    due = {
+        "handoff_id": "ho_1", "ask": "Review an override: pushes <b>", "kind": "override",
+        "since": fx.at(-90), "due_at": fx.at(30), "owes": ["Mia Berg", "Noor"], "put_off_until": fx.at(9),
+    }  # fmt: skip
+    html = inbox_html(around=Around(audits=(due, {"ask": "May or may not", "kind": "unanswered"})))
+    assert 'href="/handoffs/ho_1"' in html
+    shown = words(html)
+    assert "Audits due 2" in shown
+    assert "review of an override asked 1 h" in shown
+    assert "owed by Mia Berg, Noor" in shown
+    assert "nobody answered in time" in shown
+    assert "No audit is due." in words(inbox_html(around=Around(audits=())))
+    assert "audit" not in words(inbox_html()).lower().replace("audit settings", "")
+
+
+def test_what_is_on_other_pages_is_said_with_its_need() -> None:
+    around = Around(by_need={"judge": 9_412, "stamp": 600, "blocked": 2})
+    html = inbox_html(fx.approval_high(), around=around, next_after="3.9")
+    shown = words(html)
+    assert "Judge 1 of 9,412" in shown
+    assert "On other pages: Stamp 600 Blocked 2" in shown
+    assert 'href="/?need=stamp"' in html
+    assert "On other pages" not in words(inbox_html(fx.approval_high(), around=around))
 
 
 def test_a_passed_deadline_is_said() -> None:

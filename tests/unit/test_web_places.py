@@ -10,7 +10,7 @@ from handfast.server.web import policy_view
 from handfast.server.web.frame import PLACES
 from handfast.server.web.inbox_filters import Filters, read_filters
 from handfast.server.web.inbox_page import Around
-from handfast.server.web.inbox_view import grouped, minutes_needed, need_of
+from handfast.server.web.inbox_view import grouped, minutes_needed
 from handfast.server.web.render import environment
 from tests import web_fixtures as fx
 from tests import web_hostile as hostile
@@ -113,15 +113,15 @@ def test_an_explanation_puts_then_beside_now() -> None:
 
 
 def test_an_explanation_is_the_same_when_only_the_reasons_are_told_otherwise() -> None:
-    now = {
+    now: fx.Json = {
         **wp.EXPLAINED,
         "rules": [{**rule, "why": ""} for rule in wp.RULES],
         "takes": "1 approval",
     }
-    found = {**wp.EXPLAINED, "now": now}
+    found: fx.Json = {**wp.EXPLAINED, "now": now}
     said = policy_view.explain_page(found, "x", shell=wp.SHELL, now=fx.NOW)
     assert said["same"] is True
-    worse = {**found, "now": {**now, "risk": "critical"}}
+    worse: fx.Json = {**found, "now": {**now, "risk": "critical"}}
     assert policy_view.explain_page(worse, "x", shell=wp.SHELL, now=fx.NOW)["same"] is False
 
 
@@ -149,13 +149,9 @@ def test_a_row_says_how_long_it_may_take_and_what_else_waits_of_its_run() -> Non
 def test_only_what_one_look_is_enough_for_can_be_marked() -> None:
     html = wp.inbox_html(*fx.waiting(), around=Around())
     marked = set(re.findall(r'name="pick\.([^"]+)"', html))
-    stamps = {h["handoff_id"] for h in fx.waiting() if need_of(h)[0] == "stamp"}
+    stamps = {h["handoff_id"] for h in fx.waiting() if h["need"] == "stamp"}
     assert marked == stamps
     assert stamps
-
-
-def test_what_somebody_edited_is_no_stamp() -> None:
-    assert need_of(fx.approval_low() | {"edited_by": "pe_2"}) == ("judge", "somebody edited it")
 
 
 def test_collisions_stand_above_the_queue() -> None:

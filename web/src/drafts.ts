@@ -19,7 +19,9 @@ function save(area: HTMLTextAreaElement): void {
 function restore(root: ParentNode): void {
   for (const area of root.querySelectorAll<HTMLTextAreaElement>('textarea[data-draft]')) {
     const text = sessionStorage.getItem(slot(area))
-    if (text !== null && area.value === '') area.value = text
+    // A field that holds what the server put there, and that nobody typed into yet, gives way to the draft.
+    const untouched = area.value === '' || area.dataset.draftOver !== undefined
+    if (text !== null && untouched) area.value = text
   }
 }
 

@@ -13,7 +13,8 @@ export function usePasskeys(): void {
   const deciding = document.querySelector<HTMLFormElement>('#decision-form[data-passkey]')
   deciding?.addEventListener('submit', (event) => {
     const button = event.submitter
-    if (!(button instanceof HTMLButtonElement) || !button.value.startsWith('approve')) return
+    if (!(button instanceof HTMLButtonElement) || button.name !== 'kind') return
+    if (!button.value.startsWith('approve')) return
     event.preventDefault()
     void saying(() => sign(deciding, button))
   })

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from handfast.cli.control import server
+from handfast.cli.decide_several import approve_several
 from handfast.cli.durations import seconds
+from handfast.cli.edit_files import edit_lines, read_edits
 from handfast.cli.output import Json, cell, say, say_json
 from handfast.cli.person import Signature, logged_in, sign, signed
 from handfast.cli.reads import RemoteReads
 from handfast.cli.show import handoff_lines
 from handfast.cli.terminal import Terminal
-from handfast.client import calls, grant_calls
+from handfast.client import calls, grant_calls, review_calls
 from handfast.client.request import Request
 from handfast.core.domain.errors import InvalidTransition, UsageError
 from handfast.core.domain.handoff_votes import REASON_FOR_RISK
@@ -35,14 +37,14 @@ class Words:
     edited: str = ""
     answer: str = ""
     scope: dict[str, object] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def approve(
-    handoff: str,
-    /,
-    *,
+    *handoff: str,
     reason: str = "",
     edit: str = "",
+    edit_file: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     times: int = 0,
     for_: Annotated[str, Parameter(name="--for")] = "",
     until: str = "",
@@ -50,14 +52,20 @@ def approve(
 ) -> None:
     """Let exactly this action happen. Asks for your PIN on the terminal.
 
+    Several are approved in one pass, each as a decision of its own: only what is of low risk, can be undone and
+    was read in full. The server refuses the rest and says why.
+
     Parameters
     ----------
     handoff
-        Its id, `ho_…`.
+        Its id, `ho_…`; several for one pass.
     reason
         Why. Asked for when the risk is critical and it was left out.
     edit
         The command as it should run instead: only that may run then.
+    edit_file
+        Of finished work: `PATH=FILE`. The file PATH of the change becomes what FILE here holds, byte for byte. It is
+        committed in your name on top of the agent's commit, and both are merged. May be given several times.
     times
         Let it start so often, one after the other, where the rule allows it. Each time exactly this call.
     for_
@@ -65,9 +73,20 @@ def approve(
     until
         For how long, like `2h`. Alone, it takes the most starts the rule allows.
     """
-    kind = "approve_with_edits" if edit else "approve"
+    if edit and edit_file:
+        raise UsageError("`--edit` and `--edit-file` exclude each other")
+    kind = "approve_with_edits" if edit or edit_file else "approve"
     scope = _scope(times, for_, until)
-    _decide(handoff, kind, Words(reason, edited=edit, scope=scope), as_json=as_json)
+    if len(handoff) != 1:
+        if not handoff or edit or edit_file or scope:
+            raise UsageError(
+                "several are approved as they are, once each" if handoff else "no handoff is named",
+                hint="`handfast inbox` lists ids; edit or widen one at a time.",
+            )
+        approve_several(handoff, reason, as_json=as_json)
+        return
+    words = Words(reason, edited=edit, scope=scope, files=read_edits(edit_file))
+    _decide(handoff[0], kind, words, as_json=as_json)
 
 
 def _scope(times: int, span: str, until: str) -> dict[str, object]:
@@ -131,6 +150,11 @@ def _decide(
         words = _complete(terminal, shown, kind, words, ask_reason=ask_reason)
         if words.edited:
             terminal.say(f"Instead, only this will run:\n  {words.edited}")
+        if words.files:
+            terminal.say("With your edit on top, from what the agent made to what you approve:")
+            files = control.send(review_calls.review_files(handoff_id))["files"]
+            for line in edit_lines(files, words.files):
+                terminal.say(f"  {line}")
         signed = sign(terminal, f"{_VERB[kind]}, for digest {shown['presented_digest']}")
         done = control.send(_call(shown, kind, words, signed))
         signed.remember()
@@ -176,6 +200,8 @@ def _call(shown: dict[str, Any], kind: str, words: Words, signed: Signature) -> 
         person=signed.login,
         pin=signed.pin,
     )
+    if words.files:
+        decision = review_calls.with_files(decision, words.files)
     return grant_calls.with_scope(decision, words.scope) if words.scope else decision
 
 

@@ -41,6 +41,7 @@ def after_lines(h: dict[str, Any]) -> Iterator[str]:
     yield from _facts(package["what_will_happen"])
     yield from _listed("Not seen", package.get("not_seen") or [])
     yield from _evidence(package.get("evidence") or [])
+    yield from _stated(package.get("stated") or [])
     if package.get("open_question"):
         yield ""
         yield f"Question  {cell(package['open_question'], 500)}"
@@ -72,8 +73,19 @@ def _takes(h: dict[str, Any]) -> Iterator[str]:
 
 def _command(call: object) -> str:
     arguments = call.get("arguments") if isinstance(call, dict) else None
+    if isinstance(call, dict) and isinstance(arguments, dict) and call.get("tool") == "git.merge":
+        return _edited_merge(arguments)
     command = arguments.get("command") if isinstance(arguments, dict) else None
     return command if isinstance(command, str) else str(call)
+
+
+def _edited_merge(arguments: dict[str, Any]) -> str:
+    head = f"merge of {arguments['commit']} into {arguments['target_branch']}"
+    files = (
+        f"  {e['path']}  {e['before'][7:19]} -> {e['after'][7:19]}"
+        for e in arguments.get("edits") or ()
+    )
+    return "\n".join((f"{head}, edited by {arguments['author']}:", *files))
 
 
 def _in(h: dict[str, Any]) -> str:
@@ -113,6 +125,25 @@ def _evidence(evidence: list[dict[str, Any]]) -> Iterator[str]:
         yield f"  - [{cell(e.get('status', 'unverified'))}] {cell(e['claim'], 500)}{result}"
 
 
+def _stated(stated: list[dict[str, Any]]) -> Iterator[str]:
+    """Never beside `[recorded]` or the like: a step that a basis names shows only that it was run."""
+    if stated:
+        yield ""
+        yield "The agent states (its own words and numbers, not checked)"
+    for s in stated:
+        says = f" (says {cell(s['confidence'])})" if s.get("confidence") else ""
+        yield f"  - {cell(s['claim'], 500)}{says}"
+        if s.get("basis"):
+            yield f"    basis: {cell(s['basis'], 500)}"
+        code = s.get("exit_code")
+        ended = "no exit code" if code is None else f"exit {code}"
+        yield (
+            f"    names step {cell(s['step_id'])}, {ended}"
+            if s.get("step_id")
+            else "    unverified"
+        )
+
+
 def _result(h: dict[str, Any]) -> Iterator[str]:
     if d := h.get("decision"):
         yield ""
@@ -120,6 +151,8 @@ def _result(h: dict[str, Any]) -> Iterator[str]:
         yield f"Decided  {d['kind']} by {cell(d['by_name'])} at {short_time(d['at'])} UTC{alone}"
         if d.get("reason"):
             yield _indented(shown(d["reason"], _MAX_SAID))
+        if d.get("edited_call"):
+            yield _indented(shown(_command(d["edited_call"]), _MAX_EXACT))
     if (g := h.get("grant")) and g.get("uses", 1) > 1:
         yield f"Used     {g['used']} of {g['uses']}, for this {cell(g['span'])}"
     if x := h.get("effect"):

@@ -78,6 +78,7 @@ def show(task: str, /, *, as_json: Json = False) -> None:
             "repository": found["repository"],
             "branch": found["target_branch"],
             "part of": found.get("parent", ""),
+            "left for parts": readable(found.get("left") or {}),
             "brief digest": found["brief_digest"],
             "created": short_time(found["created_at"]),
             "legal hold": "yes: nothing of it is erased" if found.get("held") else "",

@@ -138,6 +138,7 @@ class Proposed:
     undo: str = ""
     previews: bool = False
     previewed: Mapping[str, object] | None = None
+    operand_texts: Mapping[str, str] | None = None
 
 
 def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
@@ -160,6 +161,7 @@ def propose(run_id: str, key: str, proposed: Proposed) -> Request[Json]:
         "undo": proposed.undo or None,
         "previews": proposed.previews or None,
         "previewed": dict(proposed.previewed) if proposed.previewed else None,
+        "operand_texts": dict(proposed.operand_texts) if proposed.operand_texts else None,
     }
     return _post(f"/v1/runs/{_id(run_id)}/actions", body, new_key())
 

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 TIMEOUT_S: Final = 10.0
 _PAUSES_S: Final = (0.1, 0.4)  # before the second and the third try
+_MAX_WAIT_S: Final = 10.0
+RATE_LIMITED: Final = "rate_limited"
 _MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 # Nothing reached the server, so even a command without a key may be tried again.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -41,7 +43,8 @@ class Client:
     """Speaks to one server with one credential. Thread-safe; the async face belongs to one event loop.
 
     Raises what the server raised, Unavailable (`server_unreachable`) when there is none, AdapterError
-    when something else answers. Only repeatable requests are sent again, at most twice.
+    when something else answers. Only repeatable requests are sent again, at most twice; one that the server
+    took no notice of because there were too many is repeatable, after the time that the server says.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class Client:
                 return request.read(outcome)
             if isinstance(outcome, Stop) or pause_s is None:
                 raise outcome.error if isinstance(outcome, Stop) else outcome
-            time.sleep(pause_s)
+            time.sleep(max(pause_s, _asked_to_wait(outcome)))
         raise AssertionError("the last pause is None")
 
     def _once(self, request: Request[T]) -> "Answer | HandfastError | Stop":
@@ -143,7 +146,7 @@ class Client:
                 return request.read(outcome)
             if isinstance(outcome, Stop) or pause_s is None:
                 raise outcome.error if isinstance(outcome, Stop) else outcome
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(max(pause_s, _asked_to_wait(outcome)))
         raise AssertionError("the last pause is None")
 
     async def _aonce(self, request: Request[T]) -> "Answer | HandfastError | Stop":
@@ -208,6 +211,9 @@ class Client:
 
     def _judge(self, request: Request[T], answer: Answer) -> "Answer | HandfastError":
         """An answer to read, or an error after which a repeatable request is sent again."""
+        if answer.status == 429:
+            error = error_of(answer.status, answer.body)
+            return error if 0 < _asked_to_wait(error) <= _MAX_WAIT_S else answer
         if answer.status != 503 or not request.repeatable:
             return answer
         error = error_of(answer.status, answer.body)
@@ -251,6 +257,12 @@ def _answer(response: httpx.Response) -> Answer:
     if len(response.content) > _MAX_ANSWER_BYTES:
         raise AdapterError("the server's answer is too large", code="answer_too_large")
     return Answer(response.status_code, response.content, response.headers.get("content-type", ""))
+
+
+def _asked_to_wait(error: HandfastError) -> float:
+    """Seconds after which a request that was not looked at may be sent again; 0 for any other error."""
+    after = error.details.get("retry_after_s")
+    return float(after) if error.code == RATE_LIMITED and isinstance(after, int) else 0.0
 
 
 def _event(data: str) -> Json:

@@ -11,6 +11,7 @@ from typing import cast
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Call, Effect, Facts, Judgement, MatchedRule, Risk, Verdict
 from handfast.core.domain.agent import Agent
+from handfast.core.domain.checkpoint_words import to_agent
 from handfast.core.domain.codec import encode
 from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import UsageError
@@ -114,6 +115,8 @@ class Actions:
         stopped = self._stopped(unit, run, p, judgement, step_id)
         if stopped.verdict == "preview":
             return _answer(stopped, judgement, "")
+        if stopped.verdict == "wait":
+            stopped = replace(stopped, later=to_agent(unit.get(Handoff, stopped.handoff_id)))
         return self._step(unit, p, judgement, step_id, stopped)
 
     def _stopped(
@@ -284,7 +287,7 @@ class Actions:
         return True
 
 
-_SEEN = frozenset({"paths", "changes", "reversible", "branches"})
+_SEEN = frozenset({"paths", "changes", "reversible", "branches", "environments"})
 
 
 def seen_facts(facts: Facts) -> dict[str, object]:
@@ -311,6 +314,7 @@ def _answer(stopped: Stopped, judgement: Judgement, step_id: str) -> Result:
         "grant_id": stopped.grant_id,
         "reason": stopped.reason or _reason(judgement),
         "words": stopped.words,
+        "later": stopped.later,
         "would": judgement.verdict.value,
         "risk": judgement.risk.value,
         "rules": [cast("object", encode(r)) for r in judgement.rules],

@@ -16,12 +16,13 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import AgentId
 from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
-from handfast.core.domain.track import Track, history
+from handfast.core.domain.track import Track
 from handfast.core.policy.limit_words import LABELS, amount, beside
 from handfast.core.policy.limits import METRICS, effective
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.policies import Policies
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.track_records import history_within
 from handfast.storage.api import Query, StateRow
 
 ENOUGH = 20  # below this many decisions there is no track record
@@ -63,12 +64,15 @@ def agent_record(kernel: Kernel, agent_id: str, within: Sight | None = None) -> 
     }
 
 
-def agent_limits(kernel: Kernel, policies: Policies, agent_id: str) -> list[Result]:
+def agent_limits(
+    kernel: Kernel, policies: Policies, agent_id: str, within: Sight | None = None
+) -> list[Result]:
     """What the next run of an agent will be held to by the organisation's policy, beside its own medians:
-    label, median ('' when not known), runs, limit. A repository's policy and a brief only tighten it."""
+    label, median ('' when not known), runs, limit. A repository's policy and a brief only tighten it. The medians
+    are over the runs that are `within` the reader's sight."""
     row = kernel.store.load(f"track/{agent_id}")
     track = cast("Track", load(BY_NAME["track"], row.doc)) if row else Track(AgentId(agent_id))
-    own = history(track)
+    own = history_within(kernel, track, within)
     try:
         organisation, _ = policies.limits(Unit(kernel, SYSTEM, ""), "")
     except IntegrityError as error:

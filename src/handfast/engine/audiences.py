@@ -1,6 +1,7 @@
 """Who is asked and who counts: what a handoff takes, resolved to people at the moment it matters."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import IntegrityError
@@ -100,11 +101,17 @@ class Audiences:
             return self.repository_of(unit, unit.get(Handoff, h.about))
         return (run.root if run else "") or (task.repository if task else "")
 
-    def counts_for(self, unit: Unit, h: Handoff, person_id: PersonId) -> tuple[int, ...]:
-        """The clauses of `h` whose audience the person belongs to now. Raises IntegrityError when the
-        policy in force cannot be read."""
+    def counts_for(
+        self, unit: Unit, h: Handoff, person_id: PersonId, at: datetime | None = None
+    ) -> tuple[int, ...]:
+        """The clauses of `h` whose audience the person belongs to. With `at` whose turn it is and who is away
+        are taken as of then; roles, teams, projects and the policy always as they are now.
+
+        Raises IntegrityError when the policy in force cannot be read.
+        """
         repository = self.repository_of(unit, h)
-        return self._directory.counts_for(unit, person_id, h.requirement, repository, unit.now)
+        when = at or unit.now
+        return self._directory.counts_for(unit, person_id, h.requirement, repository, when)
 
     def counted(self, unit: Unit, h: Handoff) -> dict[PersonId, tuple[int, ...]]:
         """Everybody in an audience of `h` now, with the clauses they belong to; each audience is read once.

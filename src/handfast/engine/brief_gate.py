@@ -7,6 +7,7 @@ from handfast.core.domain.action import Call, Effect, Facts, Judgement, MatchedR
 from handfast.core.domain.brief import Scope
 from handfast.core.domain.brief_scope import in_scope
 from handfast.core.domain.copying import replace
+from handfast.core.domain.environments import ANY, deploys, environments_of
 from handfast.core.domain.inert import inert
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
@@ -19,8 +20,9 @@ _MAX_KEPT: Final = 500
 
 
 class BriefGate:
-    """Looks at what is known for certain: the files that a writing call names, and the tool. What a program does
-    once it runs is seen at the review, by what it changed."""
+    """Looks at what is known for certain: the tool, the files that a writing call names, and the environments that
+    a call names. What a program does once it runs is seen at the review, by what it changed. A call that
+    deploys and names no environment is outside of a brief that permits some."""
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
@@ -47,8 +49,21 @@ class BriefGate:
 
 
 def _outside(scope: Scope, call: Call, facts: Facts, worktree: str) -> str:
-    if scope.tools and call.tool not in scope.tools:
-        return f"The brief permits other tools only: {_listed(scope.tools)}."
+    """Each way in which the call leaves the scope, as sentences."""
+    return " ".join(
+        filter(
+            None, (_tool(scope, call), _paths(scope, facts, worktree), _places(scope, call, facts))
+        )
+    )
+
+
+def _tool(scope: Scope, call: Call) -> str:
+    if not scope.tools or call.tool in scope.tools:
+        return ""
+    return f"The brief permits other tools only: {_listed(scope.tools)}."
+
+
+def _paths(scope: Scope, facts: Facts, worktree: str) -> str:
     if not scope.paths or facts.effect is not Effect.WRITE:
         return ""
     named = [_relative(p, worktree) for c in facts.changes for p in (c.path, c.old_path) if p]
@@ -58,6 +73,20 @@ def _outside(scope: Scope, call: Call, facts: Facts, worktree: str) -> str:
     return (
         f"It changes files outside of the brief's scope ({_listed(scope.paths)}): {_listed(left)}."
     )
+
+
+def _places(scope: Scope, call: Call, facts: Facts) -> str:
+    if not scope.environments:
+        return ""
+    named = environments_of(call, facts)
+    permitted = {each.casefold() for each in scope.environments}
+    left = [each for each in named if each != ANY and each.casefold() not in permitted]
+    allowed = _listed(scope.environments)
+    if left:
+        return f"It touches environments outside of the brief's scope ({allowed}): {_listed(left)}."
+    if ANY in named or (not named and deploys(call, facts)):
+        return f"It deploys, and which environment cannot be told. The brief's scope is {allowed}."
+    return ""
 
 
 def _relative(path: str, worktree: str) -> str:

@@ -1,11 +1,15 @@
 """Carry-over: a person's approval of a merge holds on for a target that moved, where policy says so and git proves it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
+from handfast.core.domain.action import Call
+from handfast.core.domain.codec import decode
 from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import DecisionKind, HandoffCarriedOver, HandoffKind
+from handfast.core.domain.events_handoff import HandoffCarriedOver, HandoffKind
 from handfast.core.domain.handoff import GrantStatus, Handoff
+from handfast.core.domain.handoff_votes import APPROVING
 from handfast.core.domain.ids import HandoffId
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
@@ -55,6 +59,8 @@ class Carrying:
             return {"handoff_id": handoff_id, "carried": False, "action_digest": "", "why": why}
         task = unit.get(Task, h.task_id)
         call = merge_call(task.repository, task.target_branch, proof.commit, proof.new_target)
+        if (edited := self._edited(h)) is not None:
+            call = replace(edited, arguments={**edited.arguments, **call.arguments})
         if call.digest != h.grant.action_digest:
             event = HandoffCarriedOver(
                 handoff_id=h.handoff_id,
@@ -75,6 +81,12 @@ class Carrying:
             "why": "",
         }
 
+    def _edited(self, h: Handoff) -> Call | None:
+        """The merge as a reviewer edited it: the edit goes with it, as it is."""
+        ref = (h.decision.edited_action if h.decision else None) or (h.action if h.editor else None)
+        found = self._kernel.vault.json(ref)
+        return decode(Call, cast("dict[str, object]", found)) if found else None
+
     def _why_not(self, unit: Unit, h: Handoff, proof: Proof | None) -> str:
         """'' when it may be carried over."""
         if h.kind is not HandoffKind.REVIEW or h.grant is None:
@@ -82,7 +94,7 @@ class Carrying:
         if h.grant.status is not GrantStatus.MINTED or unit.now >= h.grant.expires_at:
             return "its permission is used up or expired"
         decision = h.decision
-        if decision is None or decision.kind is not DecisionKind.APPROVE:
+        if decision is None or decision.kind not in APPROVING:
             return "nobody approved it"
         if decision.auth not in BY_A_PERSON:
             return "no person approved it"

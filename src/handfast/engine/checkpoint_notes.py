@@ -1,5 +1,6 @@
 """What a handoff's row and page say of its checkpoint: why it waits, or with what it was asked."""
 
+from handfast.core.domain.checkpoint_words import to_agent
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.events_checkpoint import Stage
 from handfast.core.domain.handoff import Handoff
@@ -23,6 +24,7 @@ def note_of(h: Handoff) -> dict[str, object] | None:
         "since": format_time(waits.since) if waits else "",
         "open_by": format_time(h.due_at) if waits and h.due_at else "",
         "says": _says(h),
+        "to_agent": to_agent(h),
     }
 
 

@@ -23,7 +23,7 @@ from handfast.core.domain.events_notify import (
     SecretRotated,
 )
 from handfast.core.domain.ids import ContactId, PersonId
-from handfast.core.domain.person import ROLES
+from handfast.core.domain.person import ROLES, Person
 from handfast.core.domain.reach import (
     Contact,
     Quiet,
@@ -46,6 +46,7 @@ _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}
 _SERVICE = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 SLACK_ID = re.compile(r"[A-Z0-9]{1,30}")
 _ANY_ROLE = frozenset(ROLES)
+SLACK_KINDS: Final = ("slack", "slack-code")
 
 
 class Contacts:
@@ -127,17 +128,12 @@ class Contacts:
 
         def work(unit: Unit) -> Result:
             reach, contact = self._own(unit, actor, contact_id)
-            unit.record(
-                Reach, reach.person_id, [ContactRemoved(contact.contact_id, reach.person_id)]
-            )
             if contact.channel == "slack":
                 team, _, user = self.address(contact).partition(" ")
                 unit.put_credential(
                     Credential(slack_id(team, user), "slack", "", "ended", (), None, revoked=True)
                 )
-            for body in (contact.address, contact.secret, contact.old_secret):
-                if body is not None:
-                    unit.erase(body.body_id)
+            _remove(unit, reach.person_id, contact, reach.person_id)
             return {"contact_id": contact_id}
 
         return self._kernel.run(actor, work)
@@ -206,19 +202,14 @@ class Contacts:
         Raises NotPermitted for a code that is wrong, used or too old, InvalidTransition for an account
         that is linked already.
         """
-        found = self._kernel.store.credential(_code_id(code))
-        now = self._kernel.clock.now()
-        good = found is not None and not found.revoked and found.secret == hash_secret(code)
-        if found is None or not good or found.expires_at is None or found.expires_at <= now:
-            raise NotPermitted(
-                "this code is not valid any more",
-                hint="Get a new one in Handfast under Settings, Notifications.",
-            )
+        person_id = PersonId(self._of_code(code).subject)
         if self.of_slack(team, user):
             raise InvalidTransition("this Slack account is linked already", hint="Remove it first.")
-        person_id = PersonId(found.subject)
 
         def work(unit: Unit) -> Result:
+            # Whoever ended this person's access meanwhile ended the code, too.
+            unit.rely_on(Person, person_id)
+            found = self._of_code(code)
             unit.put_credential(
                 Credential(found.id, found.kind, person_id, "used", (), None, revoked=True)
             )
@@ -233,6 +224,18 @@ class Contacts:
         key = f"slack-link:{hash_secret(code)}"
         self._kernel.run(actor, work, key=key, command=[team, user])
         return person_id
+
+    def _of_code(self, code: str) -> Credential:
+        """Raises NotPermitted for one that is wrong, used, ended or too old."""
+        found = self._kernel.store.credential(_code_id(code))
+        now = self._kernel.clock.now()
+        good = found is not None and not found.revoked and found.secret == hash_secret(code)
+        if found is None or not good or found.expires_at is None or found.expires_at <= now:
+            raise NotPermitted(
+                "this code is not valid any more",
+                hint="Get a new one in Handfast under Settings, Notifications.",
+            )
+        return found
 
     def of_slack(self, team: str, user: str) -> str:
         """The person who linked this account; '' for none."""
@@ -284,6 +287,27 @@ class Contacts:
             _check_email(given, outlets.smtp.domains if outlets.smtp else ())
         elif not _SERVICE.fullmatch(given):
             raise UsageError("`address` must be 1 to 100 letters, digits or . _ + -")
+
+
+def cut_slack(kernel: Kernel, unit: Unit, person_id: PersonId, by: PersonId) -> None:
+    """As part of a command: nobody acts as this person from Slack any more, neither with an account that
+    is linked nor with a code that was not used yet. `by` '' is their identity provider."""
+    unit.rely_on(Reach, person_id)
+    for kind in SLACK_KINDS:
+        for each in kernel.store.credentials_of(person_id, kind):
+            ended = Credential(each.id, kind, person_id, "ended", (), None, revoked=True)
+            unit.put_credential(ended)
+    reach = unit.find(Reach, person_id)
+    for contact in reach.contacts if reach else ():
+        if contact.channel == "slack":
+            _remove(unit, person_id, contact, by)
+
+
+def _remove(unit: Unit, person_id: PersonId, contact: Contact, by: PersonId) -> None:
+    unit.record(Reach, person_id, [ContactRemoved(contact.contact_id, by)])
+    for body in (contact.address, contact.secret, contact.old_secret):
+        if body is not None:
+            unit.erase(body.body_id)
 
 
 def _check_email(address: str, domains: tuple[str, ...]) -> None:

@@ -12,10 +12,12 @@ from handfast.core.domain.claims import Part, Record, Step, evidence_for
 from handfast.core.domain.events import from_bytes
 from handfast.core.domain.events_work import BodyRef, StepFinished, StepJudged
 from handfast.core.domain.inert import inert
-from handfast.core.domain.package import Evidence
+from handfast.core.domain.package import Evidence, Stated
 from handfast.core.domain.run import Run
+from handfast.core.domain.stated import linked, stated_in, without_blocks
 from handfast.engine.kernel import Kernel
 from handfast.observe.checks import inside, parts_of
+from handfast.observe.secrets import redact
 
 # The newest: a check that lies further back than this counts as not recorded.
 MAX_EVENTS: Final = 6_000
@@ -37,7 +39,13 @@ def evidence_of(
     """Each criterion of the brief, and each claim in the agent's last words, with the recorded call behind it."""
     steps = recorded_steps(kernel, run)
     record = Record(steps, changes, written_at, quoted(criteria))
-    return evidence_for(criteria, inert(says, 20_000), record)
+    return evidence_for(criteria, inert(without_blocks(says), 20_000), record)
+
+
+def stated_by(kernel: Kernel, run: Run, says: str) -> tuple[Stated, ...]:
+    """The claims that the agent states in what it says, each linked to the recorded step that its basis names."""
+    stated = stated_in(redact(says[:20_000])[0])
+    return linked(stated, recorded_steps(kernel, run)) if stated else ()
 
 
 def recorded_steps(kernel: Kernel, run: Run) -> tuple[Step, ...]:
@@ -97,6 +105,7 @@ def _steps(
                 duration_ms=result.duration_ms if result else 0,
                 output=texts.text(result.output)[-_MAX_OUTPUT:] if result and shell else "",
                 by_agent=by == "agent",
+                key=judged.key,
                 elsewhere="" if inside(cwd, run.worktree or run.cwd) else cwd,
             )
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from handfast.core.domain.events import SYSTEM
+from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.access import Access
@@ -14,6 +14,7 @@ from handfast.engine.agents import Agents
 from handfast.engine.audiences import Audiences
 from handfast.engine.audit import Audit
 from handfast.engine.brief_gate import BriefGate
+from handfast.engine.bulk import Taken, Together, approve_together
 from handfast.engine.calendars import Calendars
 from handfast.engine.carrying import Carrying
 from handfast.engine.chat import Chat
@@ -37,16 +38,19 @@ from handfast.engine.knowing import Knowing
 from handfast.engine.limits import RunLimits
 from handfast.engine.notices import Notices
 from handfast.engine.outlets import outlets_of
+from handfast.engine.overlaps import Overlaps
 from handfast.engine.overrides import Overrides
 from handfast.engine.own_tokens import OwnTokens
 from handfast.engine.passkeys import Passkeys
 from handfast.engine.people import People
+from handfast.engine.pins import Pins
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
 from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
 from handfast.engine.retention import Retain, Retention
+from handfast.engine.review_edits import ReviewEdits
 from handfast.engine.reviews import Reviews
 from handfast.engine.runners import Runners
 from handfast.engine.runs import Runs
@@ -86,6 +90,7 @@ class Engine:
     calendars: Calendars
     staff: Staff
     saved_views: SavedViews
+    overlaps: Overlaps
     switch: KillSwitch
     freezing: Freezing
     undoing: Undoing
@@ -120,6 +125,10 @@ class Engine:
         return Federation(self.kernel, self.people, self.sessions)
 
     @property
+    def pins(self) -> Pins:
+        return Pins(self.kernel, self.people, self.sessions)
+
+    @property
     def passkeys(self) -> Passkeys:
         return Passkeys(self.kernel)
 
@@ -132,6 +141,10 @@ class Engine:
     def checkpoints(self) -> Checkpoints:
         """What is asked together, and passes over it. It keeps nothing in memory."""
         return Checkpoints(self.audiences, self.handoffs, self.knowing)
+
+    def approve_together(self, actor: Actor, given: Together) -> list[Taken]:
+        """See `engine.bulk`."""
+        return approve_together(self.kernel, self.handoffs, self.knowing, actor, given)
 
     @property
     def checkpoint_views(self) -> CheckpointViews:
@@ -156,6 +169,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
     chat, outlets = Chat(audiences, policies), cache(lambda: outlets_of(home, os.environ))
     limits, read_call = RunLimits(audiences, policies), reader(home)
     edits, takeovers = Edits(audiences, policies, read_call), Takeovers(kernel, people)
+    review_edits = ReviewEdits(audiences, policies, tasks, edits)
     heads, runs = Heads(kernel.store, key, home / "heads"), Runs(audiences, tasks, limits)
     _first_entry(kernel, key)
     return Engine(
@@ -166,7 +180,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         takeovers=takeovers,
         actions=Actions(policies, limits, audiences, BriefGate(tasks)),
         limits=limits,
-        handoffs=Handoffs(audiences, policies, limits, read_call, takeovers, chat),
+        handoffs=Handoffs(audiences, limits, edits, review_edits, takeovers, chat),
         grants=Grants(audiences, edits),
         reviews=Reviews(audiences, tasks, policies),
         carrying=Carrying(audiences, policies),
@@ -185,7 +199,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         views=Views(kernel, people, tasks, limits, Progress(audiences, people)),
         deliveries=Deliveries(audiences),
         contacts=Contacts(kernel, outlets),
-        notices=Notices(kernel, people),
+        notices=Notices(kernel, people, Knowing(kernel, people, directory)),
         chat=chat,
         database=url,
         ratings=Ratings(kernel),
@@ -193,6 +207,7 @@ def build(kernel: Kernel, key: SigningKey, home: Path, retain: Retain, url: str 
         access=Access(kernel),
         hooks=Hooks(kernel),
         saved_views=SavedViews(kernel),
+        overlaps=Overlaps(kernel),
         switch=KillSwitch(kernel),
         freezing=Freezing(kernel),
         erasure=Erasure(kernel),

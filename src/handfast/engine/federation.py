@@ -22,6 +22,7 @@ from handfast.storage.api import Credential, Query
 
 KIND = "account"
 METHOD = "oidc"
+NO_ROLE, ASK_ADMIN = "none of its groups has a role here", "Ask an admin which group you need."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Federation:
         """A session of the person behind this account. One that is new here becomes a person when a group
         of it leads to a role.
 
-        Raises NotPermitted; who lost all roles at the provider loses every session, too.
+        Raises NotPermitted. Who lost all roles at the provider loses them here, and with them everything that
+        acted in their name.
         """
         roles, teams = mapped.roles_of(identity.groups), mapped.teams_of(identity.groups)
         actor = Actor("provider", identity.issuer[:200], METHOD)
@@ -82,7 +84,8 @@ class Federation:
     def link(self, actor: Actor, identity: Identity) -> Result:
         """Let this account sign the caller in from now on. Their roles stay what they are here.
 
-        Raises InvalidTransition for an account that signs somebody else in.
+        Raises InvalidTransition for an account that signs somebody else in, and for a caller whose roles an
+        account says already: a second one would let them in when that one does not.
         """
 
         def work(unit: Unit) -> Result:
@@ -92,6 +95,11 @@ class Federation:
                 if found.subject == person.person_id:
                     return {"account": identity.account}
                 raise InvalidTransition("that account signs in somebody else")
+            if any(a.manages for a in person.accounts):
+                raise InvalidTransition(
+                    "an account at your identity provider says what you may do here: no other one is linked",
+                    hint="Sign in with the account that you came with.",
+                )
             event = AccountLinked(person.person_id, identity.issuer, identity.account)
             unit.record(Person, person.person_id, [event])
             unit.put_credential(_credential(identity, person.person_id))
@@ -127,9 +135,7 @@ class Federation:
                 actor, "nobody is set up", "Use the set-up link of the server first."
             )
         if not roles:
-            raise self._refused(
-                actor, "none of its groups has a role here", "Ask an admin which group you need."
-            )
+            raise self._refused(actor, NO_ROLE, ASK_ADMIN)
         if not re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", login) or self._taken(login):
             raise self._refused(
                 actor,
@@ -162,14 +168,16 @@ class Federation:
         roles: tuple[str, ...],
         teams: tuple[str, ...],
     ) -> None:
-        """Where the provider manages the person, their groups now say what they may."""
+        """Where the provider manages the person, their groups now say what they may. Raises NotPermitted."""
         person = self._kernel.state(Person, person_id)
-        if not any(a.manages and a.account == identity.account for a in person.accounts):
+        managing = [a.account for a in person.accounts if a.manages]
+        if not managing:
             return
-        if not roles:
-            self._sessions.end_unasked(person_id)
+        if identity.account not in managing:
             raise self._refused(
-                actor, "none of its groups has a role here", "Ask an admin which group you need."
+                actor,
+                "another one says what its person may do here",
+                "Sign in with the account that you first came with.",
             )
 
         def work(unit: Unit) -> Result:
@@ -177,24 +185,36 @@ class Federation:
             events: list[Event] = []
             if now.roles != roles:
                 events.append(RolesSet(now.person_id, roles, PersonId("")))
-            if now.teams != teams:
-                events.append(TeamsSet(now.person_id, teams))
+            if now.teams != (kept := teams if roles else ()):
+                events.append(TeamsSet(now.person_id, kept))
             unit.record(Person, person_id, events)
+            if not roles:
+                self._sessions.cut(unit, now, PersonId(""))
+                unit.record(Installation, INSTALLATION_ID, [_refusal(NO_ROLE, person_id)])
             return {}
 
         self._kernel.run(actor, work)
+        if not roles:
+            raise _not_let_in(NO_ROLE, ASK_ADMIN)
 
     def _taken(self, login: str) -> bool:
         return bool(self._kernel.store.find(Query("person", match=digest_login(login), limit=1)))
 
     def _refused(self, actor: Actor, why: str, hint: str) -> NotPermitted:
         def work(unit: Unit) -> Result:
-            event = AccessRefused(what="sign in with oidc", why=why)
-            unit.record(Installation, INSTALLATION_ID, [event])
+            unit.record(Installation, INSTALLATION_ID, [_refusal(why)])
             return {}
 
         self._kernel.run(actor, work)
-        return NotPermitted(f"this account cannot sign in: {why}", hint=hint)
+        return _not_let_in(why, hint)
+
+
+def _refusal(why: str, person_id: str = "") -> AccessRefused:
+    return AccessRefused(what="sign in with oidc", why=why, subject=person_id)
+
+
+def _not_let_in(why: str, hint: str) -> NotPermitted:
+    return NotPermitted(f"this account cannot sign in: {why}", hint=hint)
 
 
 def _credential_id(identity: Identity) -> str:

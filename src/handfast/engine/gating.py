@@ -4,8 +4,9 @@ Nothing here runs anything. `allow` means that a grant was redeemed in this tran
 the one start there will ever be.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import cast
 
 from handfast.core.domain import handoff_commands as commands
@@ -15,11 +16,14 @@ from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffK
 from handfast.core.domain.grant_scope import Span
 from handfast.core.domain.handoff import REFUSED, GrantStatus, Handoff, Status
 from handfast.core.domain.ids import HandoffId, StartId, StepId
+from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run, void_again
 from handfast.core.domain.task import Task
 from handfast.core.policy.kinds import ActionKind
+from handfast.engine import operand_texts
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
+from handfast.engine.evidence import stated_by
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, at_most, open_handoff
@@ -44,6 +48,7 @@ class Proposal:
     `require_approval` asks a person whatever policy and mode say: a caller may tighten, never loosen.
     `preview` and `undo` are texts of the caller's own: what a dry run printed, and what would take it back.
     `previews` says that the caller can make the dry run that policy declares; `previewed` is one that was made.
+    `operand_texts` are those of the files the call depends on, by path: see `operand_texts`.
     `kind`, `digest` and `form` (of the call, see `staleness.form_of`) are filled in by the engine.
     """
 
@@ -63,6 +68,7 @@ class Proposal:
     undo: str = ""
     previews: bool = False
     previewed: Previewed | None = None
+    operand_texts: Mapping[str, str] = field(default_factory=dict)
     kind: ActionKind | None = None
     digest: str = ""
     form: str = ""
@@ -71,7 +77,7 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """What the caller is told: `wait`, `deny`, or `allow` with the grant that was redeemed. `words` are a
-    person's, for the agent.
+    person's, for the agent; `later` says that it waits for a checkpoint.
 
     `preview`: nothing was recorded yet; run this and propose again with what it printed.
     """
@@ -81,6 +87,7 @@ class Stopped:
     grant_id: str = ""
     reason: str = ""
     words: str = ""
+    later: str = ""
     preview: tuple[str, ...] = ()
 
 
@@ -137,19 +144,34 @@ class Gating:
     def _earlier(
         self, unit: Unit, run: Run, action_digest: str, known: Sequence[Handoff]
     ) -> Handoff | None:
-        """The newest handoff of this run about this very action, or one whose edit allows it."""
-        store = self._kernel.store
+        """What an equal call of this run has led to. A start that nobody knows the end of comes before all
+        else: as long as there is one, no other permission starts the same action."""
         same = [h for h in known if h.action_digest == action_digest and _for_calls_of(h, run)]
+        granted = self._granted(run, action_digest)
+        open_start = next((h for h in (*same, *granted) if commands.starts_unsettled(h)), None)
+        if open_start is not None:
+            return unit.get(Handoff, open_start.handoff_id)
         newest = unit.get(Handoff, same[0].handoff_id) if same else None
         if newest is not None and _stands(newest):
             return newest
-        decided = store.find(Query("handoff", run_id=run.run_id, statuses=_GRANTED, limit=200))
-        for row in decided:
-            h = cast("Handoff", load(BY_NAME["handoff"], row.doc))
-            granted = h.grant is not None and h.grant.action_digest == action_digest
-            if granted and _for_calls_of(h, run):
-                return unit.get(Handoff, h.handoff_id)
+        usable = next((h for h in granted if _may_start(h, unit.now)), None)
+        if usable is not None:
+            return unit.get(Handoff, usable.handoff_id)
         return newest or self._for_the_task(unit, run, action_digest)
+
+    def _granted(self, run: Run, action_digest: str) -> list[Handoff]:
+        """The newest handoffs of this run with a grant for this very action, those among them whose edit
+        allows it."""
+        query = Query("handoff", run_id=run.run_id, statuses=_GRANTED, newest_first=True, limit=200)
+        found = (
+            cast("Handoff", load(BY_NAME["handoff"], row.doc))
+            for row in self._kernel.store.find(query)
+        )
+        return [
+            h
+            for h in found
+            if h.grant and h.grant.action_digest == action_digest and _for_calls_of(h, run)
+        ]
 
     def _for_the_task(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
         """A grant that another run of the same task and agent got for the whole task, with a start left."""
@@ -204,7 +226,7 @@ class Gating:
         """Take the next start of an approved call. None when its grant is used up or too old, or when the
         caller wants a person every time and one start of it was taken."""
         grant = h.grant
-        if grant is None or grant.status is not GrantStatus.MINTED or unit.now >= grant.expires_at:
+        if grant is None or not _may_start(h, unit.now):
             return None
         if p.require_approval and grant.used:
             return None
@@ -236,17 +258,14 @@ class Gating:
         if p.kind is not None and p.kind.preview and p.previews and p.previewed is None:
             return Stopped("preview", preview=p.kind.preview)
         handoff_id = new_id("ho")
-        facts = with_kind(p.facts, p.kind)
         earlier = earlier_form(unit, run.open_steps.get(p.key), p.form, p.digest, same)
         if earlier is not None:
             self._overtake(unit, earlier, p, HandoffId(handoff_id))
         task = unit.find(Task, run.task_id) if run.task_id else None
-        known = ahead(p.preview, p.undo, p.kind, p.previewed)
-        package = replace(
-            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
-            contract=contract_of(p.kind),
-            changed=changed_since(self._kernel, earlier, p.call) if earlier else None,
-        )
+        facts = with_kind(p.facts, p.kind)
+        texts = operand_texts.kept(p.call, p.operand_texts)
+        changed = changed_since(self._kernel, earlier, p.call, texts) if earlier else None
+        package = replace(self._package(run, p, facts, judgement), changed=changed)
         open_handoff(
             self._audiences,
             unit,
@@ -270,10 +289,19 @@ class Gating:
                 owners=owners_of(p.facts),
                 form_digest=p.form,
                 subagent=p.subagent[:200],
+                operand_texts=unit.put_json(texts) if texts else None,
             ),
             handoff_id=handoff_id,
         )
         return Stopped("wait", handoff_id)
+
+    def _package(self, run: Run, p: Proposal, facts: Facts, judgement: Judgement) -> Package:
+        known = ahead(p.preview, p.undo, p.kind, p.previewed)
+        return replace(
+            approval(facts, judgement, run, shown_call(p.call, p.shown), p.agent_says, known),
+            contract=contract_of(p.kind),
+            stated=stated_by(self._kernel, run, p.agent_says),
+        )
 
     def _overtake(self, unit: Unit, h: Handoff, p: Proposal, by: HandoffId) -> None:
         """The call has another content now: what was asked or approved is stale."""
@@ -298,6 +326,12 @@ def _for_calls_of(h: Handoff, run: Run) -> bool:
 def _stands(h: Handoff) -> bool:
     """Whether it waits for an answer, or has one about the call as it was proposed."""
     return (h.waiting or h.status is Status.DECIDED) and not _edited_away(h)
+
+
+def _may_start(h: Handoff, now: datetime) -> bool:
+    """Whether its grant has a start left and time to take it. One that expired may not have been closed yet."""
+    g = h.grant
+    return g is not None and g.status is GrantStatus.MINTED and now < g.expires_at
 
 
 def _edited_away(h: Handoff) -> bool:

@@ -1,13 +1,13 @@
 """Decisions and the other things people do to a handoff."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from handfast.core.domain import handoff_routing as routing
 from handfast.core.domain import handoff_votes as votes
 from handfast.core.domain.action import Call
-from handfast.core.domain.assertion import Assertion, Signed
-from handfast.core.domain.canonical import digest
+from handfast.core.domain.assertion import Assertion, Signed, presented_after
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
 from handfast.core.domain.events import Actor
@@ -34,18 +34,18 @@ from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.passkeys import Relying, check, options_of
-from handfast.engine.policies import Policies
-from handfast.engine.reading import ReadCall
+from handfast.engine.review_edits import ReviewEdits
 from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
 
 MAX_REASON = 20_000
+LOST = "a role, a team or the project was lost since"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person says. `edited` is the command or content as it should run, for approve_with_edits;
-    `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`."""
+    """What a person says. `edited` is the command or content as it should run, for approve_with_edits; of finished
+    work `edited_files` are the texts by path. `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`."""
 
     handoff_id: str
     kind: DecisionKind
@@ -57,12 +57,7 @@ class Decision:
     scope: Wanted = AS_THE_RULE_SAYS
     assertion: str = ""
     relying: Relying | None = None
-
-    @property
-    def reach(self) -> str:
-        """How far it reaches, as it is signed; '' as the rule says."""
-        scope = self.scope
-        return f"{scope.times} {scope.span or ''} {scope.within_s}" if scope.said else ""
+    edited_files: Mapping[str, str] = field(default_factory=dict)
 
 
 class Handoffs:
@@ -71,9 +66,9 @@ class Handoffs:
     def __init__(
         self,
         audiences: Audiences,
-        policies: Policies,
         limits: RunLimits,
-        read_call: ReadCall,
+        edits: Edits,
+        review_edits: ReviewEdits,
         takeovers: Takeovers,
         chat: Chat,
     ) -> None:
@@ -82,7 +77,8 @@ class Handoffs:
         self._takeovers = takeovers
         self._audiences = audiences
         self._kernel: Kernel = audiences.kernel
-        self._edits = Edits(audiences, policies, read_call)
+        self._edits = edits
+        self._review_edits = review_edits
 
     def decide(self, actor: Actor, d: Decision) -> Result:
         """Record a person's decision, or their vote while it takes more. A decision mints its grant and
@@ -99,25 +95,26 @@ class Handoffs:
             lambda unit: self._decide(unit, actor, d),
             key=d.request_key,
             command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer]
-            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else []),
+            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else [])
+            + ([dict(d.edited_files)] if d.edited_files else []),
             before_commit=lambda: fault_point("decision.before_commit"),
         )
         fault_point("decision.after_commit")
         return result
 
     def _decide(self, unit: Unit, actor: Actor, d: Decision) -> Result:
-        handoff = _without_the_gone(unit, unit.get(Handoff, d.handoff_id))
+        handoff = self._without_the_gone(unit, unit.get(Handoff, d.handoff_id))
         person = deciding_person(unit, self._chat.admitted(unit, actor, handoff, d.kind))
-        with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
-        edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
+        edited = self._edited(unit, handoff, d, person)
         command = self._command(unit, actor, d, handoff, person, edited)
         try:
             events = votes.decide(handoff, command, unit.now)
         except NotPermitted as e:
             e.details["could"] = self._could(unit, handoff)
             raise
-        if edited is not None and self._edits.asks_more(unit, handoff, edited):
-            new = self._edits.hand_on(unit, handoff, edited, person.person_id, d.reason)
+        edits = self._review_edits if handoff.kind is HandoffKind.REVIEW else self._edits
+        if edited is not None and edits.asks_more(unit, handoff, edited):
+            new = edits.hand_on(unit, handoff, edited, person.person_id, d.reason)
             wake(unit, handoff)
             return _said(new, "")
         handoff = unit.record(Handoff, d.handoff_id, events)
@@ -131,6 +128,24 @@ class Handoffs:
             wake(unit, handoff)
             unit.post("handoff.decided", {"handoff_id": d.handoff_id})
         return _said(handoff, d.kind.value)
+
+    def _edited(self, unit: Unit, handoff: Handoff, d: Decision, person: Person) -> Edited | None:
+        """The form a reviewer made of it. Raises as the readers of an edit do."""
+        if d.kind is not DecisionKind.APPROVE_WITH_EDITS:
+            return None
+        if handoff.kind is HandoffKind.REVIEW:
+            return self._review_edits.read(unit, handoff, d.edited_files, person)
+        return self._edits.read(unit, handoff, d.edited)
+
+    def _without_the_gone(self, unit: Unit, handoff: Handoff) -> Handoff:
+        """Approvals that their people could not give any more end before others are added to them: who lost a
+        role, a team or the project. A turn that is over takes nothing back."""
+        for vote in handoff.votes:
+            counts = self._audiences.counts_for(unit, handoff, vote.person_id, vote.at)
+            if not set(vote.clauses) <= set(counts):
+                gone = HandoffUnvoted(handoff.handoff_id, vote.person_id, LOST)
+                handoff = unit.record(Handoff, handoff.handoff_id, [gone])
+        return handoff
 
     def _taken_over(self, unit: Unit, handoff: Handoff, reason: str) -> None:
         """The decision hands the run itself to whoever made it."""
@@ -171,7 +186,9 @@ class Handoffs:
             edited_digest=edited.call.digest if edited else "",
             edited_rules=tuple(r.id for r in edited.judgement.rules) if edited else (),
             edited_text=unit.put(edited.text) if edited and edited.text else None,
-            next_presented=_presented(handoff, edited.call) if edited else "",
+            next_presented=presented_after(handoff.presented_digest, edited.call.digest)
+            if edited
+            else "",
             answer=d.answer.strip(),
             scope=d.scope,
             assertion=assertion,
@@ -189,8 +206,7 @@ class Handoffs:
             raise StaleDecision(
                 f"handoff `{d.handoff_id}` is not what was shown", hint="Reload the page."
             )
-        with_edits = d.kind is DecisionKind.APPROVE_WITH_EDITS
-        edited = self._edits.read(unit, handoff, d.edited) if with_edits else None
+        edited = self._edited(unit, handoff, d, person)
         return options_of(person, d.relying, _signed(person, d, edited))
 
     def current_call(self, handoff: Handoff) -> Call:
@@ -312,10 +328,13 @@ class Handoffs:
 def _assertion(
     person: Person, handoff: Handoff, d: Decision, edited: Edited | None
 ) -> Assertion | None:
-    """The signature on this decision. Raises NotPermitted where one is needed, or one is wrong."""
+    """The signature on this decision, where the rule asks for one; elsewhere none is kept. Raises NotPermitted
+    where one is needed, or one is wrong."""
+    if not handoff.requirement.passkey:
+        return None
     if d.assertion and d.relying is not None:
         return check(person, d.relying, _signed(person, d, edited), d.assertion)
-    if handoff.requirement.passkey and d.kind in votes.APPROVING:
+    if d.kind in votes.APPROVING:
         raise NotPermitted(
             f"an approval of handoff `{handoff.handoff_id}` is signed with a passkey",
             code="passkey_needed",
@@ -332,18 +351,8 @@ def _signed(person: Person, d: Decision, edited: Edited | None) -> Signed:
         said=d.kind.value,
         edited_digest=edited.call.digest if edited else "",
         answer=d.answer.strip(),
-        scope=d.reach,
+        scope=d.scope.signed,
     )
-
-
-def _without_the_gone(unit: Unit, handoff: Handoff) -> Handoff:
-    """Approvals of people whose roles do not let them decide any more end before others are added to them."""
-    for vote in handoff.votes:
-        unit.rely_on(Person, vote.person_id)
-        if not unit.get(Person, vote.person_id).may_decide:
-            gone = HandoffUnvoted(handoff.handoff_id, vote.person_id)
-            handoff = unit.record(Handoff, handoff.handoff_id, [gone])
-    return handoff
 
 
 def _said(handoff: Handoff, decision: str) -> Result:
@@ -353,8 +362,3 @@ def _said(handoff: Handoff, decision: str) -> Result:
         "grant_id": handoff.grant.grant_id if handoff.grant else "",
         "decided": handoff.decision is not None,
     }
-
-
-def _presented(handoff: Handoff, edited: Call) -> str:
-    """Names what the others are shown after an edit: the case as it was, with another call."""
-    return digest({"presented": handoff.presented_digest, "edited": edited.digest})

@@ -13,7 +13,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, cast
 
@@ -33,6 +33,7 @@ from handfast.engine.encoding import canonical
 from handfast.engine.ids import new_id
 from handfast.engine.projections import KINDS, MAX_KEPT, Kind, load, row_of
 from handfast.engine.recent import Recent
+from handfast.engine.roots import root_of
 from handfast.engine.settings import Settings
 from handfast.engine.snapshots import Snapshots
 from handfast.engine.telemetry import OFF, Telemetry
@@ -44,6 +45,7 @@ from handfast.storage.api import (
     NewEvent,
     SealedBody,
     Seen,
+    StateRow,
     Store,
     WriteSet,
 )
@@ -186,7 +188,7 @@ class Unit:
 
     def write_set(self, fingerprint: str, result: Result) -> WriteSet:
         appends = tuple(
-            Append(s.base, tuple(s.events), row_of(s.kind, name, s.version, s.state))
+            Append(s.base, tuple(s.events), self._row(name, s))
             for name, s in self._streams.items()
             if s.events
         )
@@ -207,6 +209,19 @@ class Unit:
             fingerprint=fingerprint,
             result=canonical(result) if self._key else b"",
         )
+
+    def _row(self, name: str, s: _Stream) -> StateRow:
+        row = row_of(s.kind, name, s.version, s.state)
+        return row if s.base else replace(row, root=root_of(self._glance, s.state))
+
+    def _glance(self, state_type: type, item_id: str) -> object:
+        """For what of a state never changes: it is not relied on."""
+        name = f"{KINDS[state_type].name}/{item_id}"
+        held = self._streams.get(name)
+        if held is not None:
+            return held.state
+        row = self._kernel.store.load(name)
+        return load(KINDS[state_type], row.doc) if row else None
 
 
 class Kernel:

@@ -11,6 +11,7 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId, ProjectId
 from handfast.core.domain.person import Person
 from handfast.core.domain.project import Project, Sight, sight_of
+from handfast.core.domain.publication import ORGANISATION, Publication
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
 from handfast.engine.directory import Directory
@@ -49,9 +50,23 @@ class Knowing:
         if kind == "checkpoint":  # its entries name every handoff of it
             named = self._kernel.state(Checkpoint, item).handoffs
             return len(self.known(sight, named)) == len(named)
+        if kind == "track":  # figures of runs, whatever their project
+            return False
+        if kind == "policy":
+            return self.sees_policy(sight, self._kernel.state(Publication, item).scope)
         if kind not in ("handoff", "run", "task"):
             return sight.beyond is not None or stream == f"person/{person_id}"
         return sight.covers(self._root(kind, item))
+
+    def sees_policy(self, sight: Sight | None, scope: str) -> bool:
+        """Whether the rules of a scope may be known: the organisation's to everybody, those of a repository to
+        who may know what happens in it."""
+        return sight is None or scope == ORGANISATION or sight.covers(scope)
+
+    def check_policy(self, person_id: str, scope: str) -> None:
+        """Raises NotFound, for what this person may not know of as for what there is not."""
+        if not self.sees_policy(self.sight(person_id), scope):
+            raise NotFound(f"no policy was ever proposed for `{scope[:200]}`")
 
     def check(self, person_id: str, kind: str, item: str) -> None:
         """Raises NotFound, for what this person may not know of as for what there is not."""

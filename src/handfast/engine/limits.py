@@ -236,7 +236,7 @@ def keep_measure(unit: Unit, run: Run) -> None:
     """A run ended: its figures become part of what later runs of its agent are measured against."""
     figures = for_history(run, unit.now)
     if figures:
-        measure = RunMeasured(run.agent_id, RunId(run.run_id), figures)
+        measure = RunMeasured(run.agent_id, RunId(run.run_id), figures, run.root)
         unit.record(Track, run.agent_id, [measure])
 
 

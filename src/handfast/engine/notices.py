@@ -24,11 +24,12 @@ from handfast.core.domain.events_notify import (
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import NoticeId, PersonId
 from handfast.core.domain.notice import Notice, NoticeStatus
-from handfast.core.domain.person import ROLES
+from handfast.core.domain.person import ROLES, Person
 from handfast.core.domain.reach import Contact, Reach
 from handfast.core.policy.holding import held_until, is_urgent, wanted
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.knowing import Knowing
 from handfast.engine.notice_links import NoticeLinks
 from handfast.engine.people import People, signed_in
 from handfast.engine.projections import BY_NAME, load
@@ -43,9 +44,10 @@ EventOf: TypeAlias = Callable[[Unit, NoticeId], Event]
 class Notices:
     """All calls are atomic."""
 
-    def __init__(self, kernel: Kernel, people: People) -> None:
+    def __init__(self, kernel: Kernel, people: People, knowing: Knowing) -> None:
         self._kernel = kernel
         self._people = people
+        self._knowing = knowing
         self.links = NoticeLinks(kernel)
 
     # -- planning
@@ -187,7 +189,19 @@ class Notices:
             return f"it was {handoff.status.value}"
         if handoff.presented_digest != notice.presented_digest:
             return "it changed"
-        return ""
+        return self._not_theirs(unit, notice)
+
+    def _not_theirs(self, unit: Unit, notice: Notice) -> str:
+        """Why this person is not told of it any more: what they may do and know of, at this moment."""
+        person = unit.find(Person, notice.person_id)
+        if person is None or not person.may_decide:
+            return "their roles do not let them decide any more"
+        return "" if self.may_know(notice) else "they may not know of it any more"
+
+    def may_know(self, notice: Notice) -> bool:
+        """Whether its person may know of what it is about, now."""
+        sight = self._knowing.sight(notice.person_id)
+        return bool(self._knowing.known(sight, [notice.handoff_id]))
 
     # -- what came of it
 
@@ -243,17 +257,20 @@ class Notices:
         rows = self._kernel.store.find(Query("notice", match=handoff_id, limit=SHOWN))
         return [self._shown(_state(row.doc)) for row in rows]
 
-    def references(self, handoff_id: str, channel: str) -> list[str]:
-        """How the receiver names what was sent to it about a handoff."""
+    def sent(self, handoff_id: str, channel: str) -> list[Notice]:
+        """Those that arrived, each with the `reference` by which the receiver names it."""
         rows = self._kernel.store.find(Query("notice", match=handoff_id, limit=SHOWN))
         found = [_state(row.doc) for row in rows]
-        return [n.reference for n in found if n.channel == channel and n.reference]
+        return [n for n in found if n.channel == channel and n.reference]
 
     def of_person(self, person_id: str, limit: int = 20) -> list[Result]:
-        """The newest notices for a person, newest first."""
+        """The newest notices for a person, newest first: of what they may still know of, and of nothing."""
         rows = self._kernel.store.find(Query("notice", newest_first=True, limit=SHOWN * 5))
         found = [n for row in rows if (n := _state(row.doc)).person_id == person_id]
-        return [self._shown(n) | {"ask": self._ask(n)} for n in found[:limit]]
+        sight = self._knowing.sight(person_id)
+        known = set(self._knowing.known(sight, [n.handoff_id for n in found if n.handoff_id]))
+        shown = [n for n in found if not n.handoff_id or n.handoff_id in known]
+        return [self._shown(n) | {"ask": self._ask(n)} for n in shown[:limit]]
 
     def one(self, notice_id: str) -> Result:
         """Raises NotFound."""

@@ -17,6 +17,7 @@ from handfast.core.domain.events_handoff import (
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import most
 from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.handoff_votes import APPROVING
 from handfast.core.domain.ids import AgentId, HandoffId, PersonId, RunId, StepId, TaskId
 from handfast.core.domain.package import Package
 from handfast.core.domain.requirement import Requirement, askings
@@ -64,9 +65,11 @@ class Opening:
     edited_text: BodyRef | None = None
     form_digest: str = ""
     subagent: str = ""
+    operand_texts: BodyRef | None = None
     refused: bool = False
     blocking: bool = True
     returned: tuple[str, ...] = ()
+    files: BodyRef | None = None
 
 
 def at_most(judgement: Judgement, facts: Facts) -> Requirement:
@@ -89,7 +92,7 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
     hid = HandoffId(handoff_id or new_id("ho"))
     offered = OVERRIDE_REVIEWED if of_override else _offered(unit, o)
     if o.refused:
-        offered = tuple(kind for kind in offered if kind is not DecisionKind.APPROVE)
+        offered = tuple(kind for kind in offered if kind not in APPROVING)
     request = HandoffRequested(
         handoff_id=hid,
         kind=o.kind,
@@ -117,7 +120,9 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         edited_text=o.edited_text,
         form_digest=o.form_digest,
         subagent=o.subagent,
+        operand_texts=o.operand_texts,
         blocking=o.blocking,
+        files=o.files,
     )
     if o.returned:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, o.returned)])
@@ -150,8 +155,11 @@ def _asked(unit: Unit, o: Opening, takes: Resolved) -> Asked:
 
 
 def _offered(unit: Unit, o: Opening) -> tuple[DecisionKind, ...]:
-    """Taking over needs a runner that can end the agent and hand the worktree over; a doubt ends no run."""
+    """Editing finished work needs its texts. Taking over needs a runner that can end the agent and hand the worktree
+    over; a doubt ends no run."""
     offered, take = OFFERED[o.kind], DecisionKind.TAKE_OVER
+    if o.files is not None and o.package.review is not None:
+        offered = (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS, *offered[1:])
     run = unit.find(Run, o.run_id) if o.run_id else None
     of_runner = run is not None and run.command is not None and o.kind is not HandoffKind.DOUBT
     return (*offered, take) if of_runner and take not in offered else offered

@@ -6,7 +6,7 @@ from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import LimitExceeded, NotFound, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_identity import PersonTokenIssued, PersonTokenRevoked
-from handfast.core.domain.ids import TokenId
+from handfast.core.domain.ids import PersonId, TokenId
 from handfast.core.domain.person import ROLES, OwnToken, Person
 from handfast.engine.agents import IssuedToken
 from handfast.engine.ids import hash_secret, new_id, new_secret
@@ -71,7 +71,7 @@ class OwnTokens:
             person = signed_in(unit, actor, frozenset(ROLES))
             if token_id not in [t.token_id for t in person.tokens]:
                 raise NotFound(f"you have no token `{token_id[:64]}`")
-            strike(unit, person, TokenId(token_id), person)
+            strike(unit, person, TokenId(token_id), person.person_id)
             return {"token_id": token_id}
 
         return self._kernel.run(actor, work)
@@ -91,9 +91,9 @@ class OwnTokens:
         ]
 
 
-def strike(unit: Unit, person: Person, token_id: TokenId, by: Person) -> None:
-    """Make a token invalid, as part of a command."""
-    event = PersonTokenRevoked(person.person_id, token_id, by.person_id)
+def strike(unit: Unit, person: Person, token_id: TokenId, by: PersonId) -> None:
+    """Make a token invalid, as part of a command. `by` '' is their identity provider."""
+    event = PersonTokenRevoked(person.person_id, token_id, by)
     unit.record(Person, person.person_id, [event])
     unit.put_credential(
         Credential(token_id, KIND, person.person_id, "revoked", (), None, revoked=True)

@@ -1,7 +1,7 @@
 """Builds the package of each kind of handoff from what was recorded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -24,6 +24,7 @@ from handfast.core.domain.package import (
     ShowKind,
     WhatWillHappen,
 )
+from handfast.core.domain.reviewed_files import ReviewedFile, editable
 from handfast.core.domain.run import Run
 from handfast.core.policy import limit_words
 
@@ -185,7 +186,8 @@ def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
     """Finished work as the runner recorded it, with its diff. `written_at` is when a file of the worktree was
-    last written, as its file system says. `since_diff` leads here from `since_commit`, which was sent back."""
+    last written, as its file system says. `since_diff` leads here from `since_commit`, which was sent back. `files`
+    are those that a reviewer may edit."""
 
     work: ReviewedWork
     diff: str
@@ -200,13 +202,14 @@ class ReviewFacts:
     written_at: datetime | None = None
     since_commit: str = ""
     since_diff: str = ""
+    files: tuple[ReviewedFile, ...] = ()
 
 
 def review(
     f: ReviewFacts, run: Run, evidence: tuple[Evidence, ...], stopped: Sequence[MatchedRule] = ()
 ) -> Package:
     """Finished work. `stopped` are the gates of the policy that this merge meets."""
-    w = f.work
+    w = replace(f.work, editable=tuple(editable(file) for file in f.files))
     size = f"{len(w.files)} file{'' if len(w.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
     return Package(
         ask=f"Merge {w.head_commit[:12]} into {w.target_branch}: {size}",

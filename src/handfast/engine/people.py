@@ -196,7 +196,7 @@ class People:
         return self.begin(person_id, "password")
 
     def begin(self, person_id: str, method: str) -> OpenSession:
-        """A session of somebody who proved who they are."""
+        """A session of somebody who proved who they are. Raises NotPermitted for who has no role."""
         secret = new_secret()
         expires = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.session_s)
         self.open_session(person_id, secret, expires, method)
@@ -212,6 +212,10 @@ class People:
         session_id = session_of(secret)
 
         def work(unit: Unit) -> Result:
+            if not unit.get(Person, person_id).roles:
+                raise NotPermitted(
+                    "you have no role here any more", hint="Ask an admin which one you need."
+                )
             event = SignedIn(PersonId(person_id), method, session_id)
             unit.record(Person, person_id, [event])
             unit.put_credential(
@@ -247,10 +251,18 @@ class People:
         return found.subject if hmac.compare_digest(found.secret, hash_secret(secret)) else ""
 
     def with_pin(self, login: str, pin: str) -> Actor:
-        """A person at a terminal. Raises NotPermitted, LimitExceeded."""
+        """A person at a terminal, by their login or their id: who came from an identity provider may not know
+        what they are called there. Raises NotPermitted (`no_pin` for who never set one), LimitExceeded."""
         digest = digest_login(login)
-        person_id = self._by_login(digest)
-        self._verify(digest, person_id, "pin", pin)
+        person_id = self._by_login(digest) or self._by_id(login.strip())
+        person = self._kernel.state(Person, person_id) if person_id else None
+        if person is not None and not person.has_pin:
+            raise NotPermitted(
+                f"`{login.strip()[:64]}` has no PIN yet",
+                code="no_pin",
+                hint="Sign in with the browser and set one on the account page, at /account.",
+            )
+        self._verify(person.login_digest if person else digest, person_id, "pin", pin)
         return Actor("person", person_id, "pin")
 
     def name(self, person_id: str) -> str:
@@ -264,6 +276,10 @@ class People:
     def _by_login(self, digest: str) -> str:
         rows = self._kernel.store.find(Query("person", match=digest, limit=1))
         return rows[0].stream.partition("/")[2] if rows else ""
+
+    def _by_id(self, text: str) -> str:
+        known = text.startswith("pe_") and self._kernel.store.load(f"person/{text}") is not None
+        return text if known else ""
 
     def _verify(self, who: str, person_id: str, kind: str, text: str) -> None:
         self._count_try(who)
@@ -326,7 +342,12 @@ def check_new(new: NewPerson) -> None:
     if not re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", new.login):
         raise UsageError("`login` must be 1 to 64 letters, digits or . _ @ -")
     check_password(new.password)
-    if not re.fullmatch(rf"[0-9]{{{MIN_PIN},32}}", new.pin):
+    check_pin(new.pin)
+
+
+def check_pin(pin: str) -> None:
+    """Raises UsageError."""
+    if not re.fullmatch(rf"[0-9]{{{MIN_PIN},32}}", pin):
         raise UsageError(f"`pin` must have at least {MIN_PIN} digits")
 
 

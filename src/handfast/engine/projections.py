@@ -33,11 +33,14 @@ from handfast.core.domain.action import Risk
 from handfast.core.domain.codec import decode, encode
 from handfast.core.domain.errors import IntegrityError
 from handfast.core.domain.events import from_bytes
+from handfast.core.domain.events_handoff import HandoffKind
+from handfast.core.domain.need import PLACES, need_of
 from handfast.engine.encoding import compact
 from handfast.engine.recent import Recent
 from handfast.storage.api import EventRow, StateRow
 
 OVERRIDE_REVIEWS = "override-review"
+FINISHED_WORK = "finished-work"  # reviews of it, as long as they wait
 HELD = "held"  # tasks under a legal hold
 RANKS = {r.value: i for i, r in enumerate(reversed(Risk))}
 
@@ -63,16 +66,23 @@ def match_of_form(run_id: str, form: str) -> str:
     return f"{run_id}|{form}"
 
 
+def _match_of(h: handoff.Handoff) -> str:
+    if handoff_votes.is_override_review(h):
+        return OVERRIDE_REVIEWS
+    if h.kind is HandoffKind.REVIEW and h.waiting:
+        return FINISHED_WORK
+    return match_of_form(h.run_id, h.form_digest or h.action_digest)
+
+
 def _handoff(h: handoff.Handoff) -> dict[str, object]:
-    reviewed = handoff_votes.is_override_review(h)
-    form = h.form_digest or h.action_digest
+    risk = RANKS.get(h.risk, 0)
     return {
         "status": h.status.value,
         "task_id": h.task_id,
         "run_id": h.run_id,
         "agent_id": h.agent_id,
-        "match": OVERRIDE_REVIEWS if reviewed else match_of_form(h.run_id, form),
-        "rank": RANKS.get(h.risk, 0),
+        "match": _match_of(h),
+        "rank": PLACES[need_of(h)] + risk if h.waiting else risk,
         "due_at": h.next_due,
     }
 

@@ -9,17 +9,19 @@ from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import Executor, HandoffKind
 from handfast.core.domain.handoff import Handoff, Status
 from handfast.core.domain.package import Evidence, Package, ShowKind, WhatWillHappen
+from handfast.core.domain.reviewed_files import check_files
 from handfast.core.domain.run import Run, check_epoch, check_not_over
 from handfast.core.domain.takeover import check_free
 from handfast.core.domain.task import Task
 from handfast.engine.audiences import Audiences
 from handfast.engine.escalations import attempts
-from handfast.engine.evidence import evidence_of
+from handfast.engine.evidence import evidence_of, stated_by
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.ledger import attempts_of
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
 from handfast.engine.policies import InForce, Policies
+from handfast.engine.review_files import keep_files
 from handfast.engine.runs import Pause, pause_events
 from handfast.engine.sent_back import since_review
 from handfast.engine.subjects import subject_of
@@ -70,10 +72,13 @@ class Reviews:
     def open(self, actor: Actor, work_done: FinishedWork) -> Result:
         """Hand finished work to review and pause the run. Idempotent by `request_key`.
 
-        Raises StaleEpoch, InvalidTransition, UsageError for a run that has no task.
+        Raises StaleEpoch, InvalidTransition, UsageError for a run that has no task, or files that nobody may edit.
         """
         f = work_done.facts
+        _check_files(f)
         evidence = self._evidence(work_done)
+        known = self._kernel.state(Run, work_done.run_id)
+        stated = stated_by(self._kernel, known, f.agent_says)
 
         def work(unit: Unit) -> Result:
             run = unit.get(Run, work_done.run_id)
@@ -84,6 +89,7 @@ class Reviews:
                 raise UsageError(f"run `{run.run_id}` has no task, so nothing can be merged")
             opening = self._opening(unit, run, unit.get(Task, run.task_id), f, evidence)
             opening = with_since(self._kernel, with_ledger(self._kernel, opening), f)
+            opening = replace(opening, package=replace(opening.package, stated=stated))
             opening = self._complete(opening, work_done)
             handoff = open_handoff(self._audiences, unit, opening)
             p = work_done.pause
@@ -131,9 +137,9 @@ class Reviews:
         policy = self._policies.in_force(unit, task.repository)
         target_commit = f.work.target_commit if policy.binds_target else ""
         call = merge_call(task.repository, f.work.target_branch, f.work.head_commit, target_commit)
-        merge = _merge_facts(f)
-        judged = _judged(unit, run, call, f, policy)
-        risk = _risk(f, brief.risk, judged.risk)
+        merge = merge_facts(f)
+        judged = judged_merge(unit, run, call, f, policy)
+        risk = merge_risk(f, brief.risk, judged.risk)
         stopped = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
         return Opening(
             kind=HandoffKind.REVIEW,
@@ -155,6 +161,7 @@ class Reviews:
             refused=judged.verdict is Verdict.DENY,
             # Who wrote a part of it is no independent eye on it.
             apart=tuple({t.by: None for t in run.takeovers if t.work and t.work.changed}),
+            files=keep_files(unit, f),
         )
 
     def ask(self, actor: Actor, run_id: str, question: str, *, blocking: bool = True) -> Result:
@@ -203,6 +210,15 @@ class Reviews:
         return self._kernel.run(actor, work)
 
 
+def _check_files(f: ReviewFacts) -> None:
+    """Only files of the change itself, as it left them, may be edited. Raises UsageError."""
+    check_files(f.files)
+    changed = {change.path: change.new_mode for change in f.changes if change.status != "D"}
+    odd = next((file for file in f.files if changed.get(file.path) != file.mode), None)
+    if odd is not None:
+        raise UsageError(f"`{odd.path}` is no file of this change")
+
+
 def with_ledger(kernel: Kernel, opening: Opening) -> Opening:
     """With what was tried on its task before this."""
     tried = attempts_of(kernel, opening.task_id, but_run=opening.run_id)
@@ -216,16 +232,16 @@ def with_since(kernel: Kernel, opening: Opening, f: ReviewFacts) -> Opening:
     return replace(opening, package=replace(opening.package, since=found)) if found else opening
 
 
-def _judged(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -> Judgement:
+def judged_merge(unit: Unit, run: Run, call: Call, f: ReviewFacts, policy: InForce) -> Judgement:
     """What the published policies say of this merge. The built-in one has its say already: finished work
     is always reviewed."""
-    merge = _merge_facts(f)
+    merge = merge_facts(f)
     seen = replace(merge, hazards=f.hazards)
     subject = subject_of(unit, run, call, seen, executor=Executor.MEDIATED.value)
     return policy.judge(merge, subject)
 
 
-def _merge_facts(f: ReviewFacts) -> Facts:
+def merge_facts(f: ReviewFacts) -> Facts:
     return Facts(
         Effect.WRITE,
         f"merges into {f.work.target_branch}",
@@ -236,7 +252,7 @@ def _merge_facts(f: ReviewFacts) -> Facts:
     )
 
 
-def _risk(f: ReviewFacts, briefed: Risk, judged: Risk) -> Risk:
+def merge_risk(f: ReviewFacts, briefed: Risk, judged: Risk) -> Risk:
     """The brief's own risk, raised when the change itself shows a hazard or policy says so."""
     order = list(Risk)
     found = Risk.HIGH if any(h.startswith(HIGH) for h in f.hazards) else Risk.LOW

@@ -18,7 +18,7 @@ from handfast.core.domain.handoff import WAITING, Handoff, Status
 from handfast.core.domain.ids import AgentId, HandoffId, RunId, RunnerId
 from handfast.core.domain.run import Run, RunStatus, check_epoch, check_not_over
 from handfast.core.domain.task import Task
-from handfast.core.domain.track import Track, history
+from handfast.core.domain.track import Track
 from handfast.engine.audiences import Audiences
 from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
@@ -28,6 +28,7 @@ from handfast.engine.limits import RunLimits, keep_measure
 from handfast.engine.projections import BY_NAME, load
 from handfast.engine.runners import check_label
 from handfast.engine.tasks import Tasks
+from handfast.engine.track_records import history_for
 from handfast.storage.api import Query
 
 
@@ -96,6 +97,7 @@ class Runs:
         def work(unit: Unit) -> Result:
             task = unit.get(Task, new.task_id)
             self._active_agent(unit, new.agent_id)
+            self._briefs.again(unit, task)
             unit.record(Task, task.task_id, tasks.reopen(task, actor.person))
             run_id = RunId(new_id("run"))
             event = e.RunCreated(
@@ -107,7 +109,7 @@ class Runs:
                 command=unit.put_json(list(new.command)),
                 repository=task.repository,
                 contain=new.contain,
-                history=history(unit.find(Track, new.agent_id)),
+                history=history_for(self._kernel, unit.find(Track, new.agent_id), task.repository),
                 budget=self._briefs.brief(task).budget,
                 requested_by=actor.person,
                 labels=new.labels,
@@ -150,7 +152,9 @@ class Runs:
                 cwd=s.cwd,
                 repository=s.repository,
                 runner_id=RunnerId(s.runner_id),
-                history=history(unit.find(Track, s.agent_id)),
+                history=history_for(
+                    self._kernel, unit.find(Track, s.agent_id), s.repository or s.cwd
+                ),
             )
             unit.record(Run, run_id, [event])
             return {"run_id": run_id, "mode": s.mode.value}

@@ -1,5 +1,6 @@
 """What happened to a handoff, in words, with the content that belongs to it."""
 
+import json
 from collections.abc import Callable, Mapping
 
 from handfast.core.domain import events_handoff as e
@@ -9,6 +10,7 @@ from handfast.core.domain.events_checkpoint import HandoffDeferred
 from handfast.core.domain.events_rating import HandoffRated
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Scope, shown
+from handfast.core.domain.reviewed_files import edits_in
 
 _WORDS: Mapping[type, str] = {
     e.HandoffVoted: "approved; it takes more",
@@ -26,8 +28,12 @@ def said(event: Event, text: Callable[[BodyRef | None], str], name: Callable[[st
         case e.HandoffCommented():
             return text(event.text)
         case e.HandoffDecided():
-            return _with(event.decision.value, text(event.reason) or event.answer)
-        case e.HandoffVoted() | e.HandoffEdited() | e.HandoffOverridden():
+            said = _with(event.decision.value, text(event.reason) or event.answer)
+            return _edited(said, event.edited_action, text)
+        case e.HandoffEdited():
+            said = _with(_WORDS[type(event)], text(event.reason))
+            return _edited(said, event.edited_action, text)
+        case e.HandoffVoted() | e.HandoffOverridden():
             return _with(_WORDS[type(event)], text(event.reason))
         case e.HandoffAutoProceeded():
             return (
@@ -78,6 +84,18 @@ def _asked(
         if isinstance(event, e.HandoffRouted)
         else _with(f"re-routed: {words}", text(event.reason))
     )
+
+
+def _edited(words: str, ref: BodyRef | None, text: Callable[[BodyRef | None], str]) -> str:
+    """With the files of finished work that were edited, and their digests. Other edits speak for themselves."""
+    content = text(ref)
+    call = json.loads(content) if content.startswith("{") else {}  # there is none, or it was erased
+    edits = edits_in(call["arguments"]) if call.get("tool") == "git.merge" else ()
+    if not edits:
+        return words
+    files = "; ".join(f"{edit.path} from {edit.before} to {edit.after}" for edit in edits[:20])
+    more = f" and {len(edits) - 20} more" if len(edits) > 20 else ""
+    return f"{words}; edited {files}{more}"
 
 
 def _with(what: str, words: str) -> str:

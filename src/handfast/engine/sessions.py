@@ -1,12 +1,16 @@
-"""Open sessions of people: listed, ended one by one or all at once, and all but one with a new password."""
+"""Open sessions of people: listed, ended one by one or all at once, and everything else that acts as a
+person ended with them: their own tokens, and Slack."""
 
 import hmac
+from datetime import datetime
 
-from handfast.core.domain.codec import format_time
+from handfast.core.domain.codec import format_time, parse_time
 from handfast.core.domain.errors import NotFound, NotPermitted
-from handfast.core.domain.events import SYSTEM, Actor, from_bytes
+from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import CredentialSet, SignedIn, SignedOut
+from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import ROLES, Person
+from handfast.engine.contacts import cut_slack
 from handfast.engine.directory import Directory
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.own_tokens import strike
@@ -44,6 +48,13 @@ class Sessions:
         ]
         return sorted(shown, key=lambda s: str(s["started_at"]), reverse=True)
 
+    def began(self, person_id: str, secret: str) -> datetime | None:
+        """When the session of this secret began; None for one that is not open, or is too old to tell."""
+        if self._people.of_session(secret) != person_id:
+            return None
+        at = self._began(person_id).get(session_of(secret), ("", ""))[1]
+        return parse_time(at) if at else None
+
     def end(self, actor: Actor, session_id: str) -> Result:
         """One of the caller's own. Raises NotFound, for somebody else's too."""
 
@@ -58,16 +69,18 @@ class Sessions:
         return self._kernel.run(actor, work)
 
     def end_all(self, actor: Actor, but: str = "") -> Result:
-        """All of the caller's own, but the one that this secret is of."""
+        """All of the caller's own, but the one that this secret is of. Their Slack account is one more place
+        where they are signed in: it is linked no more."""
 
         def work(unit: Unit) -> Result:
             person = signed_in(unit, actor, frozenset(ROLES))
+            cut_slack(self._kernel, unit, person.person_id, person.person_id)
             return {"ended": self._end_others(unit, person, but)}
 
         return self._kernel.run(actor, work)
 
     def end_of(self, actor: Actor, login: str) -> Result:
-        """Everything that lets somebody in: their sessions and their tokens. An admin's to do.
+        """Everything that lets somebody in: their sessions, their tokens, Slack. An admin's to do.
 
         Raises NotPermitted, NotFound.
         """
@@ -77,14 +90,13 @@ class Sessions:
             person = self._directory.by_login(unit, login)
             if person is None:
                 raise NotFound(f"nobody has the login `{login[:64]}`")
-            for token in person.tokens:
-                strike(unit, person, token.token_id, admin)
-            return {"ended": self._end_others(unit, person, ""), "tokens": len(person.tokens)}
+            return self.cut(unit, person, admin.person_id)
 
         return self._kernel.run(actor, work)
 
     def change_password(self, actor: Actor, old: str, new: str, secret: str = "") -> Result:
-        """A new password ends every other session and every token. `secret` is of the session that stays.
+        """A new password ends every other session, every token, and what acts as this person in Slack.
+        `secret` is of the session that stays.
 
         Raises NotPermitted for a wrong old password, LimitExceeded, UsageError.
         """
@@ -98,19 +110,17 @@ class Sessions:
             unit.put_credential(
                 Credential(f"password:{person.person_id}", "password", person.person_id, hashed)
             )
-            for token in person.tokens:
-                strike(unit, person, token.token_id, person)
-            return {"ended": self._end_others(unit, person, secret), "tokens": len(person.tokens)}
+            return self.cut(unit, person, person.person_id, secret)
 
         return self._kernel.run(actor, work)
 
-    def end_unasked(self, person_id: str) -> int:
-        """Every session, because the identity provider lets this person in no more."""
-
-        def work(unit: Unit) -> Result:
-            return {"ended": self._end_others(unit, unit.get(Person, person_id), "")}
-
-        return int(str(self._kernel.run(SYSTEM, work)["ended"]))
+    def cut(self, unit: Unit, person: Person, by: PersonId, but: str = "") -> Result:
+        """As part of a command: end everything that acts as this person, but the session that `but` is of.
+        `by` '' is their identity provider. Result: ended, tokens."""
+        for token in person.tokens:
+            strike(unit, person, token.token_id, by)
+        cut_slack(self._kernel, unit, person.person_id, by)
+        return {"ended": self._end_others(unit, person, but), "tokens": len(person.tokens)}
 
     def _end_others(self, unit: Unit, person: Person, but: str) -> int:
         kept = session_of(but) if but else ""

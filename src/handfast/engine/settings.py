@@ -11,7 +11,7 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Names that end in `_s` are seconds. Each is set by `HANDFAST_` and its name in capitals."""
+    """Names that end in `_s` are seconds, `rate_*` requests a second. Each is set by `HANDFAST_` and its name in capitals."""
 
     approval_within_s: int = DAY
     review_within_s: int = 7 * DAY
@@ -28,6 +28,9 @@ class Settings:
     relay_concurrency: int = 8
     relay_lease_s: int = 5
     relay_drain_s: int = 5
+    rate_person: int = 20
+    rate_agent: int = 200
+    rate_runner: int = 2000
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -1,7 +1,7 @@
 """What changed since an earlier form of an action was asked about or approved: arguments, or what it depends on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from handfast.core.domain.action import Call
@@ -12,6 +12,7 @@ from handfast.core.domain.handoff import GrantStatus, Handoff
 from handfast.core.domain.package import ChangedOperand, ChangedSince
 from handfast.core.domain.run import OpenStep, Run
 from handfast.engine.kernel import Kernel, Unit
+from handfast.engine.operand_texts import difference, read_back
 from handfast.engine.packages import shown_call
 from handfast.engine.projections import BY_NAME, load, match_of_form
 from handfast.storage.api import Query
@@ -61,8 +62,11 @@ def goes_stale(h: Handoff) -> bool:
     return h.waiting or unused
 
 
-def changed_since(kernel: Kernel, earlier: Handoff, call: Call) -> ChangedSince | None:
-    """The two forms side by side. None where the earlier one was erased."""
+def changed_since(
+    kernel: Kernel, earlier: Handoff, call: Call, texts: Mapping[str, str]
+) -> ChangedSince | None:
+    """The two forms side by side. None where the earlier one was erased. `texts` are those of the files that this
+    call depends on."""
     if earlier.action is None:
         return None
     content = kernel.vault.open(earlier.action.body_id)
@@ -70,8 +74,10 @@ def changed_since(kernel: Kernel, earlier: Handoff, call: Call) -> ChangedSince 
         return None
     before = decode(Call, cast("dict[str, object]", json.loads(content.data)))
     old, new = ({o.path: o.digest for o in c.operands} for c in (before, call))
+    kept = read_back(kernel, earlier.operand_texts)
+    diffs = {p: difference(p, kept[p], texts[p]) for p in kept.keys() & texts.keys()}
     operands = tuple(
-        ChangedOperand(path, old.get(path, ""), new.get(path, ""))
+        ChangedOperand(path, old.get(path, ""), new.get(path, ""), diffs.get(path, ""))
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     )

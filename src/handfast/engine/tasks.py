@@ -8,13 +8,15 @@ from handfast.core.domain.brief import Brief
 from handfast.core.domain.brief_scope import narrowed
 from handfast.core.domain.canonical import digest
 from handfast.core.domain.codec import decode, encode
+from handfast.core.domain.copying import replace
 from handfast.core.domain.errors import InvalidTransition, UsageError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_work import TaskCreated
 from handfast.core.domain.ids import TaskId
-from handfast.core.domain.task import Task
+from handfast.core.domain.task import Task, take_part
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.reserving import Reserving
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,19 @@ class Tasks:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._reserving = Reserving(kernel)
 
     def create(self, actor: Actor, new: NewTask) -> Result:
         """Idempotent by `request_key`. With a `parent` the brief is narrowed to its.
 
         Raises NotFound for an unknown parent, InvalidTransition for one that is closed, UsageError
-        (`wider_than_parent`) naming the field.
+        (`wider_than_parent`, `beyond_what_is_left` of the budget) naming the field.
         """
         asked = encode(new.brief)
 
         def work(unit: Unit) -> Result:
-            brief = encode(self._within(unit, new))
+            narrow = self._within(unit, new)
+            brief = encode(narrow)
             task_id = TaskId(new_id("task"))
             event = TaskCreated(
                 task_id=task_id,
@@ -55,6 +59,9 @@ class Tasks:
                 parent=TaskId(new.parent),
             )
             unit.record(Task, task_id, [event])
+            if new.parent:
+                part = take_part(unit.get(Task, new.parent), task_id, narrow.budget)
+                unit.record(Task, new.parent, part)
             return {"task_id": task_id}
 
         return self._kernel.run(
@@ -72,11 +79,14 @@ class Tasks:
         self._kernel.run(SYSTEM, work)
         return found[-1]
 
+    def left(self, task: Task) -> dict[str, str]:
+        """What is left of the budget for one more part, by field; empty for a task without parts."""
+        return self._reserving.left(Unit(self._kernel, SYSTEM, ""), task, self.brief(task).budget)
+
     def _within(self, unit: Unit, new: NewTask) -> Brief:
         if not new.parent:
             return new.brief
         parent = unit.get(Task, new.parent)
-        unit.rely_on(Task, new.parent)
         if parent.outcome:
             raise InvalidTransition(
                 f"task `{parent.task_id}` is closed: {parent.outcome.value}",
@@ -88,7 +98,17 @@ class Tasks:
                 code="wider_than_parent",
                 details={"field": "repository"},
             )
-        return narrowed(new.brief, self.brief(parent))
+        whole = self.brief(parent)
+        brief = narrowed(new.brief, whole)
+        budget = self._reserving.room(unit, parent, whole.budget, new.brief.budget)
+        return replace(brief, budget=budget)
+
+    def again(self, unit: Unit, task: Task) -> None:
+        """Before a task that is closed is delegated again. Raises UsageError where it is a part and what is left
+        of its parent's budget does not suffice."""
+        parent = unit.find(Task, task.parent) if task.parent and task.outcome else None
+        if parent is not None and task.task_id in parent.parts:
+            self._reserving.again(unit, parent, self.brief(parent).budget, task)
 
     def brief(self, task: Task) -> Brief:
         """The brief as it was delegated; an erased one keeps only a note of that."""

@@ -6,12 +6,15 @@ from typing import cast
 
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
+from handfast.core.domain.events_handoff import HandoffKind
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import WAITING, Handoff
+from handfast.core.domain.need import need_of
 from handfast.core.domain.package import Package
 from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
+from handfast.engine.bulk import need_why
 from handfast.engine.checkpoint_notes import note_of
 from handfast.engine.effects import changed_lines, open_package, open_packages
 from handfast.engine.filled import full
@@ -70,7 +73,7 @@ class Views:
         newest_first: bool = False,
         within: Sight | None = None,
     ) -> Page:
-        """Waiting ones by risk and age; others newest first. Raises KeyError for a bad status."""
+        """Waiting ones by need, risk and age; others newest first. Raises KeyError for a bad status."""
         query = Query(
             "handoff",
             statuses=STATUS_GROUPS[status],
@@ -88,29 +91,9 @@ class Views:
         items = [self._summary(h, around.text(h.ask), around) for h in states]
         return Page(items, next_of(rows, limit))
 
-    def queue(
-        self,
-        limit: int = 200,
-        *,
-        after: str = "",
-        person_id: str = "",
-        within: Sight | None = None,
-    ) -> Page:
-        """Waiting handoffs by risk and age, each with what places it in a queue: why it stopped, what
-        is offered, what could not be read and what backs it. Without the call's text, and without what
-        this person put off: a page may hold fewer than `limit`."""
-        statuses = STATUS_GROUPS["waiting"]
-        query = Query(
-            "handoff", statuses=statuses, after=cursor_of(after), limit=limit, within=within
-        )
-        rows = self._kernel.store.find(query)
-        now = self._kernel.clock.now()
-        states = (cast("Handoff", load(BY_NAME["handoff"], r.doc)) for r in rows)
-        shown = [h for h in states if not h.put_off(person_id, now)]
-        return Page(self.queued(shown), next_of(rows, limit))
-
     def queued(self, shown: Sequence[Handoff]) -> list[Result]:
-        """These handoffs as rows of a queue."""
+        """These handoffs as rows of a queue, each with what it needs and why, why it stopped, what could not be
+        read and what backs it. Without the call's text."""
         packages = open_packages(self._kernel, shown)
         around = self._around()
         return [self._queued(h, packages[h.package.body_id], around) for h in shown]
@@ -132,7 +115,7 @@ class Views:
             "package": {"what_will_happen": what, "evidence": evidence},
             "presented_digest": h.presented_digest,
             "changed_lines": changed_lines(package),
-            "edited_by": h.edit.person_id if h.edit else "",
+            "need_why": need_why(h, package),
         }
 
     def _summary(self, h: Handoff, ask: str, around: Surroundings) -> Result:
@@ -157,6 +140,7 @@ class Views:
             "holder_name": around.person_name(h.holder),
             "snoozed_until": _time(h.snoozed_until),
             "frozen": h.frozen_at is not None,
+            "need": need_of(h).value if h.waiting else "",
             "outcome": h.outcome,
             "decision": self._decision(h, around),
             "effect": effect_view(h.effect, around.text) if h.effect else None,
@@ -181,7 +165,7 @@ class Views:
             "may_give": may_give(h),
             "about": h.about,
             "editor": h.editor,
-            "edited_text": self.text(h.edit.text if h.edit else h.edited_text),
+            "edited_text": "" if h.files else self.text(h.edit.text if h.edit else h.edited_text),
             "edited_into": h.edited_into,
             "target_commit": h.target_commit,
             "missing": list(h.missing),
@@ -198,6 +182,8 @@ class Views:
             for r in h.ratings
         ]
         out["raters"] = sorted(deciders(h))
+        if h.kind is HandoffKind.DOUBT and h.about:
+            out["approved"] = self._approved(self._kernel.state(Handoff, h.about))
         if h.task_id:
             out["brief"] = full(self._tasks.brief(self._kernel.state(Task, h.task_id)))
         if h.run_id:
@@ -234,7 +220,21 @@ class Views:
             "presented_digest": d.presented_digest,
             "edited_digest": d.edited_digest,
             "edited_call": self._json(d.edited_action),
-            "edited_text": around.text(d.edited_text),
+            "edited_text": "" if h.files else around.text(d.edited_text),
+        }
+
+    def _approved(self, about: Handoff) -> Result | None:
+        """Who let the start happen that a doubt is about, the last one last, and when that was decided."""
+        d = about.decision
+        if d is None:
+            return None
+        people = dict.fromkeys(p for p in (*(v.person_id for v in about.votes), d.person_id) if p)
+        names = [self._people.name(p) for p in people]
+        return {
+            "by_names": names or [MACHINE],
+            "at": format_time(d.at),
+            "overridden": d.overridden,
+            "handoff_id": about.handoff_id,
         }
 
     def text(self, ref: BodyRef | None) -> str:
@@ -319,7 +319,8 @@ class Views:
 
     def task(self, task_id: str) -> Result:
         task = self._kernel.state(Task, task_id)
-        return self.task_summary(task) | of_task(self._kernel, self._tasks, task)
+        left = {"left": self._tasks.left(task)}
+        return self.task_summary(task) | left | of_task(self._kernel, self._tasks, task)
 
     def agents(self) -> list[Result]:
         rows = self._kernel.store.find(Query("agent", newest_first=True, limit=1000))
@@ -345,7 +346,9 @@ def _texts(h: Handoff) -> Iterator[BodyRef | None]:
     """The bodies that a row of a list shows."""
     yield h.ask
     if h.decision:
-        yield from (h.decision.reason, h.decision.edited_text)
+        yield h.decision.reason
+        if h.files is None:  # else it is whole files: see `review_files`
+            yield h.decision.edited_text
     if h.effect:
         yield h.effect.output
 

@@ -39,7 +39,11 @@ class Invocation:
 
 @dataclass(slots=True)
 class Case:
-    """`run_text` and `run_argv` examine a nested command; `written` holds scripts this very call writes."""
+    """`run_text` and `run_argv` examine a nested command; `written` holds scripts this very call writes.
+
+    `enclosing` are the programs around the one that is read, `deploys_read` counts what deploys and was looked
+    at for the environment it names.
+    """
 
     places: Places
     findings: Findings
@@ -52,6 +56,8 @@ class Case:
     questions: int = 0
     session: Session | None = None
     opinions: int = 0
+    enclosing: list[Invocation] = field(default_factory=list)
+    deploys_read: int = 0
 
     @property
     def on_disk(self) -> bool:

@@ -257,6 +257,8 @@ def nested_text(
         case.findings.hazard(hazard, f"{name}: {sentence}")
     for operand in inner.operands.values():
         case.findings.operand(operand)
+    for name_ in inner.environments:
+        case.findings.environment(name_)
     if fresh:
         for reason in inner.opaque_reasons:
             case.findings.opaque(reason, f"{name}, written here, cannot be read in full")

@@ -1,12 +1,13 @@
 """What is being found out about one call, before it becomes `Facts`."""
 
-from handfast.core.domain.action import Effect, Facts, Operand
+from handfast.core.domain.action import DEPLOYING, Effect, Facts, Operand
 from handfast.observe.inert import inert
 from handfast.observe.secrets import redact
 
 _RANK = {effect: rank for rank, effect in enumerate(Effect)}
 _MAX_DETAILS = 50
 _MAX_PATHS = 200
+_MAX_ENVIRONMENTS = 50
 _MAX_SENTENCE = 300
 _MAX_SUMMARY = 200
 
@@ -23,6 +24,8 @@ class Findings:
         self._details: dict[str, None] = {}
         self._paths: dict[str, None] = {}
         self._branches: dict[str, None] = {}
+        self._environments: dict[str, None] = {}
+        self.deploys = 0
         self._headline = ""
 
     def at_least(self, effect: Effect) -> None:
@@ -31,6 +34,7 @@ class Findings:
 
     def hazard(self, name: str, sentence: str, *, undo: bool = False) -> None:
         """`undo` says the effect can be taken back afterwards."""
+        self.deploys += name in DEPLOYING
         known = self._hazards.get(name)
         if known is None:
             self._hazards[name] = sentence
@@ -56,6 +60,15 @@ class Findings:
     def branch(self, name: str) -> None:
         """A branch or tag of a remote that the call writes; `*` for any."""
         self._branches.setdefault(name)
+
+    def environment(self, name: str) -> None:
+        """An environment the call touches; `*` where it cannot be told."""
+        if len(self._environments) < _MAX_ENVIRONMENTS:
+            self._environments.setdefault(name)
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        return tuple(self._environments)
 
     def operand(self, operand: Operand) -> None:
         self.operands[operand.path] = operand
@@ -83,6 +96,7 @@ class Findings:
             operands=tuple(sorted(self.operands.values(), key=lambda operand: operand.path)),
             reversible=self._reversible(),
             branches=tuple(inert(name, 200, multiline=False) for name in self._branches),
+            environments=tuple(inert(name, 200, multiline=False) for name in self._environments),
         )
 
     def _reversible(self) -> bool | None:

@@ -11,6 +11,7 @@ from handfast.observe import (
     containers,
     control,
     databases,
+    environments,
     execution,
     files,
     foreach,
@@ -152,9 +153,10 @@ def _program(simple: Simple, case: Case) -> None:
     if control.is_handfast(call.name):
         control.handfast(call, case)
         return
-    if not execution.is_system(program.text):
-        _own_program(call, case)
-    _dispatch(call, case)
+    with environments.watched(call, case):
+        if not execution.is_system(program.text):
+            _own_program(call, case)
+        _dispatch(call, case)
 
 
 # The grammar takes some compound commands apart into words, as in `! for …; do …; done`.

@@ -42,6 +42,7 @@ _SETTINGS: Final = (
     "core.pager=cat",
     "credential.helper=",
     "commit.gpgSign=false",
+    "i18n.commitEncoding=UTF-8",
     "gc.auto=0",
     "maintenance.auto=false",
     "submodule.recurse=false",
@@ -72,13 +73,16 @@ _PROGRAM_KEYS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a commit is by. Git needs a name and an address; the address need not exist."""
+    """Who a commit is by. Git needs a name and an address; the address need not exist. `at` is when, as RFC 3339;
+    now, where it is left out."""
 
     name: str
     email: str
+    at: str = ""
 
     def environment(self) -> dict[str, str]:
-        return {
+        when = {"GIT_AUTHOR_DATE": self.at, "GIT_COMMITTER_DATE": self.at} if self.at else {}
+        return when | {
             "GIT_AUTHOR_NAME": self.name,
             "GIT_AUTHOR_EMAIL": self.email,
             "GIT_COMMITTER_NAME": self.name,

@@ -30,7 +30,8 @@ from handfast.server.pages.account import Tries
 from handfast.server.pages.failures import page_of, wants_page
 from handfast.server.pages.router import add_pages
 from handfast.server.presence import Presence
-from handfast.server.problems import Problem, problem_of, problem_response
+from handfast.server.problems import Problem, problem_of, problem_response, retry_after
+from handfast.server.rates import Rates
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
 from handfast.server.waiting import STOPPING
@@ -70,6 +71,7 @@ def create_app(
     app.state.hub = Hub(engine.kernel.store)
     app.state.runner_inline = runner_inline
     app.state.tries = Tries()
+    app.state.rates = Rates(engine.kernel.settings)
     app.state.provider = _provider(engine)
     app.state.presence = Presence()
     routes = Routes([announcer(engine, url, say or log.info), *notifiers(engine, url)])
@@ -125,7 +127,11 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _answer(request: Request, problem: Problem) -> Response:
     """A page for a person in a browser, problem+json for everything else."""
-    return page_of(request, problem) if wants_page(request) else problem_response(problem)
+    if not wants_page(request):
+        return problem_response(problem)
+    response = page_of(request, problem)
+    response.headers.update(retry_after(problem))
+    return response
 
 
 async def _expected(request: Request, error: Exception) -> Response:

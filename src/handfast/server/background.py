@@ -29,6 +29,7 @@ class Background:
             self._loop("heads", self._heads.sign),
             self._loop("retention", engine.retention.run, RETENTION_EVERY_S),
             self._loop("calendars", CalendarKeeper(engine).renew, CALENDARS_EVERY_S),
+            self._loop("overlaps", engine.overlaps.catch_up),
         ]
 
     def start(self) -> None:

@@ -19,6 +19,7 @@ from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
 from handfast.server.permits import PERMITS, Permit
 from handfast.server.problems import UNAUTHENTICATED
+from handfast.server.rates import count
 from handfast.server.sessions import COOKIE, SAFE_METHODS, check_origin, session_secret
 
 # What the OpenAPI document says of credentials. The check itself is `caller`.
@@ -94,6 +95,16 @@ class Caller:
         self.engine.kernel.state(Task, task_id)
         self._knows(self.actor, "task", task_id)
         return task_id
+
+    def policy(self, scope: str) -> str:
+        """A scope whose rules this caller may read, or '' for the organisation's alone. Raises NotFound."""
+        if self.person_id and scope:
+            try:
+                self.engine.knowing.check_policy(self.person_id, scope)
+            except NotFound:
+                self._refuse(f"need to know of the policy of {scope[:200]}")
+                raise
+        return scope
 
     def holds(self, run_id: str) -> str:
         """The run's id, for the runner that holds it. Raises StaleEpoch for another registered runner; one
@@ -194,11 +205,14 @@ class Caller:
 def caller(request: Request) -> Caller:
     """The authenticated and permitted caller. Every refusal is put into the audit trail.
 
-    Raises NotPermitted: code `unauthenticated` (401), `cross_site`, `not_permitted`.
+    Raises NotPermitted: code `unauthenticated` (401), `cross_site`, `not_permitted`; LimitExceeded: code
+    `rate_limited`.
     """
     engine = cast("Engine", request.app.state.engine)
     operation = request.scope["endpoint"].__name__
-    found = Caller(engine, _principal(engine, request), operation)
+    principal = _principal(engine, request)
+    count(request, principal)
+    found = Caller(engine, principal, operation)
     permit = PERMITS.get(operation, Permit(frozenset()))
     problem = _against(engine, found.principal, permit, request.method)
     if problem:

@@ -68,9 +68,13 @@ def problem_of(error: e.HandfastError) -> Problem:
 
 
 def problem_response(problem: Problem) -> Response:
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", **retry_after(problem)}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if problem.status == 503 and problem.retryable:
-        headers["Retry-After"] = "1"
     return Response(orjson.dumps(problem.body()), problem.status, headers, MEDIA)
+
+
+def retry_after(problem: Problem) -> dict[str, str]:
+    """The header that says when to send it again; nothing where that is not known."""
+    seconds = problem.details.get("retry_after_s", 1 if problem.status == 503 else 0)
+    return {"Retry-After": str(seconds)} if problem.retryable and seconds else {}

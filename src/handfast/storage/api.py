@@ -46,7 +46,8 @@ class StateRow:
     """The fold of one stream, with the columns it is looked up by.
 
     `doc` is canonical JSON of the state. `match` finds an equal thing (an open handoff about the
-    same action, a session's run); `rank` orders a queue, smallest first.
+    same action, a session's run); `rank` orders a queue, smallest first. `root` is the repository it belongs to,
+    None where it belongs to none: it stays what it was when the stream began.
     """
 
     stream: str
@@ -61,6 +62,7 @@ class StateRow:
     rank: int = 0
     due_at: datetime | None = None
     opened: int = 0
+    root: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,16 @@ class States(Protocol):
     def find(self, query: Query) -> list[StateRow]: ...
 
     def count(self, kind: str, statuses: Sequence[str], within: Sight | None = None) -> int: ...
+
+    def ranks(
+        self, kind: str, statuses: Sequence[str], within: Sight | None = None
+    ) -> dict[int, int]:
+        """How many rows of these statuses there are of each rank."""
+        ...
+
+    def begun(self, kind: str, match: str) -> list[int]:
+        """`opened` of every row with this match, oldest first."""
+        ...
 
 
 class Bodies(Protocol):

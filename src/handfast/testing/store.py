@@ -222,6 +222,21 @@ class StoreContract(StoreSuite):
             assert found(Query("thing", statuses=("never",))) == []
             assert store.count("thing", ("open", "gone")) == 3
             assert store.count("thing", ()) == 0
+            assert store.begun("thing", "m1") == [1, 3]
+            assert store.begun("thing", "") == []
+
+    def test_ranks_are_counted_and_a_root_stays(self, place: str) -> None:
+        with self.opened(place) as store:
+            for n, rank in enumerate((3, 1, 3, 3)):
+                status = "gone" if n == 3 else "open"
+                store.commit(write(f"thing/{n}", rank=rank, status=status, root=f"/r{n}"))
+            assert store.ranks("thing", ("open",)) == {1: 1, 3: 2}
+            assert store.ranks("thing", ("open", "gone")) == {1: 1, 3: 3}
+            assert store.ranks("thing", ()) == {}
+            store.commit(write("thing/1", 1, rank=2, status="open", root="/elsewhere"))
+            changed = store.load("thing/1")
+            assert changed is not None
+            assert (changed.rank, changed.root) == (2, "/r1")
 
     def test_find_pages_in_order_without_gaps(self, place: str) -> None:
         ranks = [3, 1, 2, 1, 3, 0, 1, 2, 2, 1]

@@ -85,7 +85,9 @@ def course(order: Order) -> Course:
             raise (yield from _refused(order, said))
         if said["verdict"] == "allow":
             return (yield from _allowed(order, receipt, call, key))
-        decided = yield from _decided(order, receipt.handoff_id, deadline)
+        decided = yield from _decided(
+            order, receipt.handoff_id, deadline, str(said.get("later") or "")
+        )
         taken = yield from _taken(order, decided, run_id)
         if taken is not None:
             grant_id, start_id, call = taken
@@ -98,7 +100,7 @@ def _proposed(order: Order, call: Call, preview: str) -> calls.Proposed:
     drawn = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
     facts = Facts(
         effect=Effect(d.effect or "exec"),
-        summary=inert(str(summary) or f"{order.tool}({drawn})", 150, multiline=False),
+        summary=inert(_ask(str(summary)) or f"{order.tool}({drawn})", 150, multiline=False),
         hazards=tuple(d.hazards),
         opaque=() if d.read else ("python-function",),
         reversible=True if d.undo else None,
@@ -112,6 +114,11 @@ def _proposed(order: Order, call: Call, preview: str) -> calls.Proposed:
         preview=preview,
         undo=_undo_said(d),
     )
+
+
+def _ask(summary: str) -> str:
+    """Without the block in which claims are stated: that is read from all that is said."""
+    return summary.partition("```claims")[0].strip()
 
 
 def _undo_said(declared: Declared) -> str:
@@ -134,18 +141,22 @@ def _preview(order: Order) -> Generator[Step, Any, str]:
     return inert(record.text_of(said), MAX_PREVIEW)
 
 
-def _decided(order: Order, handoff_id: str, deadline: float | None) -> Generator[Step, Any, Json]:
-    """The handoff once nothing is waited for. Raises Waiting when this call does not wait that long."""
+def _decided(
+    order: Order, handoff_id: str, deadline: float | None, later: str
+) -> Generator[Step, Any, Json]:
+    """The handoff once nothing is waited for. Raises Waiting when this call does not wait that long; `later` is
+    what it says then of a checkpoint."""
     fault_point("handoff.before_wait")
     while order.declared.on_wait == "block":
         left = POLL_S if deadline is None else min(deadline - time.monotonic(), POLL_S)
         if left <= 0:
             break
         answer = yield calls.wait(handoff_id, left)
+        found: Json = answer["handoff"]
         if answer["decided"]:
-            found: Json = answer["handoff"]
             return found
-    raise Waiting.on(handoff_id, order.tool)
+        later = str((found.get("checkpoint") or {}).get("to_agent") or "")
+    raise Waiting.on(handoff_id, order.tool, later)
 
 
 def _taken(

@@ -20,9 +20,10 @@ class Waiting(RejectedError):
     default_code = "waiting"
 
     @classmethod
-    def on(cls, handoff_id: str, tool: str) -> Self:
+    def on(cls, handoff_id: str, tool: str, later: str = "") -> Self:
+        said = f". {later}" if later else ""
         return cls(
-            f"`{tool}` waits for a decision: handoff `{handoff_id}`",
+            f"`{tool}` waits for a decision: handoff `{handoff_id}`{said}",
             hint="Call it again with the same arguments after the decision.",
             details={"handoff_id": handoff_id},
         )

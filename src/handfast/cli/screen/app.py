@@ -203,7 +203,7 @@ class Queue(Screen[None]):
     def action_decide(self, key: str) -> None:
         offered = verbs.offered(self.shown, key) if self.shown else None
         if offered is None:
-            self._say("That is not offered for this case.")
+            self._say(verbs.instead(self.shown, key))
             return
 
         async def send(typed: Mapping[str, str]) -> str:

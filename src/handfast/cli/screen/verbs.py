@@ -42,9 +42,20 @@ def offered(handoff: Handoff, key: str) -> Offered | None:
     form = decision_form(handoff)
     if form is None:
         return None
-    verbs = [*form.verbs, *([form.edit] if form.edit else [])]
+    edits_text = form.edit is not None and not form.edits_files  # files are edited on the page
+    verbs = [*form.verbs, *([form.edit] if form.edit and edits_text else [])]
     found = next((v for v in verbs if (v.key or "e") == key), None)
     return Offered(handoff, form, found) if found else None
+
+
+def instead(handoff: Handoff | None, key: str) -> str:
+    """What to say where a key leads to no decision here."""
+    if handoff and key == "e" and "approve_with_edits" in handoff["offered"]:
+        return (
+            f"Files are edited on the page of the case, /handoffs/{handoff['handoff_id']}, or with "
+            "`handfast handoff approve --edit-file`."
+        )
+    return "That is not offered for this case."
 
 
 def fields(o: Offered, login: str) -> tuple[Field, ...]:

@@ -12,6 +12,8 @@ from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.requirement import Requirement
 
 MISSING = "missing"
+# Hazards of a call that changes an environment.
+DEPLOYING = frozenset({"deploy", "db.migrate"})
 
 
 class Effect(StrEnum):
@@ -43,7 +45,8 @@ class Facts:
     `summary` is at most 200 characters, `details` at most 50 sentences. Both are written by us, hold no
     known secret and no hidden character. `reversible` is None where it cannot be told. `changes` are the files
     a file tool writes, or the paths a shell command names. `branches` are what a push writes on the remote,
-    `*` where that is every one or cannot be told.
+    `*` where that is every one or cannot be told. `environments` are those the call names (a cluster, a stage,
+    an account); `*` among them says that a part deploys and names none.
     """
 
     effect: Effect
@@ -56,6 +59,7 @@ class Facts:
     reversible: bool | None = None
     changes: tuple[ChangedFile, ...] = ()
     branches: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

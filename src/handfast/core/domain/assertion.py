@@ -49,3 +49,9 @@ class Signed:
             "scope": self.scope,
         }
         return bytes.fromhex(digest(named).rpartition(":")[2])
+
+
+def presented_after(presented: str, edited: str) -> str:
+    """The digest of what is shown after an edit: the case as it was, with another call. So whoever signs it
+    signs the edited call."""
+    return digest({"presented": presented, "edited": edited})

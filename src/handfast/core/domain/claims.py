@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from handfast.core.domain.change import ChangedFile
+from handfast.core.domain.claim_output import failures, silent
 from handfast.core.domain.claim_words import (
     MAX_LINE,
     CheckKind,
@@ -62,6 +63,7 @@ class Step:
     duration_ms: int = 0
     output: str = ""
     by_agent: bool = False
+    key: str = ""  # the harness's own id of the call
     elsewhere: str = ""  # the folder it began in, where that is not known to be in the worktree
 
 
@@ -81,17 +83,6 @@ class _Found:
     step: Step
     part: Part
     index: int
-
-
-_RAN_NOTHING: Final = re.compile(
-    r"\bRan 0 tests\b|\[no test files\]|\bNo tests? (?:found|ran|were)\b|\bno tests ran\b|\bcollected 0 items\b|\b0 passing\b"
-    r"|\bTests?:? +0 total\b",
-    re.IGNORECASE,
-)
-_RAN_BADLY: Final = re.compile(r"\b[1-9]\d* (?:failed|failing|errors?)\b|^FAILED\b", re.MULTILINE)
-_RAN_SOME: Final = re.compile(
-    r"\b[1-9]\d* (?:passed|passing)\b|\bRan [1-9]\d* tests?\b|^ok[ \t]+\S+[ \t]+[(\d]", re.MULTILINE
-)
 
 
 def evidence_for(criteria: Sequence[str], says: str, record: Record) -> tuple[Evidence, ...]:
@@ -180,7 +171,7 @@ def _newest(
         return Evidence(text, said_by=said_by, result=nothing)
     newest = max(among, key=_place)
     telling = [found for found in among if not _mute(found, kind)]
-    badly = bool(_mute(newest, kind) and _RAN_BADLY.search(newest.step.output))
+    badly = bool(_mute(newest, kind)) and failures(newest.step.output)
     found = newest if badly else max(telling or among, key=_place)
     status, result = _judged(found, record, kind)
     if badly:
@@ -222,10 +213,13 @@ def _mute(found: _Found, kind: CheckKind | None) -> str:
         return "no exit code was recorded."
     if not found.part.decides:
         return found.part.why_not or "the exit code of the call may be that of another command."
-    none = _RAN_NOTHING.search(step.output) and not _RAN_SOME.search(step.output)
-    if kind is CheckKind.TESTS and none and not step.exit_code:
-        return "by its output it ran no tests."
+    if kind is CheckKind.TESTS and not step.exit_code:
+        return silent(step.output, _others(found))
     return ""
+
+
+def _others(found: _Found) -> list[str]:
+    return [part.words for i, part in enumerate(found.step.parts) if i != found.index]
 
 
 def _ended(step: Step) -> str:

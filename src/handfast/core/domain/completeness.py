@@ -74,5 +74,5 @@ def _says_more(e: Evidence) -> bool:
 def _unchecked(e: Evidence) -> str:
     return (
         f"Criterion \u201c{e.claim[:300]}\u201d: {e.result or 'nothing recorded shows it.'} Run the check as a command of its "
-        "own, with nothing behind it, after your last change."
+        "own, with nothing behind it and with its output, after your last change."
     )

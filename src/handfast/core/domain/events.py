@@ -29,7 +29,9 @@ from handfast.core.domain.codec import decode, encode, format_time, parse_time
 from handfast.core.domain.errors import IntegrityError, UsageError
 from handfast.core.domain.ids import PersonId
 
-TaskEvent: TypeAlias = w.TaskCreated | w.TaskClosed | w.TaskReopened | w.TaskHeld | w.TaskReleased
+TaskEvent: TypeAlias = (
+    w.TaskCreated | w.TaskClosed | w.TaskReopened | w.TaskPartMade | w.TaskHeld | w.TaskReleased
+)
 RunEvent: TypeAlias = (
     w.RunCreated
     | w.RunLeased
@@ -162,6 +164,7 @@ WIRE: dict[str, type[Event]] = {
     "task.created": w.TaskCreated,
     "task.closed": w.TaskClosed,
     "task.reopened": w.TaskReopened,
+    "task.part_made": w.TaskPartMade,
     "task.held": w.TaskHeld,
     "task.released": w.TaskReleased,
     "run.created": w.RunCreated,

@@ -62,7 +62,9 @@ class HandoffRequested:
     `requested_by` names the people who started the run or delegated the task. `may_proceed`: it is low
     risk, reversible and fully read, so that a policy's `auto_proceed` may hold. `editor` is who wrote this
     form of the action: they do not approve it. `edited_text` is the content of an edited file change, which
-    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on.
+    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on,
+    `operand_texts` what was kept of the files it depends on, by path. `files` are the texts of finished work
+    that a reviewer may edit, with the facts that its policy saw.
     """
 
     handoff_id: HandoffId
@@ -92,6 +94,8 @@ class HandoffRequested:
     edited_text: BodyRef | None = None
     form_digest: str = ""
     subagent: str = ""
+    files: BodyRef | None = None
+    operand_texts: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +208,11 @@ class HandoffVoted:
 
 @dataclass(frozen=True, slots=True)
 class HandoffUnvoted:
+    """Taken back by its person, `why` is ''; else it ended because they could not give it any more."""
+
     handoff_id: HandoffId
     person_id: PersonId
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,10 @@ class LimitUpheld:
 
 @dataclass(frozen=True, slots=True)
 class RunMeasured:
-    """What a run that ended has used, by metric: the history that later runs are measured against."""
+    """What a run that ended has used, by metric: the history that later runs are measured against.
+    `repository` is where it ran; '' was recorded before that was kept."""
 
     agent_id: AgentId
     run_id: RunId
     figures: Mapping[str, str] = field(default_factory=dict)
+    repository: str = ""

@@ -75,6 +75,15 @@ class TaskReopened:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskPartMade:
+    """A part of the task was delegated, with this much of its budget."""
+
+    task_id: TaskId
+    part: TaskId
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True, slots=True)
 class TaskHeld:
     """A legal hold: until it is released no body of the task is erased, by nobody and no job."""
 

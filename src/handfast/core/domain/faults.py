@@ -30,6 +30,7 @@ POINTS = frozenset(
         "result.before_commit",
         "run.before_start",
         "run.after_start",
+        "merge.edited",
         "merge.before_update",
         "merge.after_update",
         "merge.before_push",

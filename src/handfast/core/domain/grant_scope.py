@@ -50,8 +50,21 @@ class Wanted:
     def said(self) -> bool:
         return bool(self.times or self.span or self.within_s)
 
+    @property
+    def signed(self) -> str:
+        """As a passkey signs it; '' for what the rule says. `wanted_of` is the inverse."""
+        return f"{self.times} {self.span or ''} {self.within_s}" if self.said else ""
+
 
 AS_THE_RULE_SAYS = Wanted()
+
+
+def wanted_of(signed: str) -> Wanted:
+    """The inverse of `Wanted.signed`. Raises ValueError for a text that is none."""
+    if not signed:
+        return AS_THE_RULE_SAYS
+    times, span, within_s = signed.split(" ")
+    return Wanted(int(times), Span(span) if span else None, int(within_s))
 
 
 def narrowest(scopes: Sequence[Scope]) -> Scope:

@@ -240,6 +240,8 @@ class Handoff:
     gathered: bool = False
     told: tuple[PersonId, ...] = ()
     ratings: tuple[Rating, ...] = ()
+    files: BodyRef | None = None
+    operand_texts: BodyRef | None = None
 
     @property
     def waiting(self) -> bool:

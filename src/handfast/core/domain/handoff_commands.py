@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handfast.core.domain import events_handoff as e
+from handfast.core.domain.checkpoint_words import to_agent
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import (
     GateClosed,
@@ -38,7 +39,9 @@ def redeem(state: Handoff, cmd: Redeem, now: datetime) -> list[HandoffEvent]:
     InvalidTransition (frozen)."""
     grant = state.grant
     if grant is None or grant.grant_id != cmd.grant_id:
-        raise GateClosed(f"handoff `{state.handoff_id}` has no grant `{cmd.grant_id}`")
+        raise GateClosed(
+            f"handoff `{state.handoff_id}` has no grant `{cmd.grant_id}`", hint=to_agent(state)
+        )
     check_not_frozen(state)
     if grant.status is not GrantStatus.MINTED:
         raise _not_usable(grant)

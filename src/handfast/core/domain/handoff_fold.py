@@ -255,6 +255,8 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         edited_text=event.edited_text,
         form_digest=event.form_digest,
         subagent=event.subagent,
+        files=event.files,
+        operand_texts=event.operand_texts,
     )
 
 

@@ -1,11 +1,13 @@
 """The context package: what the receiver of control gets.
 
-Everything in it is drawn from recorded facts, but for `agent_says`, which is the agent's prose
-and is labelled so wherever it is shown.
+Everything in it is drawn from recorded facts, but for `agent_says` and `stated`, which are the agent's words
+and are labelled so wherever they are shown.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from handfast.core.domain.reviewed_files import EditableFile, LeftOut
 
 
 class ShowKind(StrEnum):
@@ -59,6 +61,20 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """A claim in the agent's own words. `confidence` is its number from 0 to 1 as text, '' for none; `basis` what it
+    rests the claim on. `step_id`, `command` and `exit_code` are of the recorded step that the basis names, where
+    there is one. It decides nothing and orders nothing."""
+
+    claim: str
+    confidence: str = ""
+    basis: str = ""
+    step_id: str = ""
+    command: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """`run_id` and `at` say which run tried it, and when it was turned down; '' for a call of the run itself."""
 
@@ -108,7 +124,8 @@ class WrittenPart:
 class ReviewedWork:
     """Finished work: exactly `head_commit` is what approval merges into `target_branch`.
 
-    `target_commit` is where that branch stood when the work was handed over.
+    `target_commit` is where that branch stood when the work was handed over. `tree` is that of the head, `editable`
+    the files a reviewer may edit, `left_out` the changed ones they may not.
     """
 
     base_commit: str
@@ -124,6 +141,9 @@ class ReviewedWork:
     mode_changes: tuple[str, ...] = ()
     target_commit: str = ""
     parts: tuple[WrittenPart, ...] = ()
+    tree: str = ""
+    editable: tuple[EditableFile, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +168,13 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class ChangedOperand:
-    """A thing the action depends on, with its digests; '' where it was no operand."""
+    """A thing the action depends on, with its digests; '' where it was no operand. `diff` leads from the one text to
+    the other, where both were kept."""
 
     path: str
     before: str
     after: str
+    diff: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +226,4 @@ class Package:
     changed: ChangedSince | None = None
     incomplete: tuple[str, ...] = ()
     since: SinceReview | None = None
+    stated: tuple[Stated, ...] = ()

@@ -1,10 +1,12 @@
 """A task: delegated work with a brief, on one repository and target branch."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
-from handfast.core.domain.errors import InvalidTransition
+from handfast.core.domain.brief import Budget
+from handfast.core.domain.errors import InvalidTransition, UsageError
 from handfast.core.domain.events import TaskEvent
 from handfast.core.domain.events_work import (
     BodyRef,
@@ -12,6 +14,7 @@ from handfast.core.domain.events_work import (
     TaskCreated,
     TaskHeld,
     TaskOutcome,
+    TaskPartMade,
     TaskReleased,
     TaskReopened,
 )
@@ -27,8 +30,13 @@ class Hold:
     reason: BodyRef
 
 
+MAX_PARTS = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
+    """`parts` are the tasks made as parts of this one, each with the budget it was given."""
+
     task_id: TaskId
     repository: str
     target_branch: str
@@ -40,6 +48,7 @@ class Task:
     requested_by: PersonId = PersonId("")
     hold: Hold | None = None
     parent: TaskId = TaskId("")
+    parts: Mapping[str, Budget] = field(default_factory=dict)
 
 
 def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
@@ -63,6 +72,8 @@ def evolve(state: Task | None, event: TaskEvent, at: datetime) -> Task:
             return replace(state, outcome=event.outcome)
         case TaskReopened():
             return replace(state, outcome=None)
+        case TaskPartMade():
+            return replace(state, parts={**state.parts, event.part: event.budget})
         case TaskHeld():
             return replace(state, hold=Hold(event.by, at, event.reason))
         case TaskReleased():
@@ -84,6 +95,16 @@ def reopen(state: Task, by: PersonId) -> list[TaskEvent]:
             hint="Make a new task for what is left to do.",
         )
     return [TaskReopened(state.task_id, by)] if state.outcome else []
+
+
+def take_part(state: Task, part: TaskId, budget: Budget) -> list[TaskEvent]:
+    """A part of an open task. Raises UsageError for one too many."""
+    if len(state.parts) >= MAX_PARTS:
+        raise UsageError(
+            f"task `{state.task_id}` has {MAX_PARTS} parts",
+            hint="Make a part that has parts of its own.",
+        )
+    return [TaskPartMade(state.task_id, part, budget)]
 
 
 def check_not_held(state: Task) -> None:

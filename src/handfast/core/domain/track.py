@@ -2,6 +2,7 @@
 that a gate check, which reads the agent, does not read its history."""
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -10,12 +11,13 @@ from handfast.core.domain.events_limits import RunMeasured
 from handfast.core.domain.ids import AgentId
 from handfast.core.domain.limit_facts import History
 
-NEWEST = 50
+NEWEST = 50  # of one repository
+MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """`runs` are the newest that ended, oldest first."""
+    """`runs` are those that ended, oldest first: the newest of each repository, and of all together."""
 
     agent_id: AgentId
     runs: tuple[RunMeasured, ...] = ()
@@ -23,13 +25,18 @@ class Track:
 
 def evolve(state: Track | None, event: RunMeasured, _: datetime) -> Track:
     known = state or Track(event.agent_id)
-    return replace(known, runs=(*known.runs, event)[-NEWEST:])
+    beside = [r for r in known.runs if r.repository == event.repository]
+    gone = (
+        {r.run_id for r in beside[: len(beside) + 1 - NEWEST]} if len(beside) >= NEWEST else set()
+    )
+    runs = tuple(r for r in known.runs if r.run_id not in gone)
+    return replace(known, runs=(*runs, event)[-MOST:])
 
 
-def history(track: Track | None) -> History:
-    """The median of every metric over the runs in which it was known."""
+def history(runs: Sequence[RunMeasured]) -> History:
+    """The median of every metric over the newest runs in which it was known."""
     found: dict[str, list[Decimal]] = {}
-    for run in track.runs if track else ():
+    for run in runs[-NEWEST:]:
         for metric, figure in run.figures.items():
             found.setdefault(metric, []).append(Decimal(figure))
     medians = {m: f"{statistics.median(figures):f}" for m, figures in sorted(found.items())}

@@ -19,7 +19,7 @@ MAX_ARGUMENT = 4_000
 @dataclass(frozen=True, slots=True)
 class CallFacts:
     """The call as it was read. `command` is a shell call's text; `branches` what a push
-    writes on the remote, `*` for any.
+    writes on the remote, `*` for any; `environments` what it names, `*` where one cannot be told.
 
     `arguments` are those of the canonical call, as text: a text as it is, anything else as JSON.
     """
@@ -32,6 +32,7 @@ class CallFacts:
     cwd: str = "."
     command: str = ""
     branches: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
     executor: str = ""
     subagent: str = ""
     reversible: bool | None = None
@@ -113,6 +114,7 @@ def call_facts(call: Call, facts: Facts, *, executor: str = "", subagent: str = 
         cwd=call.cwd,
         command=command if isinstance(command, str) else "",
         branches=facts.branches,
+        environments=facts.environments,
         executor=executor,
         subagent=subagent,
         reversible=facts.reversible,

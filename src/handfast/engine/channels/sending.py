@@ -28,6 +28,7 @@ from handfast.engine.surroundings import Surroundings
 KINDS: Final = ("email", "slack", "service", "webhook")
 ASKED: Final = ("handoff.requested", "handoff.routed")
 MAX_ERROR: Final = 300
+NOT_THEIRS: Final = "This is over, or no longer yours to see."
 log = logging.getLogger("handfast.notify")
 
 
@@ -65,7 +66,7 @@ class Sender:
         ids = [n.notice_id for n in notices]
         message = self._message(delivery, notices)
         try:
-            reference = self._post(contact, message)
+            reference = self._post(contact, message, again=self._again(delivery, message))
         except StorageError:
             raise
         except Exception as e:
@@ -89,7 +90,14 @@ class Sender:
             cases.append(case_of(notice, handoff, package, link, around, decide=decide))
         return Message(_key(self._engine, delivery), notices[0].planned_at, tuple(cases))
 
-    def _post(self, contact: Contact, message: Message) -> str:
+    def _again(self, delivery: Delivery, message: Message) -> bool:
+        """Whether it may have been sent before: an attempt failed, or it is so old that a server may have been
+        killed over it. A dead server's deliveries are taken over when its lease has ended."""
+        kernel = self._engine.kernel
+        age_s = (kernel.clock.now() - message.at).total_seconds()
+        return delivery.attempt > 1 or age_s >= kernel.settings.relay_lease_s / 2
+
+    def _post(self, contact: Contact, message: Message, *, again: bool) -> str:
         outlets = self._engine.contacts.outlets()
         address = self._engine.contacts.address(contact)
         kind, _, name = contact.channel.partition(":")
@@ -97,7 +105,8 @@ class Sender:
             case "email" if outlets.smtp:
                 return mail.send(outlets.smtp, address, message)
             case "slack" if outlets.slack:
-                return slack.send(outlets.slack, address.partition(" ")[2], message)
+                user = address.partition(" ")[2]
+                return slack.send(outlets.slack, user, message, again=again)
             case "service" if name in outlets.services:
                 return service.send(outlets.services[name], address, message)
             case "webhook":
@@ -112,20 +121,22 @@ class Sender:
         return webhook.send(poster, url, secrets, message.key, webhook.body_of(message), now)
 
     def decided(self, delivery: Delivery) -> None:
-        """Put what was decided in the place of messages in Slack, so that their buttons are gone.
+        """Put what was decided in the place of messages in Slack, so that their buttons are gone. Whoever may
+        not know of it any more reads that, and nothing else.
 
         A message that cannot be changed is left: its button is refused by the engine.
         """
         app = self._engine.contacts.outlets().slack
         handoff_id = str(delivery.payload["handoff_id"])
-        sent = self._engine.notices.references(handoff_id, "slack") if app else []
+        sent = self._engine.notices.sent(handoff_id, "slack") if app else []
         if app is None or not sent:
             return
         text = self._outcome(handoff_id)
-        for reference in sent:
-            channel, _, stamp = reference.partition(" ")
+        for notice in sent:
+            channel, _, stamp = notice.reference.partition(" ")
+            said = text if self._engine.notices.may_know(notice) else NOT_THEIRS
             try:
-                slack.update(app, channel, stamp, text)
+                slack.update(app, channel, stamp, said)
             except (HandfastError, OSError) as e:
                 log.info("a message in Slack was not changed: %s", e)
 

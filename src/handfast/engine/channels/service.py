@@ -26,7 +26,7 @@ def send(template: str, address: str, message: Message) -> str:
         raise UsageError("Apprise does not know the URL of this service", hint="See notify.yaml.")
     with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]
         done = notifier.notify(
-            body=plain(message)[:MAX_TEXT],
+            body=f"{plain(message)[:MAX_TEXT]}\n\n{numbered(message)}",
             title=message.subject,
             body_format=apprise.NotifyFormat.TEXT,
             interpret_escapes=False,
@@ -35,3 +35,8 @@ def send(template: str, address: str, message: Message) -> str:
     if not done:
         raise AdapterError(f"the service did not take it: {told.strip()[:300]}", retryable=True)
     return ""
+
+
+def numbered(message: Message) -> str:
+    """The same for every attempt: a reader can tell that a message came twice."""
+    return f"Message {message.key.rpartition('_')[2]}: one with this number again is the same."

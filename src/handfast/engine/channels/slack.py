@@ -9,7 +9,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from handfast.core.domain.errors import AdapterError, NotPermitted
 from handfast.engine.channels.message import SAYS, Case, Message
@@ -18,6 +18,8 @@ from handfast.engine.outlets import SlackApp
 
 TOLERANCE_S = 300
 APPROVE, OPEN = "handfast.approve", "handfast.open"
+EVENT = "handfast_notice"
+_LOOKED_AT = 10  # of the newest messages to this person: more would not fit into an answer
 Block = dict[str, Any]
 _MAX_CASES = 10
 
@@ -28,11 +30,48 @@ def poster_of(app: SlackApp) -> Poster:
     return Poster(frozenset({host}), remedy="See `slack.api_url` in notify.yaml.")
 
 
-def send(app: SlackApp, user: str, message: Message) -> str:
-    """Gives `CHANNEL TIMESTAMP`, by which the message can be changed. Raises AdapterError, OSError."""
-    body = {"channel": user, **content(message)}
-    found = call(app, "chat.postMessage", body)
+def send(app: SlackApp, user: str, message: Message, *, again: bool = False) -> str:
+    """Gives `CHANNEL TIMESTAMP`, by which the message can be changed. Raises AdapterError, OSError.
+
+    Slack takes no idempotency key. The message carries its own as metadata; `again` says that it may have been
+    sent before, and looks for it first.
+    """
+    if again and (sent := _sent_before(app, user, message)):
+        return sent
+    metadata = {"event_type": EVENT, "event_payload": {"key": message.key}}
+    found = call(
+        app, "chat.postMessage", {"channel": user, "metadata": metadata, **content(message)}
+    )
     return f"{found.get('channel', '')} {found.get('ts', '')}"
+
+
+def _sent_before(app: SlackApp, user: str, message: Message) -> str:
+    """Where an earlier attempt put it; '' where it did not, or where the app may not look (`im:write` and
+    `im:history`): then it is better said twice than not at all."""
+    try:
+        opened = call(app, "conversations.open", {"users": user}).get("channel")
+        channel = str(opened["id"]) if isinstance(opened, dict) and opened.get("id") else ""
+        asked = {
+            "channel": channel,
+            "oldest": f"{message.at.timestamp():.0f}",
+            "limit": _LOOKED_AT,
+            "include_all_metadata": "true",
+        }
+        found = _read(app, "conversations.history", asked).get("messages") if channel else None
+    except AdapterError:
+        return ""
+    for each in found if isinstance(found, list) else ():
+        if isinstance(each, dict) and _key_of(each) == message.key and each.get("ts"):
+            return f"{channel} {each['ts']}"
+    return ""
+
+
+def _key_of(message: Mapping[str, Any]) -> object:
+    metadata = message.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT:
+        return None
+    payload = metadata.get("event_payload")
+    return payload.get("key") if isinstance(payload, dict) else None
 
 
 def update(app: SlackApp, channel: str, stamp: str, text: str) -> None:
@@ -54,10 +93,16 @@ def tell(app: SlackApp, channel: str, user: str, text: str) -> None:
 def call(app: SlackApp, method: str, body: Mapping[str, object]) -> dict[str, Any]:
     """Raises AdapterError with Slack's own word for what is wrong, OSError."""
     sent = json.dumps(body, ensure_ascii=False).encode()
-    headers = {
-        "Authorization": f"Bearer {app.token}",
-        "Content-Type": "application/json; charset=utf-8",
-    }
+    return _posted(app, method, sent, "application/json; charset=utf-8")
+
+
+def _read(app: SlackApp, method: str, fields: Mapping[str, object]) -> dict[str, Any]:
+    """Methods that read take a form. Raises as `call` does."""
+    return _posted(app, method, urlencode(fields).encode(), "application/x-www-form-urlencoded")
+
+
+def _posted(app: SlackApp, method: str, sent: bytes, media: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {app.token}", "Content-Type": media}
     answer = poster_of(app).post(app.api_url + method, sent, headers)
     try:
         found = json.loads(answer.body)

@@ -76,7 +76,14 @@ def words(said: str, handoff_id: str) -> Decision:
     )
 
 
-def waiting(handoff_id: str, link: str) -> Decision:
+def waiting(handoff_id: str, link: str, later: str = "") -> Decision:
+    """`later` says that it waits for a checkpoint: then nobody was asked yet, and the agent need not stop."""
+    if later:
+        return deny(
+            f"Nobody was asked yet about this call: it is handoff `{handoff_id}` ({link}). {later} It was not run. Tell "
+            "the user that it waits, and issue the same call again, unchanged, once they say it is decided. Do not look "
+            "for another way to the same effect."
+        )
     return deny(
         f"Nobody has decided yet: this call waits for a person as handoff `{handoff_id}` ({link}). "
         "It was not run. Stop here, tell the user that you wait for this decision, and issue the same call "
@@ -84,9 +91,10 @@ def waiting(handoff_id: str, link: str) -> Decision:
     )
 
 
-def waits_in_subagent(handoff_id: str, link: str) -> Decision:
+def waits_in_subagent(handoff_id: str, link: str, later: str = "") -> Decision:
+    said = f" {later}" if later else ""
     return deny(
-        f"This call waits for a person as handoff `{handoff_id}` ({link}). It was not run. Finish what you can "
+        f"This call waits for a person as handoff `{handoff_id}` ({link}).{said} It was not run. Finish what you can "
         "do without it, and report to the agent that started you that this call waits and must be issued "
         "again, unchanged, after the decision."
     )

@@ -27,6 +27,7 @@ from handfast.core.domain.errors import (
 from handfast.core.domain.faults import fault_point
 from handfast.core.policy.builtin import judge
 from handfast.observe.claude_code import read_call
+from handfast.observe.operand_texts import texts_of
 from handfast.observe.scope import Scope
 from handfast.runner.dry_run import dry_run
 from handfast.runner.hooks import answers
@@ -53,6 +54,7 @@ class Reading:
     facts: Facts
     judgement: Judgement
     shown: dict[str, str] | None = None
+    texts: Mapping[str, str] | None = None
 
     @property
     def is_read(self) -> bool:
@@ -69,7 +71,7 @@ def read_tool_call(
     shown = None
     if judgement.verdict is not Verdict.ALLOW:
         shown = shown_change(event.tool_name, event.tool_input, event.cwd)
-    return Reading(call, facts, judgement, shown)
+    return Reading(call, facts, judgement, shown, texts_of(call, scope))
 
 
 def _scope(event: Event, worktree: Path, settings: HookSettings, base_commit: str) -> Scope:
@@ -168,7 +170,8 @@ class Gate:
                 # Proposing again could take the one start for a call that will not run.
                 return answers.deny("The agent let go of this call before it was decided.")
             if not settled:
-                return self._not_yet(session, event, handoff_id)
+                later = await self._later(handoff_id, str(answer.get("later") or ""))
+                return self._not_yet(session, event, handoff_id, later)
             fault_point("hook.after_decision")
             # What the call depends on may have changed meanwhile: then this is another action.
             reading = await self._read(session, event)
@@ -194,6 +197,7 @@ class Gate:
             shown=reading.shown,
             previews=True,
             previewed=previewed,
+            operand_texts=reading.texts,
         )
         return await self._client.asend(calls.propose(session.run_id, event.tool_use_id, proposed))
 
@@ -252,16 +256,26 @@ class Gate:
                 await _unless(gone, asyncio.sleep(min(_AGAIN_S, left)))
         return False
 
-    def _not_yet(self, session: Session, event: Event, handoff_id: str) -> Decision:
+    async def _later(self, handoff_id: str, told: str) -> str:
+        """What the agent is told of a checkpoint that the call waits for now; `told` is what it was at first."""
+        if not told:
+            return ""
+        try:
+            handoff = await self._client.asend(calls.handoff(handoff_id))
+        except HandfastError:
+            return told
+        return str((handoff.get("checkpoint") or {}).get("to_agent") or "")
+
+    def _not_yet(self, session: Session, event: Event, handoff_id: str, later: str) -> Decision:
         link = self._settings.link(handoff_id)
         registration = session.registration
         if registration is None or registration.on_wait is not OnWait.DEFER:
-            return answers.waiting(handoff_id, link)
+            return answers.waiting(handoff_id, link, later)
         pending = Pending(handoff_id, event.tool_use_id)
         registration.waiting[handoff_id] = pending
         if event.subagent:
             # A pause inside a sub-agent ends it without a trace.
-            return answers.waits_in_subagent(handoff_id, link)
+            return answers.waits_in_subagent(handoff_id, link, later)
         earlier = registration.deferred
         if earlier is not None and earlier.tool_use_id != event.tool_use_id:
             # Of two pauses in a turn the agent would forget the first.

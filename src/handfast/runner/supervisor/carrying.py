@@ -8,6 +8,7 @@ from handfast.core.domain.action import Call
 from handfast.core.domain.errors import HandfastError
 from handfast.runner.carry import carry_proof
 from handfast.runner.git import Git
+from handfast.runner.supervisor.edited import Approved
 from handfast.runner.supervisor.held import Held
 
 
@@ -18,10 +19,11 @@ def bound_target(handoff: Json) -> str:
     return str(handoff.get("target_commit") or approved) if approved else ""
 
 
-def carried(held: Held, git: Git, handoff: Json, call: Call) -> tuple[Call, str]:
-    """The call to redeem, and '' or why the approval does not hold any more: then its grant is closed."""
-    arguments = call.arguments
-    bound, commit = str(arguments["target_commit"]), str(arguments["commit"])
+def carried(held: Held, git: Git, handoff: Json, work: Approved) -> tuple[Call, str]:
+    """The call to redeem, and '' or why the approval does not hold any more: then its grant is closed. What is proved
+    is about the commit that is merged, the reviewer's edit with it."""
+    call, commit, arguments = work.call, work.commit, work.call.arguments
+    bound = str(arguments["target_commit"])
     tip = git.commit_id(f"refs/heads/{arguments['target_branch']}") or ""
     if tip == bound or (tip and git.is_ancestor(commit, tip)):
         return call, ""
@@ -30,7 +32,8 @@ def carried(held: Held, git: Git, handoff: Json, call: Call) -> tuple[Call, str]
         proof = carry_proof(git, commit, bound, tip) if tip else None
     except HandfastError:
         proof = None  # what cannot be proved is asked again
-    fields = {**(proof.fields() if proof else {}), "attempted": now.digest}
+    approved = {"commit": str(arguments["commit"])}
+    fields = {**(proof.fields() | approved if proof else {}), "attempted": now.digest}
     answer = held.send(grant_calls.carried_over(str(handoff["handoff_id"]), fields))
     if answer.get("carried") is True and answer.get("action_digest") == now.digest:
         return now, ""

@@ -19,6 +19,7 @@ from handfast.runner.snapshot import Snapshot
 from handfast.runner.supervisor import handing
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.held import Held
+from handfast.runner.supervisor.review_texts import review_texts
 from handfast.runner.workspace import Workspace
 
 MAX_INLINE_DIFF: Final = 200_000
@@ -56,6 +57,7 @@ def open_review(held: Held, work: Work) -> str:
     else:
         fields["diff"] = diff
     fields |= _since(held, work)
+    fields["files_body_id"] = held.body(fields.pop("texts"), "application/json")
     request = calls.review(held.run_id, fields)
     key = f"review:{held.run_id}:{held.epoch}:{work.head}"
     return str(held.send(replace(request, key=key, timeout_s=60.0))["handoff_id"])
@@ -82,7 +84,7 @@ def _since(held: Held, work: Work) -> Json:
 
 
 def review_fields(held: Held, work: Work) -> dict[str, Any]:
-    """Everything of a review but its diff."""
+    """Everything of a review but its diff; `texts` is the body with the files that may be edited."""
     run, w = held.run, work.workspace
     brief = run.get("brief") or {}
     facts = review_facts(
@@ -115,6 +117,7 @@ def review_fields(held: Held, work: Work) -> dict[str, Any]:
         "snapshot_ref": work.kept.ref,
         "snapshot_commit": work.kept.commit,
         "session_body_id": work.session_body_id,
+        "texts": review_texts(w.git, w.base_commit, work.head, facts.files[:20_000]),
     }
     for name in ("outside_scope", "powerful", "symlinks", "submodules", "mode_changes"):
         fields[name] = [_line(path) for path in getattr(facts, name)][:MAX_LIST]

@@ -16,6 +16,7 @@ from handfast.runner.hooks.registry import SessionRegistry
 from handfast.runner.processes import NeverStarted
 from handfast.runner.supervisor import claude, ending, leftovers, merging, prompts
 from handfast.runner.supervisor.aftermath import Aftermath
+from handfast.runner.supervisor.edit_told import edits_told
 from handfast.runner.supervisor.ending import Ended
 from handfast.runner.supervisor.ground import Ground
 from handfast.runner.supervisor.handed_back import handed_back
@@ -243,15 +244,19 @@ class Life:
         if handoff["status"] == "incomplete":
             self._returned(handoff)
             return
+        if into := str(handoff.get("edited_into") or ""):
+            self._after.pause(self._workspace(), [into], "a reviewer edited the work")
+            return
         match decision.get("kind"):
-            case "approve":
+            case "approve" | "approve_with_edits":
                 self._merge(handoff)
             case "reject":
                 self._after.rejected()
             case "request_changes":
                 workspace = self._workspace()
                 self._after.restore_session(workspace)
-                feedback = str(decision.get("reason") or "")
+                words = (str(decision.get("reason") or ""), edits_told(self._held, handoff))
+                feedback = "\n\n".join(filter(None, words))
                 self._work(workspace, Going(fresh=False, feedback=feedback))
             case _:
                 self._after.withdrawn()

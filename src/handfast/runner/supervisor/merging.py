@@ -24,6 +24,7 @@ from handfast.core.domain.inert import inert
 from handfast.runner.fence import Fence, check_fence
 from handfast.runner.merge import MergeOutcome, MergeStatus, merge, take_back
 from handfast.runner.supervisor.carrying import bound_target, carried
+from handfast.runner.supervisor.edited import Approved, approved
 from handfast.runner.supervisor.ground import Ground
 from handfast.runner.supervisor.held import Held, LetGo
 
@@ -60,23 +61,25 @@ def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
     target = str(held.run["target_branch"])
     bound = bound_target(handoff)
     call = merge_call(str(held.run["repository"]), target, commit, bound)
+    work = approved(held, ground, handoff, call)
     effect = handoff.get("effect") or {}
     if effect:
-        return _found(ground, target, commit, str(effect.get("note") or "it was not merged"))
+        return _found(ground, target, work, str(effect.get("note") or "it was not merged"))
     if grant.get("status") == "redeemed":
-        return _reconcile(held, ground, str(grant["grant_id"]), str(grant["start_id"]), call)
-    if bound and grant.get("status") == "minted":
-        call, why = carried(held, ground.git, handoff, call)
+        return _reconcile(held, ground, str(grant["grant_id"]), str(grant["start_id"]), work)
+    if bound and grant.get("status") == "minted" and not work.why:
+        call, why = carried(held, ground.git, handoff, work)
         if why:
             return Merged(why=why)
+        work = replace(work, call=call)
     request = calls.redeem(
         str(grant.get("grant_id", "")),
-        call.digest,
+        work.call.digest,
         executor="mediated",
         run_id=held.run_id,
         epoch=held.epoch,
     )
-    tip = str(call.arguments.get("target_commit", ""))
+    tip = str(work.call.arguments.get("target_commit", ""))
     key = f"merge:{handoff['handoff_id']}:{held.epoch}" + (f":{tip}" if tip else "")
     try:
         start = held.send(replace(request, key=key))
@@ -84,7 +87,7 @@ def merge_approved(held: Held, ground: Ground, handoff: Json) -> Merged:
         if error.code == "kill_switch":
             raise LetGo from None  # the approval holds; it is merged when the agent is let go
         return Merged(why=f"The approval cannot be used any more: {error.message}.")
-    return _merge(held, ground, fence, (str(grant["grant_id"]), str(start["start_id"])), call)
+    return _merge(held, ground, fence, (str(grant["grant_id"]), str(start["start_id"])), work)
 
 
 def _fenced(held: Held, ground: Ground) -> Fence:
@@ -96,32 +99,41 @@ def _fenced(held: Held, ground: Ground) -> Fence:
         raise LetGo from None
 
 
-def _merge(held: Held, ground: Ground, fence: Fence, start: tuple[str, str], call: Call) -> Merged:
+def _merge(
+    held: Held, ground: Ground, fence: Fence, start: tuple[str, str], work: Approved
+) -> Merged:
     """`start` is the grant's id and that of its start."""
     grant_id, start_id = start
-    target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
+    call, target = work.call, str(work.call.arguments["target_branch"])
+    if work.why:
+        _settle(held, grant_id, start_id, call, "none", f"not merged: {work.why}")
+        return Merged(why=work.why)
     try:
-        note, tip = _attempt(held, ground, fence, call)
+        note, tip = _attempt(held, ground, fence, work)
     except StaleEpoch:
         raise LetGo from None  # who has the run by now settles it
     except StorageError:
         raise  # nobody says whether the origin took it: the next lease finds out
     except HandfastError as error:
         why = inert(f"{error.message}. {error.hint}", 400, multiline=False)
-        found = _found(ground, target, commit, f"The approved merge was refused: {why}")
+        found = _found(ground, target, work, f"The approved merge was refused: {why}")
         if not found.tip:
             _settle(held, grant_id, start_id, call, "none", f"not merged: {why}")
             return found
         note, tip = "merged, though git reported a failure", found.tip
-    _settle(held, grant_id, start_id, call, "verified", note)
+    _settle(held, grant_id, start_id, call, "verified", _with_edit(note, work))
     return Merged(tip)
 
 
-def _attempt(held: Held, ground: Ground, fence: Fence, call: Call) -> tuple[str, str]:
+def _with_edit(note: str, work: Approved) -> str:
+    return f"{note}, {work.edit}" if work.edit else note
+
+
+def _attempt(held: Held, ground: Ground, fence: Fence, work: Approved) -> tuple[str, str]:
     """A git that is busy is tried again, and so is a target that moves meanwhile, unless the approval is bound to
     where it stood."""
-    target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
-    bound = str(call.arguments.get("target_commit", ""))
+    target, commit = str(work.call.arguments["target_branch"]), work.commit
+    bound = str(work.call.arguments.get("target_commit", ""))
     for attempt in range(_TRIES):
         tip = bound or ground.git.commit_id(f"refs/heads/{target}") or ""
         try:
@@ -130,7 +142,7 @@ def _attempt(held: Held, ground: Ground, fence: Fence, call: Call) -> tuple[str,
                 target,
                 commit,
                 tip,
-                message=_message(held, target, commit),
+                message=_message(held, target, work),
                 fence=fence,
             )
         except AdapterError as error:
@@ -161,24 +173,27 @@ def _published(ground: Ground, fence: Fence, done: MergeOutcome, bound: str) -> 
     return True
 
 
-def _message(held: Held, target: str, commit: str) -> str:
+def _message(held: Held, target: str, work: Approved) -> str:
     intent = str((held.run.get("brief") or {}).get("intent", "")).strip().splitlines()
-    title = inert(intent[0] if intent else f"Merge {commit[:12]}", 72, multiline=False)
+    title = inert(intent[0] if intent else f"Merge {work.commit[:12]}", 72, multiline=False)
+    merged = _with_edit(str(work.call.arguments["commit"]), work)
     return (
-        f"{title}\n\nMerges {commit} into {target}, as approved.\n\n"
+        f"{title}\n\nMerges {merged} into {target}, as approved.\n\n"
         f"Handfast-Task: {held.run['task_id']}\nHandfast-Run: {held.run_id}\n"
     )
 
 
-def _reconcile(held: Held, ground: Ground, grant_id: str, start_id: str, call: Call) -> Merged:
+def _reconcile(held: Held, ground: Ground, grant_id: str, start_id: str, work: Approved) -> Merged:
     """The start was taken, and then the runner was lost."""
-    target, commit = str(call.arguments["target_branch"]), str(call.arguments["commit"])
+    call, target = work.call, str(work.call.arguments["target_branch"])
     why = "The runner was lost before the merge; the target does not hold the approved commit."
-    found = _found(ground, target, commit, why)
+    found = _found(ground, target, work, why)
     if found.tip:
-        _settle(held, grant_id, start_id, call, "verified", "found merged after a restart")
+        note = _with_edit("found merged after a restart", work)
+        _settle(held, grant_id, start_id, call, "verified", note)
     else:
-        _take_back(ground, target, commit)
+        if not work.why:
+            _take_back(ground, target, work.commit)
         _settle(held, grant_id, start_id, call, "none", "not merged: the runner was lost before it")
     return found
 
@@ -192,8 +207,11 @@ def _take_back(ground: Ground, target: str, commit: str) -> None:
         log.warning("a merge that was broken off was not taken back: %s", error.message)
 
 
-def _found(ground: Ground, target: str, commit: str, why: str) -> Merged:
-    """What the repository itself says."""
+def _found(ground: Ground, target: str, work: Approved, why: str) -> Merged:
+    """What the repository itself says. An edit that cannot be made anew is looked for nowhere."""
+    if work.why:
+        return Merged(why=f"{why} {work.why}")
+    commit = work.commit
     tip = ground.git.commit_id(f"refs/heads/{target}")
     if tip is not None and ground.git.commit_id(commit) and ground.git.is_ancestor(commit, tip):
         return Merged(tip)

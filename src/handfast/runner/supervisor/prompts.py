@@ -57,7 +57,8 @@ def with_rules(text: str) -> str:
         "when it is done; do not push and do not merge: a person reviews it. Calls with an effect may have to "
         "wait for a person's decision. Run each check (tests, linter, build) as a command of its own after your last "
         "change: only its own exit code counts, not one behind a pipe or `||`. End with a few sentences on what you "
-        "changed and why."
+        "changed and why. You may state claims with your confidence in a block fenced with ```claims: "
+        '[{"claim": "…", "confidence": 0.9, "basis": "the command in backquotes, or what else it rests on"}].'
     )
 
 

@@ -17,6 +17,7 @@ from handfast.engine.runs import Pause
 from handfast.server.api import contents
 from handfast.server.api import schema_gate as schema
 from handfast.server.api import schema_handoff as handed
+from handfast.server.api import schema_review as reviewed
 from handfast.server.api.schema_work import Reply
 from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
@@ -51,6 +52,7 @@ def propose_action(
         undo=asked.undo,
         previews=asked.previews and not caller.is_agent,
         previewed=asked.previewed.previewed() if asked.previewed and not caller.is_agent else None,
+        operand_texts=asked.operand_texts,
     )
     with caller.engine.kernel.telemetry.span("handfast.gate.check") as span:
         result = caller.engine.actions.propose(caller.actor, proposal)
@@ -114,8 +116,8 @@ def direct_routes() -> list[APIRoute]:
 
 @router.post("/reviews", status_code=201)
 def open_review(
-    caller: CallerDep, run_id: str, asked: handed.ReviewIn, idempotency_key: Key = ""
-) -> handed.ReviewOpened:
+    caller: CallerDep, run_id: str, asked: reviewed.ReviewIn, idempotency_key: Key = ""
+) -> reviewed.ReviewOpened:
     """Hand finished work to a person and pause the run."""
     work = FinishedWork(
         run_id=caller.holds(run_id),
@@ -129,10 +131,11 @@ def open_review(
         request_key=caller.key(idempotency_key),
         returns=asked.returns,
     )
-    return handed.ReviewOpened.model_validate(caller.engine.reviews.open(caller.actor, work))
+    return reviewed.ReviewOpened.model_validate(caller.engine.reviews.open(caller.actor, work))
 
 
-def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
+def _review(caller: Caller, asked: reviewed.ReviewIn) -> ReviewFacts:
+    kept = reviewed.files_in(contents.content(caller, asked.files_body_id))
     work = ReviewedWork(
         base_commit=asked.base_commit,
         head_commit=asked.head_commit,
@@ -151,6 +154,8 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         parts=tuple(
             WrittenPart(p.person_id, p.commits, p.files, p.changed_since) for p in asked.parts
         ),
+        tree=kept.tree,
+        left_out=kept.without(),
     )
     return ReviewFacts(
         work=work,
@@ -166,6 +171,7 @@ def _review(caller: Caller, asked: handed.ReviewIn) -> ReviewFacts:
         since_commit=asked.since_commit,
         since_diff=contents.text(caller, asked.since_diff_body_id, asked.since_diff),
         written_at=asked.written_at.astimezone(UTC) if asked.written_at else None,
+        files=kept.reviewed(),
     )
 
 

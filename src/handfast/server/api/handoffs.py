@@ -11,9 +11,11 @@ from handfast.core.domain.errors import AlreadyDecided, NotPermitted, UsageError
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
 from handfast.engine.handoffs import Decision
 from handfast.engine.overrides import Emergency
+from handfast.engine.review_files import files_view
 from handfast.server.api import schema_handoff as schema
 from handfast.server.api import schema_routing as routed
 from handfast.server.api.schema_proof import Proof
+from handfast.server.api.schema_review import ReviewFilesOut, edited_files
 from handfast.server.api.tasks import After, Key, Limit
 from handfast.server.identity import Caller, CallerDep
 from handfast.server.waiting import hub_of, until_settled
@@ -31,7 +33,7 @@ def list_handoffs(
     after: After = "",
     limit: Limit = 50,
 ) -> schema.HandoffPage:
-    """Waiting ones by risk and age, others newest first. An agent names one of its own runs."""
+    """Waiting ones by need, risk and age, others newest first. An agent names one of its own runs."""
     if caller.is_agent:
         if not run_id:
             raise UsageError("`run_id` is missing", hint="Name the run whose handoffs you want.")
@@ -47,6 +49,13 @@ def get_handoff(caller: CallerDep, handoff_id: str) -> schema.HandoffOut:
     """Everything a reviewer needs, and what became of it."""
     caller.handoff(handoff_id)
     return _shown(caller, handoff_id)
+
+
+@router.get("/{handoff_id}/files")
+def get_review_files(caller: CallerDep, handoff_id: str) -> ReviewFilesOut:
+    """The files of finished work that a reviewer may edit: before, as the agent made them, and as edited."""
+    caller.handoff(handoff_id)
+    return ReviewFilesOut.model_validate(files_view(caller.engine.kernel, handoff_id))
 
 
 @router.get("/{handoff_id}/wait")
@@ -88,6 +97,7 @@ def decide_handoff(
         scope=asked.scope.wanted(caller.engine.kernel.clock.now())
         if asked.scope
         else AS_THE_RULE_SAYS,
+        edited_files=edited_files(asked.edited_files),
     )
     try:
         done = caller.engine.handoffs.decide(person, decision)

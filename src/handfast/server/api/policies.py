@@ -14,8 +14,13 @@ Scope = Annotated[str, Query(max_length=4096)]
 
 @router.get("")
 def list_policies(caller: CallerDep) -> schema.PolicyList:
-    """Every scope with what is in force and what is proposed, the organisation's first."""
-    return schema.PolicyList.model_validate({"items": caller.engine.policies.list()})
+    """Every scope with what is in force and what is proposed, the organisation's first. Of repositories those
+    whose work the caller may know of."""
+    sight, knowing = caller.sight, caller.engine.knowing
+    found = [
+        p for p in caller.engine.policies.list() if knowing.sees_policy(sight, str(p["scope"]))
+    ]
+    return schema.PolicyList.model_validate({"items": found})
 
 
 @router.get("/text")
@@ -23,14 +28,16 @@ def get_policy_text(
     caller: CallerDep, scope: Scope = ORGANISATION, *, proposed: bool = False
 ) -> schema.PolicyText:
     """The exact text in force, or proposed; empty where there is none."""
-    text = caller.engine.policies.text(scope, proposed=proposed)
+    text = caller.engine.policies.text(caller.policy(scope), proposed=proposed)
     return schema.PolicyText(scope=scope, text=text)
 
 
 @router.get("/in-force")
 def get_policies_in_force(caller: CallerDep, repository: Scope = "") -> schema.InForceOut:
     """The texts that hold for a repository, for a program that judges reads by itself."""
-    return schema.InForceOut.model_validate(caller.engine.policies.texts_in_force(repository))
+    return schema.InForceOut.model_validate(
+        caller.engine.policies.texts_in_force(caller.policy(repository))
+    )
 
 
 @router.post("", status_code=201)

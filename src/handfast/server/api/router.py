@@ -9,6 +9,7 @@ from handfast.server.api import (
     aftereffects,
     agents,
     bodies,
+    bulk,
     checkpoints,
     grants,
     handoffs,
@@ -27,7 +28,7 @@ from handfast.server.api import (
 # In the order of how often they are called: routes are matched one after the other.
 _AREAS = (
     health, actions, handoffs, runs, grants, log, tasks, agents, aftereffects, policies, staff, runners, bodies,
-    relay, takeovers, notifications, checkpoints, account,
+    relay, takeovers, notifications, checkpoints, account, bulk,
 )  # fmt: skip
 
 

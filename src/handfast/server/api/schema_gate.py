@@ -11,6 +11,7 @@ from handfast.core.domain.canonical import JSON
 from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.package import ShowKind
+from handfast.engine.operand_texts import MAX_BYTES, MAX_FILES
 from handfast.engine.packages import Shown
 from handfast.engine.preview import Previewed
 from handfast.server.api.schema_work import (
@@ -78,6 +79,7 @@ class FactsIn(Asked):
     reversible: bool | None = None
     changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=1000)] = ()
     branches: Lines = ()
+    environments: Lines = ()
 
     def facts(self) -> action.Facts:
         return action.Facts(
@@ -91,6 +93,7 @@ class FactsIn(Asked):
             reversible=self.reversible,
             changes=tuple(each.changed() for each in self.changes),
             branches=self.branches,
+            environments=self.environments,
         )
 
 
@@ -123,7 +126,8 @@ class ActionIn(Asked):
     `require_approval` asks a person whatever policy says. `preview` is what a dry run of the caller's printed
     and `undo` what would take the call back: both are shown to the reviewer as the caller's own words. A runner
     that can make the dry run policy declares says `previews` and may be answered `preview`: it runs that and
-    proposes again, with `previewed`.
+    proposes again, with `previewed`. `operand_texts` are the texts of files the call depends on, by path: kept, without
+    secrets, where they have the digest that the call names, so that a later change can be shown.
     """
 
     key: Line
@@ -140,6 +144,9 @@ class ActionIn(Asked):
     undo: Annotated[str, Field(max_length=4_000)] = ""
     previews: bool = False
     previewed: PreviewedIn | None = None
+    operand_texts: Annotated[
+        dict[Place, Annotated[str, Field(max_length=MAX_BYTES)]], Field(max_length=MAX_FILES)
+    ] = Field(default_factory=dict)
 
 
 class RuleOut(Reply):
@@ -159,7 +166,8 @@ class Judged(Reply):
 
 class Verdict(Reply):
     """`allow` of a gated call: its grant was redeemed, and this is the one start there will be. `words`
-    are a person's, for the agent: the call did not run, and may be made again."""
+    are a person's, for the agent: the call did not run, and may be made again. `later` is for the agent, too: that
+    the call waits for a checkpoint, and until when."""
 
     verdict: Literal["allow", "wait", "deny", "preview"]
     step_id: str
@@ -167,6 +175,7 @@ class Verdict(Reply):
     grant_id: str
     reason: str
     words: str = ""
+    later: str = ""
     would: str
     judgement: Judged
     preview: list[str] = Field(default_factory=list)

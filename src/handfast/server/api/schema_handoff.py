@@ -2,102 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_rating import Part
-from handfast.server.api.schema_gate import CallIn, ChangedFileIn, edited_text
+from handfast.server.api.schema_changed import ApprovedOut, ChangedOut, DoubtOut
+from handfast.server.api.schema_evidence import EvidenceOut, StatedOut
+from handfast.server.api.schema_gate import CallIn, edited_text
 from handfast.server.api.schema_grant import EffectOut, GrantOut, ScopeIn, ScopeOut
 from handfast.server.api.schema_proof import Proof, Words
+from handfast.server.api.schema_review import EditedFiles, ReviewedOut
 from handfast.server.api.schema_routing import CheckpointNote, TakesOut
 from handfast.server.api.schema_work import (
     Asked,
-    AttemptIn,
     AttemptOut,
     BriefOut,
     Digest,
-    Epoch,
-    EvidenceIn,
-    Id,
-    Line,
-    Lines,
     Reply,
     RunSummary,
 )
 
-Files = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=20_000)]
 StatusGroup = Literal["waiting", "decided", "closed", "all"]
-
-
-class CommitIn(Asked):
-    commit: Line
-    subject: Annotated[str, Field(max_length=500)] = ""
-
-
-class CommandIn(Asked):
-    """A recorded command of the run; `exit_code` stays out where no result was reported."""
-
-    command: Annotated[str, Field(max_length=4_000)]
-    exit_code: int | None = None
-    duration_ms: Annotated[int, Field(ge=0)] = 0
-    step_id: Id = ""
-
-
-class PartIn(Asked):
-    """What a person wrote while they held the run."""
-
-    person_id: Id
-    commits: Lines = ()
-    files: Lines = ()
-    changed_since: Lines = ()
-
-
-class ReviewIn(Asked):
-    """Finished work. `head_commit` is exactly what an approval merges.
-
-    The diff comes as text, or as the id of a body when it is large. `evidence` of older runners is not looked at:
-    it is derived here from the recorded calls. `written_at` is when a file of the worktree was last written. With
-    `returns` the runner can give the work back to its agent: then it may come back `incomplete`, and the run is ready.
-    """
-
-    epoch: Epoch
-    base_commit: Line
-    head_commit: Line
-    target_branch: Line
-    diff: str = ""
-    diff_body_id: Id = ""
-    files: Annotated[tuple[str, ...], Field(max_length=20_000)] = ()
-    changes: Annotated[tuple[ChangedFileIn, ...], Field(max_length=20_000)] = ()
-    commits: Annotated[tuple[CommitIn, ...], Field(max_length=5_000)] = ()
-    commands: Annotated[tuple[CommandIn, ...], Field(max_length=1_000)] = ()
-    outside_scope: Lines = ()
-    powerful: Lines = ()
-    symlinks: Lines = ()
-    submodules: Lines = ()
-    mode_changes: Lines = ()
-    insertions: Annotated[int, Field(ge=0)] = 0
-    deletions: Annotated[int, Field(ge=0)] = 0
-    agent_says: Words = ""
-    details: Lines = ()
-    hazards: Lines = ()
-    not_seen: Lines = ()
-    attempts: Annotated[tuple[AttemptIn, ...], Field(max_length=200)] = ()
-    evidence: Annotated[tuple[EvidenceIn, ...], Field(max_length=200)] = ()
-    written_at: AwareDatetime | None = None
-    returns: bool = False
-    since_commit: Line = ""
-    since_diff: str = ""
-    since_diff_body_id: Id = ""
-    snapshot_ref: Line = ""
-    snapshot_commit: Line = ""
-    session_body_id: Id = ""
-    target_commit: Line = ""
-    parts: Annotated[tuple[PartIn, ...], Field(max_length=50)] = ()
-
-
-class ReviewOpened(Reply):
-    handoff_id: str
-    status: str
 
 
 class QuestionIn(Asked):
@@ -111,8 +36,9 @@ class DecisionIn(Proof):
     """`presented_digest` is the one of the handoff as it was shown.
 
     `edited_call` is the command as it should run, the content a file should get (for a Write or an Edit), or
-    the call that holds it. Where policy asks more of the edited call than of the original, the answer is the
-    handoff that was opened for it, which another person decides.
+    the call that holds it. Of finished work `edited_files` are all files that should be otherwise than the agent made
+    them, whole. Where policy asks more of the edited form than of the original, the answer is the handoff that was
+    opened for it, which another person decides.
     """
 
     kind: DecisionKind
@@ -120,6 +46,7 @@ class DecisionIn(Proof):
     reason: Words = ""
     answer: Words = ""
     edited_call: Annotated[str, Field(max_length=100_000)] | CallIn | None = None
+    edited_files: EditedFiles = ()
     idempotency_key: Annotated[str, Field(max_length=200)] = ""
     scope: ScopeIn | None = None
 
@@ -201,6 +128,7 @@ class HandoffSummary(Reply):
     outcome: str
     snoozed_until: str = ""
     frozen: bool = False
+    need: str = ""
     decision: DecisionOut | None
     effect: EffectOut | None
     checkpoint: CheckpointNote | None = None
@@ -225,86 +153,11 @@ class WhatWillHappenOut(Reply):
     effect: str = ""
 
 
-class EvidenceOut(Reply):
-    claim: str
-    status: str
-    step_id: str
-    result: str
-    said_by: str = ""
-    command: str = ""
-    exit_code: int | None = None
-    at: str = ""
-    changed_by_this: tuple[str, ...] = ()
-
-
 class CostOut(Reply):
     cost_usd: str
     turns: int
     duration_ms: int
     tool_calls: int
-
-
-class CommitOut(Reply):
-    commit: str
-    subject: str
-
-
-class CommandOut(Reply):
-    command: str
-    exit_code: int | None
-    duration_ms: int
-    step_id: str
-
-
-class PartOut(Reply):
-    person_id: str
-    commits: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    changed_since: tuple[str, ...] = ()
-
-
-class ReviewedOut(Reply):
-    """Finished work: exactly `head_commit` is merged into `target_branch` on approval."""
-
-    base_commit: str
-    head_commit: str
-    target_branch: str
-    commits: list[CommitOut]
-    commands: list[CommandOut]
-    files: list[str]
-    outside_scope: list[str]
-    powerful: list[str]
-    symlinks: list[str]
-    submodules: list[str]
-    mode_changes: list[str]
-    target_commit: str = ""
-    parts: tuple[PartOut, ...] = ()
-
-
-class DoubtOut(Reply):
-    started_at: str
-    start_id: str
-    how_to_check: list[str]
-
-
-class ChangedOperandOut(Reply):
-    path: str
-    before: str
-    after: str
-
-
-class ChangedOut(Reply):
-    """An earlier form of this action, and what is not the same any more."""
-
-    handoff_id: str
-    approved: bool
-    decided_by: str
-    decided_by_name: str = ""
-    decided_at: str
-    before: str
-    before_digest: str
-    operands: list[ChangedOperandOut]
-    moved: str
 
 
 class ContractOut(Reply):
@@ -329,7 +182,7 @@ class SinceOut(Reply):
 
 
 class PackageOut(Reply):
-    """Drawn from recorded facts, but for `agent_says`: those are the agent's words."""
+    """Drawn from recorded facts, but for `agent_says` and `stated`: those are the agent's words."""
 
     ask: str
     what_will_happen: WhatWillHappenOut
@@ -349,6 +202,7 @@ class PackageOut(Reply):
     changed: ChangedOut | None = None
     incomplete: tuple[str, ...] = ()
     since: SinceOut | None = None
+    stated: tuple[StatedOut, ...] = ()
 
 
 class TimelineOut(Reply):
@@ -383,6 +237,7 @@ class HandoffOut(HandoffSummary):
     takes: TakesOut | None = None
     edited_call: JsonValue = None
     edited_by: str = ""
+    approved: ApprovedOut | None = None
     brief: BriefOut | None = None
     run: RunSummary | None = None
 

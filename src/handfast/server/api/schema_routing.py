@@ -92,7 +92,8 @@ class Overridden(Reply):
 
 
 class CheckpointNote(Reply):
-    """`waits`: nobody was asked yet; `open_by` is when they are at the latest. `says` is for a person."""
+    """`waits`: nobody was asked yet; `open_by` is when they are at the latest. `says` is for a person,
+    `to_agent` for the agent whose call waits."""
 
     checkpoint_id: str
     stage: str
@@ -100,3 +101,4 @@ class CheckpointNote(Reply):
     since: str
     open_by: str
     says: str
+    to_agent: str = ""

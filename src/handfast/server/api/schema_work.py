@@ -86,6 +86,8 @@ class BriefOut(Reply):
 
 
 class TaskOut(Reply):
+    """`left` is what is left of the budget for one more part, by field; empty for a task without parts."""
+
     task_id: str
     repository: str
     target_branch: str
@@ -97,6 +99,7 @@ class TaskOut(Reply):
     held: bool = False
     parent: str = ""
     attempts: list[AttemptOut] = []
+    left: dict[str, str] = {}
 
 
 class TaskPage(Reply):

@@ -36,7 +36,7 @@ def show_agent(reader: ReaderDep, agent_id: str) -> Response:
         full(agent),
         agent_record(engine.kernel, agent_id, sight),
         [titled(run) for run in runs],
-        agent_limits(engine.kernel, engine.policies, agent_id),
+        agent_limits(engine.kernel, engine.policies, agent_id, sight),
         shell=reader.shell(),
         now=engine.kernel.clock.now(),
     )

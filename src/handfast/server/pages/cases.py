@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from handfast.core.domain.errors import (
@@ -21,12 +22,16 @@ from handfast.engine.kernel import Result
 from handfast.engine.looks import since_last_look
 from handfast.engine.overrides import Emergency
 from handfast.server.pages.account import site_of
+from handfast.server.pages.edits import edit_of, edited_files, unseen
 from handfast.server.pages.live import presence_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.problems import problem_of
 from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
+from handfast.server.web.edit_view import EditView
 from handfast.server.web.pages import Context, case_page, state_fragment
 from handfast.server.web.reading import Record, mapping, text
+
+MAX_OPEN: Final = 20
 
 
 def _known(reader: ReaderDep, handoff_id: str) -> None:
@@ -38,8 +43,14 @@ router = APIRouter(prefix="/handoffs/{handoff_id}", dependencies=[Depends(_known
 
 
 @router.get("")
-def show_case(request: Request, reader: ReaderDep, handoff_id: str) -> Response:
-    """The case. While it waits, it is recorded that this person had it before them."""
+def show_case(
+    request: Request,
+    reader: ReaderDep,
+    handoff_id: str,
+    edit: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """The case. While it waits, it is recorded that this person had it before them. `edit` opens files of the change
+    for editing."""
     handoff = reader.engine.views.handoff(handoff_id)
     if handoff["waiting"]:
         engine, person_id = reader.engine, reader.person_id
@@ -48,7 +59,8 @@ def show_case(request: Request, reader: ReaderDep, handoff_id: str) -> Response:
         handoff["since_look"] = since or {}
         engine.handoffs.viewed(reader.actor, handoff_id)
     also_open = _also_open(request, reader, handoff_id)
-    return page("case.html", _context(reader, handoff, also_open=also_open))
+    opened = edit_of(reader, handoff, opened=(edit or ())[:MAX_OPEN])
+    return page("case.html", _context(reader, handoff, also_open=also_open, edit=opened))
 
 
 @router.get("/state")
@@ -78,9 +90,12 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
     given = read_decision(handoff, form)
     if isinstance(given, FormProblem):
         return _refused(reader, handoff, form, given.message, 422)
+    if why := unseen(reader, handoff, form, given):
+        return _refused(reader, handoff, form, why, 422)
+    decision = _decision(request, handoff_id, given, form.get("assertion", ""))
     try:
         done = reader.engine.handoffs.decide(
-            reader.actor, _decision(request, handoff_id, given, form.get("assertion", ""))
+            reader.actor, replace(decision, edited_files=edited_files(reader, handoff, form))
         )
     except HandfastError as e:
         problem = problem_of(e)
@@ -91,6 +106,21 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
         said = _already(now) if moved else _said(e)
         return _refused(reader, now, form, said, problem.status)
     return RedirectResponse(f"/handoffs/{done['handoff_id']}", 303)
+
+
+@router.post("/edit")
+def show_edit(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
+    """The page again with what was typed: one more file is open, or the reviewer's own diff is shown. It decides
+    nothing."""
+    check_token(request, form)
+    handoff = reader.engine.views.handoff(handoff_id)
+    return page("case.html", _context(reader, handoff, typed=form))
+
+
+@router.get("/edit")
+def back_to_case(handoff_id: str) -> Response:
+    """An address that only a form leads to, opened by itself."""
+    return RedirectResponse(f"/handoffs/{handoff_id}", 303)
 
 
 @router.post("/rating")
@@ -120,10 +150,14 @@ def rate(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) ->
 def sign(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) -> Response:
     """What the browser has a passkey sign, for this decision of this form. It decides nothing."""
     check_token(request, form)
-    given = read_decision(reader.engine.views.handoff(handoff_id), form)
+    handoff = reader.engine.views.handoff(handoff_id)
+    given = read_decision(handoff, form)
     if isinstance(given, FormProblem):
         return JSONResponse({"detail": given.message}, 422)
+    if why := unseen(reader, handoff, form, given):
+        return JSONResponse({"detail": f"{why} Press Show my changes."}, 422)
     wanted = _decision(request, handoff_id, given, "")
+    wanted = replace(wanted, edited_files=edited_files(reader, handoff, form))
     return JSONResponse(reader.engine.handoffs.to_sign(reader.actor, wanted))
 
 
@@ -206,9 +240,10 @@ def _context(
     error: str = "",
     notice: str = "",
     also_open: tuple[str, ...] = (),
+    edit: EditView | None = None,
 ) -> Context:
     told = reader.engine.notices.of_handoff(str(handoff["handoff_id"]))
-    return case_page(
+    shown = case_page(
         {**handoff, "notices": told},
         shell=replace(reader.shell(notice), also_open=also_open),
         now=reader.engine.kernel.clock.now(),
@@ -218,6 +253,7 @@ def _context(
         error=error,
         next_id=_next(reader, str(handoff["handoff_id"])),
     )
+    return {**shown, "edit": edit or edit_of(reader, handoff, form=typed)}
 
 
 def _part(handoff: Result, name: str) -> Record | None:

@@ -15,7 +15,7 @@ _TITLES = {
     413: "Too large",
     421: "Wrong address",
     422: "That cannot be taken",
-    429: "Too many tries",
+    429: "Too many requests",
     500: "Handfast failed",
     503: "The store cannot be reached",
 }

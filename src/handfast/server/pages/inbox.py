@@ -8,16 +8,30 @@ from starlette.responses import RedirectResponse, Response
 
 from handfast.core.domain.errors import HandfastError, StorageError
 from handfast.core.domain.handoff import Handoff
+from handfast.core.domain.need import Need
 from handfast.core.domain.project import Sight
-from handfast.engine.bulk import Pick, approve_together
+from handfast.engine.audits_due import audits_due
+from handfast.engine.bulk import Pick, Together
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
-from handfast.engine.queues import OfState, QueuePage, collisions, everything, queue_page
+from handfast.engine.queues import (
+    OfState,
+    QueuePage,
+    everything,
+    queue_page,
+    waiting_by_need,
+)
 from handfast.engine.views import Views
 from handfast.server.api.tasks import After
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.web.inbox_filters import Filters, read_filters
-from handfast.server.web.inbox_page import Around, bulk_page, inbox_page
+from handfast.server.web.inbox_page import (
+    NO_COLLISIONS,
+    Around,
+    Collisions,
+    bulk_page,
+    inbox_page,
+)
 from handfast.server.web.pages import Context
 
 router = APIRouter()
@@ -55,7 +69,7 @@ def approve(request: Request, reader: ReaderDep, form: FormDep) -> Response:
         return page("inbox.html", _inbox(reader, read_filters(form), "", said), 422)
     for pick in picks:
         reader.knows("handoff", pick.handoff_id)
-    taken = approve_together(engine.kernel, engine.handoffs, reader.actor, picks)
+    taken = engine.approve_together(reader.actor, Together(picks))
     rows: list[Result] = [
         {"handoff_id": t.handoff_id, "ask": t.ask, "approved": t.approved, "why": t.why}
         for t in taken
@@ -89,21 +103,24 @@ def _back(form: dict[str, str]) -> str:
 
 def _inbox(reader: Reader, filters: Filters, after: str, error: str = "") -> Context:
     """A page of the queue. What was decided lately stands below the first one."""
-    engine, first, sight = reader.engine, not after, reader.sight
-    queue = _queue(reader, filters, after)
-    empty = first and not (filters.any or queue.items or queue.next)
+    engine, sight = reader.engine, reader.sight
+    queue, by_need = _queue(reader, filters, after), waiting_by_need(engine.kernel, sight)
+    first = not (after or filters.any)
+    empty = first and not (queue.items or queue.next)
     return inbox_page(
         queue.items,
-        shell=reader.shell(),
+        shell=reader.shell(by_need=by_need),
         now=engine.kernel.clock.now(),
         around=Around(
             filters,
             saved_of(reader),
-            tuple(collisions(engine, sight)) if first and not filters.any else (),
+            _collisions(engine, sight) if first else NO_COLLISIONS,
             queue.looked_at,
             error,
+            {need.value: number for need, number in by_need.items()},
+            tuple(audits_due(engine, sight)) if empty else None,
         ),
-        decided=_decided(engine.views, sight) if first and not filters.any else [],
+        decided=_decided(engine.views, sight) if first else [],
         unattended=_unattended(engine, sight) if empty else None,
         after=after,
         next_after=queue.next,
@@ -122,10 +139,31 @@ def _queue(reader: Reader, filters: Filters, after: str) -> QueuePage:
         reader.person_id,
         after=after,
         limit=SHOWN,
+        need=Need(filters.need) if filters.need else None,
         of_state=_of_state(reader, filters),
         of_record=filters.takes if filters.of_text else everything,
         within=reader.sight,
     )
+
+
+def _collisions(engine: Engine, sight: Sight | None) -> Collisions:
+    found = engine.overlaps.found(sight)
+    files = tuple(
+        {
+            "repository": each.repository,
+            "path": each.path,
+            "handoffs": [
+                {
+                    "handoff_id": h.handoff_id,
+                    "agent_name": engine.views.agent_name(h.agent_id),
+                    "ask": engine.views.text(h.ask),
+                }
+                for h in each.works
+            ],
+        }
+        for each in found.overlaps
+    )
+    return Collisions(files, found.total, found.compared, found.waiting)
 
 
 def _of_state(reader: Reader, filters: Filters) -> OfState:

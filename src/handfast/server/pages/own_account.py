@@ -1,4 +1,4 @@
-"""One's own account: sessions, tokens, password, passkeys, and the account at the identity provider."""
+"""One's own account: sessions, tokens, password, PIN, passkeys, and the account at the identity provider."""
 
 from collections.abc import Callable, Mapping
 
@@ -81,7 +81,8 @@ def _page(
         tokens=engine.own_tokens.of(person_id),
         passkeys=[(k, engine.views.text(k.label)) for k in person.passkeys],
         provider=str(provider.settings.name) if provider is not None else "",
-        has_password=engine.kernel.store.credential(f"password:{person_id}") is not None,
+        has_password=engine.pins.by_password(person_id),
+        fresh=engine.pins.is_fresh(person_id, reader.secret),
         error=error,
         issued=issued,
     )
@@ -131,12 +132,21 @@ def _password(reader: Reader, form: Form) -> object:
     )
 
 
+def _pin(reader: Reader, form: Form) -> object:
+    if form.get("pin", "") != form.get("pin_again", ""):
+        raise UsageError("the two PINs are not the same")
+    return reader.engine.pins.set(
+        reader.actor, form.get("pin", ""), secret=reader.secret, password=form.get("old", "")
+    )
+
+
 _ACTS: Mapping[str, Callable[[Reader, Form], object]] = {
     "end": lambda r, f: r.engine.sessions.end(r.actor, f.get("session", "")),
     "end-others": lambda r, _: r.engine.sessions.end_all(r.actor, r.secret),
     "issue": _issue,
     "revoke": lambda r, f: r.engine.own_tokens.revoke(r.actor, f.get("token", "")),
     "password": _password,
+    "pin": _pin,
     "unlink": lambda r, f: r.engine.federation.unlink(r.actor, f.get("account", "")),
     "remove-passkey": lambda r, f: r.engine.passkeys.remove(r.actor, f.get("passkey", "")),
 }

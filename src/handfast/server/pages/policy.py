@@ -32,6 +32,7 @@ def show_policy(reader: ReaderDep) -> Response:
 @router.get("/versions")
 def show_versions(reader: ReaderDep, scope: Scope) -> Response:
     """What was proposed, published and declined for one scope, newest first. Raises NotFound."""
+    reader.knows_policy(scope)
     stream = f"policy/{policy_id(scope)}"
     row = reader.engine.kernel.store.load(stream)
     if row is None:
@@ -75,10 +76,12 @@ def _now(reader: Reader) -> datetime:
 
 
 def _scopes(reader: Reader) -> list[Result]:
-    policies = reader.engine.policies
+    policies, sight = reader.engine.policies, reader.sight
     found = []
     for scope in policies.list():
         name = str(scope["scope"])
+        if not reader.engine.knowing.sees_policy(sight, name):
+            continue
         approver = str(scope["approver"])
         found.append(
             {

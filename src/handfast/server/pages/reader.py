@@ -13,10 +13,19 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from handfast.core.domain.errors import NotFound, NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import HookPaused
-from handfast.core.domain.handoff import WAITING, Status
+from handfast.core.domain.need import Need
 from handfast.core.domain.project import Sight
+from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
-from handfast.server.sessions import check_origin, form_token, session_secret, token_fits
+from handfast.engine.queues import waiting_by_need
+from handfast.server.rates import count
+from handfast.server.sessions import (
+    SAFE_METHODS,
+    check_origin,
+    form_token,
+    session_secret,
+    token_fits,
+)
 from handfast.server.web.frame import Shell
 from handfast.server.web.render import render
 
@@ -53,16 +62,25 @@ class Reader:
             self.engine.access.refused(self.actor, "page", f"need to know of {kind} {item}")
             raise
 
-    def shell(self, notice: str = "") -> Shell:
-        store = self.engine.kernel.store
+    def knows_policy(self, scope: str) -> None:
+        """As `knows`, of the rules of a scope."""
+        try:
+            self.engine.knowing.check_policy(self.person_id, scope)
+        except NotFound:
+            why = f"need to know of the policy of {scope[:200]}"
+            self.engine.access.refused(self.actor, "page", why)
+            raise
+
+    def shell(self, notice: str = "", by_need: Mapping[Need, int] | None = None) -> Shell:
+        """`by_need` is how many wait, where it is known already."""
+        if by_need is None:
+            by_need = waiting_by_need(self.engine.kernel, self.sight)
         return Shell(
             person_name=self.engine.people.name(self.person_id),
             person_id=self.person_id,
             csrf_token=form_token(self.secret),
             has_js=has_script(),
-            waiting=store.count(
-                "handoff", [s.value for s in WAITING - {Status.REQUESTED}], self.sight
-            ),
+            waiting=sum(number for need, number in by_need.items() if need is not Need.LATER),
             checkpoints=self.engine.checkpoints.in_use(),
             hooks_pause=hooks_pause(self.engine),
             stopped=tuple(str(s["says"]) for s in self.engine.switch.status()[:5]),
@@ -71,12 +89,15 @@ class Reader:
 
 
 def reader(request: Request) -> Reader:
-    """Raises SignInNeeded."""
+    """Raises SignInNeeded, and LimitExceeded for too much that is sent: pages that are looked at are not
+    counted."""
     engine = cast("Engine", request.app.state.engine)
     secret = session_secret(request)
     person_id = engine.people.of_session(secret) if secret else ""
     if not person_id:
         raise SignInNeeded
+    if request.method not in SAFE_METHODS:
+        count(request, Principal(PrincipalKind.PERSON, person_id))
     return Reader(engine, person_id, secret)
 
 

@@ -33,7 +33,8 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What is known of a person's own account. `issued` is a new token: the only time its text is shown."""
+    """What is known of a person's own account. `issued` is a new token: the only time its text is shown.
+    `fresh`: this session has just begun."""
 
     person: Person
     projects: Sequence[str]
@@ -43,6 +44,7 @@ class Own:
     passkeys: Iterable[tuple[Passkey, str]]
     provider: str
     has_password: bool
+    fresh: bool
     error: str = ""
     issued: IssuedToken | None = None
 
@@ -63,8 +65,11 @@ def account_page(own: Own, *, shell: Shell, now: datetime) -> Context:
         tokens=[_token(t) for t in own.tokens],
         passkeys=[(k.credential_id, label, k.added_at) for k, label in own.passkeys],
         accounts=[(a.account, urlsplit(a.issuer).netloc, a.manages) for a in person.accounts],
+        managed=any(a.manages for a in person.accounts),
         provider=own.provider,
         has_password=own.has_password,
+        has_pin=person.has_pin,
+        may_set_pin=own.has_password or own.fresh,
         error=own.error,
         issued=issued.token if issued else "",
         issued_until=issued.expires_at if issued else None,

@@ -11,12 +11,13 @@ from markupsafe import Markup
 from handfast.core.domain.containment import CONTAINED
 from handfast.core.domain.inert import inert
 from handfast.server.web.brief_view import Brief, brief_of
-from handfast.server.web.changed import Changed, changed_of
+from handfast.server.web.changed import Changed, StartApproved, changed_of, start_approved
 from handfast.server.web.claims_view import Claim, claim_of, tally
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.reach import blast, odd_characters
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
+from handfast.server.web.stated_view import StatedClaim, stated_of
 from handfast.server.web.times import milliseconds
 from handfast.server.web.wording import (
     REVIEW_WARNINGS,
@@ -110,6 +111,7 @@ class Doubt:
     started_at: datetime | None
     start_id: str
     checks: tuple[str, ...]
+    approved: StartApproved | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class Case:
     claims: tuple[Claim, ...] = ()
     incomplete: tuple[str, ...] = ()
     tally: str = ""
+    stated: tuple[StatedClaim, ...] = ()
 
     @property
     def what_title(self) -> str:
@@ -210,7 +213,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         evidence=evidence,
         question=text(package, "open_question") or _QUESTIONS.get(kind, "What should happen?"),
         review=_review(package) if kind == "review" and not text(handoff, "about") else None,
-        doubt=_doubt(package) if kind == "doubt" else None,
+        doubt=_doubt(handoff, package) if kind == "doubt" else None,
         receipt=receipt_of(handoff),
         attempts=tuple(_attempt(item) for item in records(package, "attempts", 50)),
         timeline=tuple(_entry(item) for item in records(handoff, "timeline", 200)),
@@ -226,6 +229,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         claims=tuple(claim for claim in found if claim.said_by == "agent"),
         incomplete=tuple(texts(package, "incomplete", 20)),
         tally=tally(asked.criteria) if asked else "",
+        stated=stated_of(package),
     )
 
 
@@ -321,12 +325,13 @@ def _entry(item: Record) -> Entry:
     return Entry(moment(item, "at"), said, text(item, "who"))
 
 
-def _doubt(package: Record) -> Doubt:
+def _doubt(handoff: Record, package: Record) -> Doubt:
     doubt = mapping(package, "doubt")
     return Doubt(
         started_at=moment(doubt, "started_at"),
         start_id=text(doubt, "start_id"),
         checks=tuple(texts(doubt, "how_to_check")) or tuple(texts(package, "pointers", 20)),
+        approved=start_approved(handoff),
     )
 
 

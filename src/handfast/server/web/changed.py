@@ -1,18 +1,21 @@
 """What changed since an earlier form of a case was asked about or approved, for its page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from handfast.server.web.reading import Record, flag, mapping, moment, records, text
+from handfast.server.web.diff import DiffView, parse_diff
+from handfast.server.web.reading import Record, flag, mapping, moment, records, text, texts
 
 
 @dataclass(frozen=True, slots=True)
 class OperandChange:
-    """`before` and `after` are digests, or words where there is none."""
+    """`before` and `after` are digests, or words where there is none. `diff` is the change itself, where it is
+    known."""
 
     path: str
     before: str
     after: str
+    diff: DiffView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,43 @@ def changed_of(handoff: Record, package: Record) -> Changed | None:
         after=text(mapping(package, "what_will_happen"), "text") if before else "",
         moved=text(found, "moved"),
         operands=tuple(
-            OperandChange(text(o, "path"), _digest(o, "before"), _digest(o, "after"))
-            for o in records(found, "operands", 50)
+            OperandChange(text(o, "path"), _digest(o, "before"), _digest(o, "after"), _diff(o, n))
+            for n, o in enumerate(records(found, "operands", 50), start=1)
         ),
         digests=(text(found, "before_digest"), text(handoff, "action_digest")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class StartApproved:
+    """Who let a start happen that a case is about."""
+
+    by: str
+    at: datetime | None
+    overridden: bool
+    handoff_id: str
+
+
+def start_approved(handoff: Record) -> StartApproved | None:
+    """None where that is not known."""
+    found = mapping(handoff, "approved")
+    names = ", ".join(texts(found, "by_names", 20))
+    if not names:
+        return None
+    overridden = flag(found, "overridden") is True
+    return StartApproved(names, moment(found, "at"), overridden, text(found, "handoff_id"))
+
+
+def _diff(operand: Record, number: int) -> DiffView | None:
+    """With a place of its own on the page, which may show another diff."""
+    found = text(operand, "diff")
+    if not found:
+        return None
+    view = parse_diff(found, open_all=True)
+    files = tuple(
+        replace(file, anchor=f"operand-{number}-{n}") for n, file in enumerate(view.files)
+    )
+    return replace(view, files=files)
 
 
 def _digest(operand: Record, key: str) -> str:

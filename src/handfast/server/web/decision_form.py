@@ -46,7 +46,8 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class DecisionForm:
-    """Everything the form shows. Empty `verbs` means that nothing is offered to this reader."""
+    """Everything the form shows. Empty `verbs` means that nothing is offered to this reader. `edits_files`: `edit` is
+    of files of the change, which the page opens one by one."""
 
     handoff_id: str
     presented_digest: str
@@ -65,11 +66,13 @@ class DecisionForm:
     error: str = ""
     may_give: ScopeChoice | None = None
     passkey: bool = False
+    edits_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionInput:
-    """A checked form, ready for the engine. `edited_command` is None unless the verb is an edit."""
+    """A checked form, ready for the engine. `edited_command` is None unless the verb is an edit of a command;
+    `edits_files` says that it is one of files."""
 
     kind: str
     presented_digest: str
@@ -77,6 +80,7 @@ class DecisionInput:
     answer: str
     edited_command: str | None
     scope: Wanted = AS_THE_RULE_SAYS
+    edits_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +107,14 @@ def decision_form(
     edit = next((verb for verb in verbs if verb and verb.kind == "approve_with_edits"), None)
     if not plain and edit is None:
         return None
-    command = _command(handoff)
+    command, files = _command(handoff), edit is not None and text(handoff, "kind") == "review"
     typed = typed or {}
     return DecisionForm(
         handoff_id=text(handoff, "handoff_id"),
         presented_digest=digest,
         verbs=tuple(plain),
-        edit=edit if command else None,
+        edit=edit if command or files else None,
+        edits_files=files,
         command=command,
         command_is_hidden=inert(command, len(command)) != command,
         asks_answer=any(verb.kind == "answer" and not verb.answer for verb in plain),
@@ -161,7 +166,8 @@ def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | F
     if problem:
         return FormProblem(problem)
     edited = None
-    if kind == "approve_with_edits":
+    files = kind == "approve_with_edits" and text(handoff, "kind") == "review"
+    if kind == "approve_with_edits" and not files:
         edited = _lines(form.get("edited_command", ""))
         if not edited:
             return FormProblem("Write the command that may run instead.")
@@ -170,7 +176,8 @@ def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | F
     scope = read_scope(handoff, form) if kind == "approve" else AS_THE_RULE_SAYS
     if isinstance(scope, str):
         return FormProblem(scope)
-    return DecisionInput(kind, form.get("presented_digest", ""), reason, answer, edited, scope)
+    seen = form.get("presented_digest", "")
+    return DecisionInput(kind, seen, reason, answer, edited, scope, files)
 
 
 def _problem(
@@ -272,6 +279,8 @@ def _verb(handoff: Record, kind: str) -> Verb | None:
     match kind:
         case "approve":
             return _merge(handoff) if review else _approve(handoff)
+        case "approve_with_edits" if review:
+            return _merge_edited(handoff)
         case "approve_with_edits":
             after = "Your version is judged again by policy. Then only it may run, once."
             return Verb(kind, "Approve my version", "", "good", after, scrutinised=True)
@@ -317,3 +326,10 @@ def _merge(handoff: Record) -> Verb:
         return Verb("approve", "Approve and merge", "a", "good", after, scrutinised=True)
     after = f"Merges exactly commit {commit} into {branch}. Later commits are not covered."
     return Verb("approve", f"Merge into {branch}", "a", "good", after, scrutinised=True)
+
+
+def _merge_edited(handoff: Record) -> Verb:
+    review = mapping(mapping(handoff, "package"), "review")
+    commit, branch = text(review, "head_commit")[:12], text(review, "target_branch")
+    after = f"Your edit is judged by policy, committed in your name on top of {commit}, and merged into {branch}."
+    return Verb("approve_with_edits", "Approve with edits", "e", "good", after, scrutinised=True)

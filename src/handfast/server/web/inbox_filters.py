@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from urllib.parse import urlencode
 
-from handfast.server.web.inbox_view import NEEDS, need_of
+from handfast.server.web.inbox_view import NEEDS
 from handfast.server.web.reading import Record, text
 from handfast.server.web.wording import KINDS, RISKS
 
@@ -37,7 +37,7 @@ class Filters:
     @property
     def of_text(self) -> bool:
         """Whether the content of a case must be read to know if it fits."""
-        return bool(self.q or self.need or self.repo)
+        return bool(self.q or self.repo)
 
     @property
     def address(self) -> str:
@@ -46,8 +46,6 @@ class Filters:
 
     def takes(self, record: Record) -> bool:
         """Whether a row of the queue fits what only its content tells."""
-        if self.need and need_of(record)[0] != self.need:
-            return False
         if self.repo and self.repo.casefold() not in text(record, "repository").casefold():
             return False
         return not self.q or self.q.casefold() in text(record, "ask").casefold()

@@ -1,23 +1,23 @@
 """The inbox around its rows: filters, saved views, collisions, what a pass over several cases did."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from handfast.server.web.frame import Context, Shell, context
 from handfast.server.web.inbox_filters import EVERYTHING, HELD, Filters
 from handfast.server.web.inbox_view import (
     NEEDS,
-    asked_now,
+    NOTHING,
+    audit_of,
     decided_rows,
+    elsewhere,
     gathered,
     grouped,
     unattended_of,
 )
 from handfast.server.web.reading import Record, flag, records, text
 from handfast.server.web.wording import KINDS, RISKS
-
-MAX_COLLISIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,31 @@ class Collision:
 
 
 @dataclass(frozen=True, slots=True)
+class Collisions:
+    """The first of `total`, among `compared` of the `waiting` finished works."""
+
+    files: tuple[Record, ...] = ()
+    total: int = 0
+    compared: int = 0
+    waiting: int = 0
+
+
+NO_COLLISIONS = Collisions()
+
+
+@dataclass(frozen=True, slots=True)
 class Around:
-    """What stands around the rows. `views` are (name, address); `looked_at` rows were read for the page."""
+    """What stands around the rows. `views` are (name, address); `looked_at` rows were read for the page.
+    `by_need` is how many wait in all, empty where that was not asked. `audits` are due, None where that was not
+    looked up."""
 
     filters: Filters = EVERYTHING
     views: tuple[tuple[str, str], ...] = ()
-    collisions: tuple[Record, ...] = ()
+    collisions: Collisions = NO_COLLISIONS
     looked_at: int = 0
     error: str = ""
+    by_need: Mapping[str, int] = field(default_factory=dict)
+    audits: tuple[Record, ...] | None = None
 
 
 NOTHING_AROUND = Around()
@@ -68,16 +85,17 @@ def inbox_page(
     `after` is the cursor of this page of the queue, `next_after` that of the next. `unattended` is
     `{calls, allowed, stopped, would_stop, runs, since}` and fills the empty state.
     """
-    groups = grouped(handoffs, now)
-    filters = around.filters
-    whole = not (after or next_after or filters.any)
-    found = [_collision(each) for each in around.collisions]
+    filters, met = around.filters, around.collisions
+    paged = bool(after or next_after) and not filters.any
+    groups = grouped(handoffs, now, around.by_need if paged else NOTHING)
+    files = tuple(_collision(each) for each in met.files)
     return context(
         shell,
         now,
         nav="inbox",
         groups=groups,
-        waiting=asked_now(groups) if whole else shell.waiting,
+        waiting=shell.waiting,
+        elsewhere=elsewhere(groups, around.by_need) if paged else (),
         gathered=gathered(groups),
         after=after,
         next_after=next_after,
@@ -85,10 +103,12 @@ def inbox_page(
         filters=filters,
         views=tuple(SavedView(n, a, a == filters.address) for n, a in around.views),
         choices=_CHOICES,
-        collisions=tuple(found[:MAX_COLLISIONS]),
-        more_collisions=max(0, len(found) - MAX_COLLISIONS),
+        collisions=files,
+        more_collisions=max(0, met.total - len(files)),
+        met=met,
         decided=decided_rows(decided),
         unattended=unattended_of(unattended),
+        audits=None if around.audits is None else tuple(map(audit_of, around.audits)),
         error=around.error,
         picks=sum(bool(row.pick) for g in groups for row in g.rows),
     )

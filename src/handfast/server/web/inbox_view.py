@@ -1,30 +1,36 @@
 """The queue: grouped by what each case needs of a person, in an order that never depends on chance."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from handfast.core.domain.inert import inert
-from handfast.core.policy.bulk import CaseFacts, more_than_a_look
+from handfast.core.domain.need import Need
 from handfast.server.web.case_view import repository_of, why_now
-from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
+from handfast.server.web.reading import Record, flag, mapping, moment, number, text, texts
 from handfast.server.web.standing import Standing, decider, standing_of
 from handfast.server.web.times import iso
 from handfast.server.web.wording import RISKS, kind_word
 
-# need → (heading, what it asks of a person), in the order of the page
-NEEDS = {
-    "judge": ("Judge", "Weigh it: the answer is not obvious."),
-    "stamp": ("Stamp", "Low risk, can be undone, fully read: one look is enough."),
-    "route": ("Route", "Find who should take it."),
-    "later": (
+# need → (heading, what it asks of a person), in the order of the queue
+NEEDS: Mapping[str, tuple[str, str]] = {
+    Need.JUDGE: ("Judge", "Weigh it: the answer is not obvious."),
+    Need.STAMP: ("Stamp", "Low risk, can be undone, fully read: one look is enough."),
+    Need.ROUTE: ("Route", "Find who should take it."),
+    Need.LATER: (
         "Waits for a checkpoint",
         "Not urgent: asked together with others. You may decide it now.",
     ),
-    "blocked": ("Blocked", "Nothing you can decide now."),
+    Need.BLOCKED: ("Blocked", "Nothing you can decide now."),
+}
+_AUDITS = {
+    "override": "review of an override",
+    "doubt": "a start without a known effect",
+    "unanswered": "a start without a known effect: nobody answered in time",
 }
 _FAR = "9999"
+NOTHING: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,35 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A heading and its rows; never empty."""
+    """A heading and its rows; never empty. `total` of this need wait in all, 0 where that was not counted."""
 
     need: str
     title: str
     sentence: str
     rows: tuple[Row, ...]
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A need of which no case is on this page."""
+
+    need: str
+    title: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A look that is owed after the fact. `owes` names who was asked."""
+
+    handoff_id: str
+    ask: str
+    words: str
+    since: datetime | None
+    due_at: datetime | None
+    owes: str
+    put_off_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +120,46 @@ class Unattended:
     since: datetime | None
 
 
-def grouped(handoffs: Iterable[Record], now: datetime) -> tuple[Group, ...]:
-    """Waiting handoffs in groups: highest risk first, then the nearest deadline, then the oldest."""
+def grouped(
+    handoffs: Iterable[Record], now: datetime, by_need: Mapping[str, int] = NOTHING
+) -> tuple[Group, ...]:
+    """Waiting handoffs in groups: highest risk first, then the nearest deadline, then the oldest. `by_need` is
+    how many wait in all."""
     handoffs = list(handoffs)
     of_run = Counter(text(handoff, "run_id") for handoff in handoffs)
     rows = [_row(handoff, now, of_run[text(handoff, "run_id")] - 1) for handoff in handoffs]
     rows.sort(key=_order)
     return tuple(
-        Group(need, *words, tuple(row for row in rows if row.need == need))
+        Group(need, *words, tuple(row for row in rows if row.need == need), by_need.get(need, 0))
         for need, words in NEEDS.items()
         if any(row.need == need for row in rows)
+    )
+
+
+def elsewhere(groups: Iterable[Group], by_need: Mapping[str, int]) -> tuple[Elsewhere, ...]:
+    """What waits and is on another page of the queue."""
+    here = {group.need for group in groups}
+    return tuple(
+        Elsewhere(need, words[0], by_need[need])
+        for need, words in NEEDS.items()
+        if need not in here and by_need.get(need)
+    )
+
+
+def audit_of(due: Record) -> Audit:
+    """From what `audits_due` gives."""
+    names = ", ".join(inert(name, 60, multiline=False) for name in texts(due, "owes", 5))
+    kind = text(due, "kind")
+    if not names and kind != "unanswered":
+        names = "whoever may decide it"
+    return Audit(
+        handoff_id=text(due, "handoff_id"),
+        ask=text(due, "ask", "The ask is not recorded"),
+        words=_AUDITS.get(kind, kind),
+        since=moment(due, "since"),
+        due_at=moment(due, "due_at"),
+        owes=names,
+        put_off_until=moment(due, "put_off_until"),
     )
 
 
@@ -113,32 +172,6 @@ def gathered(groups: Iterable[Group]) -> tuple[tuple[str, int], ...]:
     """Checkpoints with several asks in these groups, and how many."""
     found = Counter(row.checkpoint_id for group in groups for row in group.rows)
     return tuple((c, n) for c, n in sorted(found.items()) if c and n > 1)
-
-
-def need_of(handoff: Record) -> tuple[str, str]:
-    """What the case asks of a person, and why. Only facts of the case count, so it is repeatable."""
-    kind = text(handoff, "kind")
-    if flag(handoff, "frozen"):
-        return "blocked", "frozen by the kill switch"
-    if not texts(handoff, "offered"):
-        return "blocked", "nothing is offered to decide"
-    if flag(mapping(handoff, "checkpoint"), "waits"):
-        return "later", ""
-    if kind in ("takeover", "delegation"):
-        return "route", f"{kind_word(kind).lower()}: someone must take it"
-    will = mapping(mapping(handoff, "package"), "what_will_happen")
-    facts = CaseFacts(
-        kind=kind,
-        risk=text(handoff, "risk"),
-        reversible=flag(will, "reversible"),
-        opaque=bool(texts(will, "opaque")),
-        unverified=any(text(claim, "status") != "recorded" for claim in _evidence(handoff)),
-        edited=bool(text(handoff, "edited_by")),
-    )
-    why = more_than_a_look(facts)
-    if kind != "approval":
-        why = kind_word(kind).lower()
-    return ("judge", why) if why else ("stamp", "low risk, can be undone")
 
 
 _MINUTES = {"low": 2, "medium": 3, "high": 6, "critical": 10}
@@ -197,7 +230,8 @@ def unattended_of(figures: Record | None) -> Unattended | None:
 
 
 def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
-    need, need_why = need_of(handoff)
+    known, need_why = text(handoff, "need"), text(handoff, "need_why")
+    need = known if known in NEEDS else Need.JUDGE
     due_at, together = moment(handoff, "due_at"), mapping(handoff, "checkpoint")
     why = why_now(handoff)
     said = (f"{text(handoff, 'risk')} risk", kind_word(text(handoff, "kind")).lower())
@@ -243,7 +277,3 @@ def _decided_row(handoff: Record) -> DecidedRow:
         at=at or moment(handoff, "requested_at"),
         by=decider(handoff),
     )
-
-
-def _evidence(handoff: Record) -> list[Record]:
-    return records(mapping(handoff, "package"), "evidence")

@@ -10,6 +10,7 @@ from datetime import datetime
 from handfast.server.web.brief_view import Brief
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
+from handfast.server.web.edit_view import EditView
 from handfast.server.web.frame import Context as Context
 from handfast.server.web.frame import Shell as Shell
 from handfast.server.web.frame import context
@@ -39,7 +40,8 @@ def case_page(
     error: str = "",
     next_id: str = "",
 ) -> Context:
-    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue.
+    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue. `edit` of
+    the context is what of finished work is open for editing: nothing, until the route says more.
     `since_look` in the handoff is what happened after this person's last look."""
     return context(
         shell,
@@ -50,6 +52,7 @@ def case_page(
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
         next_id=next_id,
+        edit=EditView(),
         asked_with=text(mapping(handoff, "checkpoint"), "checkpoint_id"),
         open_by=moment(mapping(handoff, "checkpoint"), "open_by"),
         looked=looked_of(mapping(handoff, "since_look")),

@@ -146,7 +146,9 @@ def receipt_of(handoff: Record) -> Receipt | None:
         decided_at=moment(decision, "at"),
         reason=text(decision, "reason"),
         answer=_ANSWERS.get(text(decision, "answer"), text(decision, "answer")),
-        edited_command=_command_of(edited) if isinstance(edited, dict | str) else "",
+        edited_command=_edited_merge(edited) or _command_of(edited)
+        if isinstance(edited, dict | str)
+        else "",
         ran=_what_ran(handoff, outcome_code),
         outcome_code=outcome_code,
         outcome=EFFECTS.get(outcome_code, ""),
@@ -259,12 +261,24 @@ def _what_ran(handoff: Record, outcome_code: str) -> str:
         return ""
     edited = mapping(handoff, "decision").get("edited_call")
     if isinstance(edited, dict | str) and edited:
-        return _command_of(edited)
+        return _edited_merge(edited) or _command_of(edited)
     package = mapping(handoff, "package")
     will, review = mapping(package, "what_will_happen"), mapping(package, "review")
     if commit := text(review, "head_commit"):
         return f"merge of {commit[:12]} into {text(review, 'target_branch', 'the target branch')}"
     return text(will, "text") if text(will, "kind") == "command" else text(handoff, "ask")
+
+
+def _edited_merge(call: Record | str) -> str:
+    """A merge with a reviewer's edit on top, in words; '' for every other call."""
+    arguments = mapping(call, "arguments") if not isinstance(call, str) else {}
+    edits = records(arguments, "edits", 1_000)
+    if not edits or isinstance(call, str) or text(call, "tool") != "git.merge":
+        return ""
+    files = "1 file" if len(edits) == 1 else f"{len(edits)} files"
+    commit, branch = text(arguments, "commit")[:12], text(arguments, "target_branch")
+    author = text(arguments, "author", "a reviewer")
+    return f"merge of {commit} into {branch}, with {files} as edited by {author}"
 
 
 def _command_of(call: Record | str) -> str:

@@ -108,6 +108,11 @@ def _pairs(part: Record) -> list[str]:
     return found
 
 
+def _left(figures: Record) -> str:
+    """A bound of which nothing is left is told, too."""
+    return ", ".join(f"{name.replace('_', ' ')}: {text(figures, name)}" for name in figures)
+
+
 def _facts(task: Record, requested_by: str) -> tuple[tuple[str, str], ...]:
     hold = records({"hold": [task.get("hold")]}, "hold")
     facts = (
@@ -115,6 +120,7 @@ def _facts(task: Record, requested_by: str) -> tuple[tuple[str, str], ...]:
         ("Target branch", text(task, "target_branch")),
         ("Base commit", text(task, "base_commit")[:12]),
         ("Asked for by", requested_by),
+        ("Left for parts", _left(mapping(task, "left"))),
         ("Brief", text(task, "brief_digest").removeprefix("sha256:")[:12]),
         ("Legal hold", "nothing of it may be erased" if hold else ""),
     )

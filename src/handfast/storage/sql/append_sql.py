@@ -38,7 +38,7 @@ class Written:
 INSERTS = (
     Written("keys", s.idempotency, ("key", "fingerprint", "result")),
     Written("events", s.event, ("position", "stream", "version", "type", "data", "leaf")),
-    Written("opened", s.state, ("stream", "version", "doc", *LOOKUPS, "opened")),
+    Written("opened", s.state, ("stream", "version", "doc", *LOOKUPS, "opened", "root")),
     Written(
         "bodies",
         s.body,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 _LOCK = 4204201
 
 

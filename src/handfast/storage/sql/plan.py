@@ -127,7 +127,7 @@ class Plan:
             held = self._known.states.get(stream)
             columns = lookups(state)
             if held is None:
-                rows.opened.append((stream, state.version, state.doc, *columns, opened))
+                rows.opened.append((stream, state.version, state.doc, *columns, opened, state.root))
             elif held[1:] == columns:
                 rows.moved.append((state.version, state.doc, stream))
             else:

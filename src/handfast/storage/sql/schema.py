@@ -70,11 +70,24 @@ state = Table(
     Column("due_at", BigInteger),
     Column("opened", BigInteger, nullable=False),
     Column("doc", LargeBinary, nullable=False),
+    # Ranges of paths are compared byte by byte, on both databases.
+    Column("root", Text().with_variant(Text(collation="C"), "postgresql")),
 )
 # Look-ups by a column must also give the order of the answer, or SQLite walks the whole queue instead.
 Index("state_queue", state.c.kind, state.c.status, state.c.rank, state.c.opened)
 Index("state_opened", state.c.kind, state.c.opened)
 Index("state_recent", state.c.kind, state.c.status, state.c.opened)
+# With the rank at its end: what somebody with a limited sight is shown is chosen from the index alone.
+Index(
+    "state_root",
+    state.c.kind,
+    state.c.status,
+    state.c.root,
+    state.c.opened,
+    state.c.rank,
+    sqlite_where=state.c.root.isnot(None),
+    postgresql_where=state.c.root.isnot(None),
+)
 Index(
     "state_due",
     state.c.kind,

@@ -89,9 +89,12 @@ def build(c: Compile) -> Statements:
     return Statements(**_lookups(c), **_reads(c))
 
 
+_OF_ITS_BEGINNING = ("stream", "opened", "root")
+
+
 def _set_state() -> sa.Update:
     """A state folded again: the same version, another document."""
-    state_columns = [x.name for x in s.state.columns if x.name not in ("stream", "opened")]
+    state_columns = [x.name for x in s.state.columns if x.name not in _OF_ITS_BEGINNING]
     return (
         sa.update(s.state)
         .where(s.state.c.stream == _p("stream", s.state.c.stream))

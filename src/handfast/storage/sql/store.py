@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import cast
@@ -23,11 +24,11 @@ from handfast.storage.api import (
 from handfast.storage.sql import points
 from handfast.storage.sql.connect import open_database
 from handfast.storage.sql.keeping import SqlKeeping
-from handfast.storage.sql.known import parameters
+from handfast.storage.sql.known import outermost, parameters, picked
 from handfast.storage.sql.listening import Listener
 from handfast.storage.sql.migrate import ready
 from handfast.storage.sql.outbox import OutboxTable
-from handfast.storage.sql.queries import EQUAL, count, select
+from handfast.storage.sql.queries import EQUAL, begun, ranks, select
 from handfast.storage.sql.readers import Readers
 from handfast.storage.sql.statements import TOGETHER, build, compiler, events_of_types
 from handfast.storage.sql.texts import check_texts
@@ -151,12 +152,27 @@ class SqlStore(OutboxTable):
         return self._find_sql[shape], params
 
     def count(self, kind: str, statuses: Sequence[str], within: Sight | None = None) -> int:
+        return sum(self.ranks(kind, statuses, within).values())
+
+    def ranks(
+        self, kind: str, statuses: Sequence[str], within: Sight | None = None
+    ) -> dict[int, int]:
         params: dict[str, object] = {"kind": kind, **parameters(within)}
-        shape = ("count", frozenset(params), _knows(kind, within))
+        shape = ("ranks", frozenset(params), _knows(kind, within))
         if shape not in self._find_sql:
-            self._find_sql[shape] = self._compile(count(within, kind))
-        rows = [self._readers.one(self._find_sql[shape], {**params, "status": x}) for x in statuses]
-        return sum(cast("int", row[0]) for row in rows if row)
+            self._find_sql[shape] = self._compile(ranks(within, kind))
+        found: Counter[int] = Counter()
+        for status in statuses:
+            for row in self._readers.all(self._find_sql[shape], {**params, "status_0": status}):
+                found[cast("int", row[0])] += cast("int", row[1])
+        return dict(found)
+
+    def begun(self, kind: str, match: str) -> list[int]:
+        check_texts(match)
+        if "begun" not in self._find_sql:
+            self._find_sql["begun"] = self._compile(begun())
+        rows = self._readers.all(self._find_sql["begun"], {"kind": kind, "match": match})
+        return [cast("int", row[0]) for row in rows]
 
     # -- bodies
     def body(self, body_id: str) -> SealedBody | None:
@@ -265,11 +281,27 @@ def _event(r: Row) -> EventRow:
 
 def _knows(kind: str, sight: Sight | None) -> object:
     """What a condition of `known` depends on beside the names of its parameters."""
-    return None if sight is None else (kind, sight.beyond is None)
+    if sight is None:
+        return None
+    return kind, sight.beyond is None, picked(sight), len(outermost(sight))
 
 
 def _state(r: Row) -> StateRow:
-    stream, kind, version, status, task_id, run_id, agent_id, match, rank, due, opened, doc = r
+    (
+        stream,
+        kind,
+        version,
+        status,
+        task_id,
+        run_id,
+        agent_id,
+        match,
+        rank,
+        due,
+        opened,
+        doc,
+        root,
+    ) = r
     return StateRow(
         cast("str", stream),
         cast("str", kind),
@@ -283,6 +315,7 @@ def _state(r: Row) -> StateRow:
         cast("int", rank),
         from_micros(cast("int", due)) if due is not None else None,
         cast("int", opened),
+        cast("str | None", root),
     )
 
 

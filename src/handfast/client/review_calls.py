@@ -1,0 +1,17 @@
+"""Calls about the files of finished work that a reviewer may edit."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from handfast.client.request import Json, Request, get, path_part, read_object
+
+
+def review_files(handoff_id: str) -> Request[Json]:
+    """`{handoff_id, files: [{path, mode, old, new, digest, edited, edited_digest}], left_out: [{path, why}]}`."""
+    return get(f"/v1/handoffs/{path_part(handoff_id)}/files", read_object)
+
+
+def with_files(decision: Request[Json], texts: Mapping[str, str]) -> Request[Json]:
+    """The same approval with edits of finished work: by path, each file as it should be, whole."""
+    files = [{"path": path, "text": text} for path, text in texts.items()]
+    return replace(decision, body={**(decision.body or {}), "edited_files": files})
