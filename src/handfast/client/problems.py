@@ -42,6 +42,7 @@ _NARROWER: Final[Mapping[str, type[HandfastError]]] = {
     "link_expired": errors.InvalidTransition,
     "link_stale": errors.StaleDecision,
     "nothing_deferred": errors.InvalidTransition,
+    "not_in_bulk": errors.InvalidTransition,
     "runner_followed": errors.StaleEpoch,
 }
 _BY_CODE: Final = {each.default_code: each for each in _classes(HandfastError)} | dict(_NARROWER)
