@@ -18,6 +18,7 @@ HARD_RATE = 1_000  # more than a server answers: it shows how much that is
 
 
 def figures(room: Room) -> Iterator[Figure]:
+    """One count in process, then a server with 500 callers that hang and one runner at its rate, then flat out."""
     yield _counting(TAKES // (10 if room.quick else 1))
     home = room.new("home")
     with serving(home, f"sqlite:///{room.new('sqlite') / 'bench.db'}") as server:

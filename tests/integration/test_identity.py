@@ -18,6 +18,7 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Result, Unit
 from handfast.server.application import create_app
 from handfast.server.sessions import COOKIE
+from tests.edited_review import reviewed
 from tests.integration.test_route_roles import PUBLIC, asked_together, routes
 from tests.served import LOGIN, PASSWORD, PIN, Json, Served, decision
 
@@ -355,6 +356,7 @@ def test_no_get_route_changes_what_is_decided(served: Served) -> None:
     path = f"/v1/handoffs/{other['handoff_id']}"
     approved = operator.post(f"{path}/decisions", json=decision(other)).json()
     values = there(served, handoff, approved)
+    own = {"get_review_files": {"handoff_id": reviewed(served)["handoff_id"]}}
 
     def standing() -> list[Json]:
         return [operator.get(f"/v1/handoffs/{h['handoff_id']}").json() for h in (handoff, other)]
@@ -365,7 +367,8 @@ def test_no_get_route_changes_what_is_decided(served: Served) -> None:
     for name, method, pattern in routes(create_app(served.engine)):
         if method != "GET" or name in PUBLIC:
             continue
-        url = re.sub(r"\{(\w+)\}", lambda m: values[m[1]], pattern)
+        named = values | own.get(name, {})
+        url = re.sub(r"\{(\w+)\}", lambda m, named=named: named[m[1]], pattern)  # type: ignore[misc]
         needs = {k: v.format(**values) for k, v in NEEDS.get(name, {}).items()}
         if name == "follow":
             with client.stream("GET", url, params=wish) as answer:

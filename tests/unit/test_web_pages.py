@@ -218,7 +218,7 @@ def test_the_agents_words_are_marked_as_its_words() -> None:
 
 def test_what_the_agent_states_is_marked_as_its_words_and_never_as_recorded() -> None:
     html = case_html(fx.review())
-    _, _, after = html.partition("What the agent states</h3>")
+    _, _, after = html.partition("What the agent states</h2>")
     stated = after.partition("</ul>")[0] + "</ul>"
     shown = words(stated)
     assert "Its own words and numbers" in shown

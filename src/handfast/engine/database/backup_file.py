@@ -183,15 +183,14 @@ class Backup:
             raise UsageError(
                 f"there is no file `{path}`", hint="Give a file that `handfast db backup` wrote."
             )
+        # A part that was read half keeps what the archive opened by itself from being closed.
+        self._file = path.open("rb")
         try:
-            self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-            raise _refused(f"`{path}` is not a whole backup: {error}") from None
-        try:
+            self._archive = _archive(self._file, path)
             self.manifest = Manifest.from_bytes(self._small(MANIFEST, MAX_MANIFEST))
             self._check_parts()
         except BaseException:
-            self._archive.close()
+            self._file.close()
             raise
 
     def _check_parts(self) -> None:
@@ -255,6 +254,14 @@ class Backup:
         trace: TracebackType | None,
     ) -> None:
         self._archive.close()
+        self._file.close()
+
+
+def _archive(file: IO[bytes], path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        raise _refused(f"`{path}` is not a whole backup: {error}") from None
 
 
 def _refused(why: str) -> IntegrityError:
