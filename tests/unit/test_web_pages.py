@@ -381,6 +381,8 @@ def test_the_queue_is_grouped_by_need_and_sorted_without_chance() -> None:
 def test_each_case_says_why_it_is_in_its_group() -> None:
     why = "it may have no undo"
     assert why in words(inbox_html(fx.approval_low() | {"need": "judge", "need_why": why}))
+    html = inbox_html(fx.review() | {"need": "judge", "need_why": "review"})
+    assert "<span>review</span>" not in html, "the row says what kind it is"
     shown = inbox_html(fx.approval_low() | {"need": "unheard of"})
     assert 'id="need-judge"' in shown, "what is not known is judged"
 

@@ -234,7 +234,8 @@ def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
     need = known if known in NEEDS else Need.JUDGE
     due_at, together = moment(handoff, "due_at"), mapping(handoff, "checkpoint")
     why = why_now(handoff)
-    said = (f"{text(handoff, 'risk')} risk", kind_word(text(handoff, "kind")).lower())
+    kind = text(handoff, "kind")
+    said = (f"{text(handoff, 'risk')} risk", kind, kind_word(kind).lower())
     return Row(
         handoff_id=text(handoff, "handoff_id"),
         ask=text(handoff, "ask", "The ask is not recorded"),
@@ -242,7 +243,7 @@ def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
         need_why="" if need == "stamp" or need_why in said else need_why,
         why=why[0].text if why else "",
         risk=text(handoff, "risk", "unknown"),
-        kind_word=kind_word(text(handoff, "kind")),
+        kind_word=kind_word(kind),
         agent=text(handoff, "agent_name") or text(handoff, "agent_id", "unknown agent"),
         repository=repository_of(handoff),
         requested_at=moment(handoff, "requested_at"),
