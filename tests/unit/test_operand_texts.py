@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from handfast.core.domain.action import Call, Operand
-from handfast.engine.operand_texts import MAX_BYTES, MAX_FILES, MAX_MATCHED, difference, kept
-from handfast.observe.operand_texts import texts_of
+from handfast.engine.operand_texts import MAX_MATCHED, difference, kept
+from handfast.observe.operand_texts import MAX_BYTES, MAX_FILES, texts_of
 from handfast.observe.operands import file_operand
 from handfast.observe.scope import Scope
 from handfast.server.web.changed import changed_of

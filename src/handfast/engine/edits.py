@@ -104,16 +104,7 @@ class Edits:
         return replace(call, arguments={**call.arguments, **kept}), facts
 
     def asks_more(self, unit: Unit, handoff: Handoff, edited: Edited) -> bool:
-        judged = edited.judgement
-        about = About(
-            kind=HandoffKind.APPROVAL,
-            risk=judged.risk.value,
-            run_id=handoff.run_id,
-            task_id=handoff.task_id,
-            owners=owners_of(edited.facts),
-        )
-        takes = self._audiences.resolve(unit, about, judged.requirement).requirement
-        return asks_more(handoff.risk, handoff.requirement, judged, takes)
+        return policy_asks_more(self._audiences, unit, handoff, edited, HandoffKind.APPROVAL)
 
     def hand_on(
         self, unit: Unit, handoff: Handoff, edited: Edited, editor: PersonId, reason: str
@@ -122,9 +113,7 @@ class Edits:
 
         Whoever edited an earlier form of it stays apart from it, too.
         """
-        new = HandoffId(new_id("ho"))
-        superseded = HandoffSuperseded(handoff.handoff_id, new, why="edited")
-        unit.record(Handoff, handoff.handoff_id, [superseded])
+        new = superseded_by_edit(unit, handoff)
         run = unit.get(Run, handoff.run_id)
         kind = self._policies.kind(unit, run, edited.call, edited.facts)
         judgement, facts = edited.judgement, with_kind(edited.facts, kind)
@@ -160,8 +149,7 @@ class Edits:
             ),
             handoff_id=new,
         )
-        if reason.strip():
-            unit.record(Handoff, new, [HandoffCommented(new, unit.put(reason.strip()))])
+        keep_reason(unit, new, reason)
         return opened
 
     def judged_now(self, unit: Unit, run: Run, handoff: Handoff) -> Judgement | None:
@@ -198,3 +186,39 @@ class Edits:
         if content.erased:
             raise StaleDecision("the action was erased; nobody can approve what cannot be read")
         return decode(Call, cast("dict[str, object]", json.loads(content.data)))
+
+
+def policy_asks_more(
+    audiences: Audiences,
+    unit: Unit,
+    handoff: Handoff,
+    edited: Edited,
+    kind: HandoffKind,
+    tool: str = "",
+) -> bool:
+    """Whether policy asks more of the edited form than of what was put to people. Raises as `resolve` does."""
+    judged = edited.judgement
+    about = About(
+        kind=kind,
+        risk=judged.risk.value,
+        run_id=handoff.run_id,
+        task_id=handoff.task_id,
+        tool=tool,
+        owners=owners_of(edited.facts),
+    )
+    takes = audiences.resolve(unit, about, judged.requirement).requirement
+    return asks_more(handoff.risk, handoff.requirement, judged, takes)
+
+
+def superseded_by_edit(unit: Unit, handoff: Handoff) -> HandoffId:
+    """The id of the handoff that takes the place of an edited one."""
+    new = HandoffId(new_id("ho"))
+    superseded = HandoffSuperseded(handoff.handoff_id, new, why="edited")
+    unit.record(Handoff, handoff.handoff_id, [superseded])
+    return new
+
+
+def keep_reason(unit: Unit, new: HandoffId, reason: str) -> None:
+    """The editor's words, for those who decide the edited form."""
+    if reason.strip():
+        unit.record(Handoff, new, [HandoffCommented(new, unit.put(reason.strip()))])

@@ -5,17 +5,16 @@ kept holds no known secret; two texts are compared by what is kept of them.
 """
 
 import difflib
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from handfast.core.domain.action import Call
+from handfast.core.domain.canonical import sha256
 from handfast.core.domain.events_work import BodyRef
 from handfast.engine.kernel import Kernel
+from handfast.observe.operand_texts import MAX_BYTES, MAX_FILES
 from handfast.observe.secrets import redact
 
-MAX_BYTES: Final = 65_536  # of one text
-MAX_FILES: Final = 8
 MAX_DIFF: Final = 100_000  # characters
 # Lines between the first and the last one that differ: more are shown as taken out and put in, not matched.
 MAX_MATCHED: Final = 600
@@ -29,8 +28,7 @@ def kept(call: Call, texts: Mapping[str, str]) -> dict[str, str]:
     found = {
         path: redact(text)[0]
         for path, text in sorted(texts.items())
-        if len(data := text.encode()) <= MAX_BYTES
-        and digests.get(path) == "sha256:" + hashlib.sha256(data).hexdigest()
+        if len(data := text.encode()) <= MAX_BYTES and digests.get(path) == sha256(data)
     }
     return dict(list(found.items())[:MAX_FILES])
 

@@ -11,14 +11,9 @@ from handfast.core.domain.action import Call, Judgement, Verdict
 from handfast.core.domain.canonical import canonical_json
 from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.errors import UsageError
-from handfast.core.domain.events_handoff import (
-    Executor,
-    HandoffCommented,
-    HandoffKind,
-    HandoffSuperseded,
-)
+from handfast.core.domain.events_handoff import Executor, HandoffKind
 from handfast.core.domain.handoff import Handoff
-from handfast.core.domain.ids import HandoffId, PersonId
+from handfast.core.domain.ids import PersonId
 from handfast.core.domain.inert import inert
 from handfast.core.domain.package import ReviewedWork
 from handfast.core.domain.person import Person
@@ -32,11 +27,16 @@ from handfast.core.domain.reviewed_files import (
 )
 from handfast.core.domain.run import Run
 from handfast.core.domain.task import Task
-from handfast.core.policy.editing import asks_more
-from handfast.engine.audiences import About, Audiences
-from handfast.engine.edits import Edited, Edits
+from handfast.engine.audiences import Audiences
+from handfast.engine.edits import (
+    Edited,
+    Edits,
+    keep_reason,
+    policy_asks_more,
+    superseded_by_edit,
+)
 from handfast.engine.effects import open_package
-from handfast.engine.ids import new_id
+from handfast.engine.gating import owners_of
 from handfast.engine.kernel import Kernel, Unit
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import ReviewFacts
@@ -100,17 +100,8 @@ class ReviewEdits:
         return replace(judged, verdict=gate, risk=risk)
 
     def asks_more(self, unit: Unit, handoff: Handoff, edited: Edited) -> bool:
-        judged = edited.judgement
-        about = About(
-            kind=HandoffKind.REVIEW,
-            risk=judged.risk.value,
-            run_id=handoff.run_id,
-            task_id=handoff.task_id,
-            tool=MERGE_TOOL,
-            owners=_owners(edited),
-        )
-        takes = self._audiences.resolve(unit, about, judged.requirement).requirement
-        return asks_more(handoff.risk, handoff.requirement, judged, takes)
+        kind = HandoffKind.REVIEW
+        return policy_asks_more(self._audiences, unit, handoff, edited, kind, MERGE_TOOL)
 
     def hand_on(
         self, unit: Unit, handoff: Handoff, edited: Edited, editor: PersonId, reason: str
@@ -119,9 +110,7 @@ class ReviewEdits:
 
         Whoever edited an earlier form of it stays apart from it, too.
         """
-        new, judged = HandoffId(new_id("ho")), edited.judgement
-        superseded = HandoffSuperseded(handoff.handoff_id, new, why="edited")
-        unit.record(Handoff, handoff.handoff_id, [superseded])
+        new, judged = superseded_by_edit(unit, handoff), edited.judgement
         package = open_package(self._kernel, handoff)
         why = f"A reviewer edited this work, and policy asks more of it so. {package.why_now}"
         rules = tuple(r for r in judged.rules if r.verdict is not Verdict.ALLOW)
@@ -146,7 +135,7 @@ class ReviewEdits:
                 brief_digest=handoff.brief_digest,
                 requirement=at_most(judged, edited.facts),
                 tool=MERGE_TOOL,
-                owners=_owners(edited),
+                owners=owners_of(edited.facts),
                 apart=tuple({p: None for p in apart if p != editor}),
                 editor=editor,
                 edited_text=unit.put(edited.text),
@@ -154,13 +143,8 @@ class ReviewEdits:
             ),
             handoff_id=new,
         )
-        if reason.strip():
-            unit.record(Handoff, new, [HandoffCommented(new, unit.put(reason.strip()))])
+        keep_reason(unit, new, reason)
         return opened
-
-
-def _owners(edited: Edited) -> tuple[tuple[str, ...], ...]:
-    return tuple(change.owners for change in edited.facts.changes)
 
 
 def _changed(kept: KeptFiles, texts: Mapping[str, str]) -> list[tuple[ReviewedFile, str]]:

@@ -23,9 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from handfast.core.domain.errors import HandfastError
 from handfast.server.identity import caller
 
-THREADS = (
-    40  # as many as the framework has; who waits for the disk beside others shares their commit
-)
+# As many as the framework has. Who waits for the disk beside others shares their commit.
+THREADS = 40
 MAX_KEY = 200
 Refusal = Callable[[Request, Exception], Awaitable[Response]]
 

@@ -11,9 +11,9 @@ from handfast.core.domain.canonical import JSON
 from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.events_handoff import Executor
 from handfast.core.domain.package import ShowKind
-from handfast.engine.operand_texts import MAX_BYTES, MAX_FILES
 from handfast.engine.packages import Shown
 from handfast.engine.preview import Previewed
+from handfast.observe.operand_texts import MAX_BYTES, MAX_FILES
 from handfast.server.api.schema_work import (
     Asked,
     Digest,

@@ -163,11 +163,6 @@ def audit_of(due: Record) -> Audit:
     )
 
 
-def asked_now(groups: Iterable[Group]) -> int:
-    """How many wait for people: without those that wait for a checkpoint."""
-    return sum(len(group.rows) for group in groups if group.need != "later")
-
-
 def gathered(groups: Iterable[Group]) -> tuple[tuple[str, int], ...]:
     """Checkpoints with several asks in these groups, and how many."""
     found = Counter(row.checkpoint_id for group in groups for row in group.rows)
