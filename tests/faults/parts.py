@@ -54,13 +54,19 @@ class Part:
 
     @property
     def struck(self) -> bool:
-        """Whether its fault point was reached. It says so before it acts."""
+        """Whether its fault point was reached. It says so before it acts: a stop is waited for."""
         if self.fault and not self.struck_at:
             with self.log.open() as file:
                 file.seek(self.began)
-                if f"{STRUCK}{self.fault}\n" in file.read():
-                    self.struck_at = time.monotonic()
+                said = f"{STRUCK}{self.fault}\n" in file.read()
+            if said and (self.action != "stop" or self.stopped):
+                self.struck_at = time.monotonic()
         return bool(self.struck_at)
+
+    @property
+    def stopped(self) -> bool:
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def lift(self) -> None:
         """The end of a fault that a process survives: it thaws, its disk has room again."""

@@ -1,5 +1,8 @@
 """Small aggregates, packages, fault points and errors: the rules that no larger test states."""
 
+import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -189,6 +192,42 @@ def test_a_fault_acts_once_at_its_turn() -> None:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["2"]
+
+
+def test_a_thread_stands_still_at_its_point_and_not_behind_it() -> None:
+    """Struck in a thread beside a sleeping main thread, twenty times: nothing may be said after it."""
+    program = (
+        "import os, threading\n"
+        "from handfast.core.domain.faults import fault_point\n"
+        "from handfast.engine.faults import arm_from_environment\n"
+        "def reach():\n"
+        "    arm_from_environment()\n"
+        "    fault_point('store.before_commit')\n"
+        "    os.write(1, b'on')\n"
+        "for _ in range(20):\n"
+        "    thread = threading.Thread(target=reach)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+    )
+    source = str(faults.__file__).partition("/handfast/core/")[0]
+    environment = {"HANDFAST_FAULT": "store.before_commit:stop", "PYTHONPATH": source}
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for _ in range(20):
+                _, status = os.waitpid(process.pid, os.WUNTRACED)
+                assert os.WIFSTOPPED(status)
+                assert select.select([process.stdout], [], [], 0)[0] == []
+                process.send_signal(signal.SIGCONT)
+                assert process.stdout.read(2) == b"on"
+        finally:
+            process.kill()
 
 
 def test_the_frozen_clock_moves_only_forward() -> None:

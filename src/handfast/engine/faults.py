@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable
 
 from handfast.core.domain.errors import UsageError
@@ -42,7 +43,9 @@ def _kill() -> None:
 
 
 def _stop() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
+    """Sent to this thread. One sent to the process may reach another thread first, and this one would
+    go on past the point."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def _raise() -> None:
