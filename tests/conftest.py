@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,17 @@ from tests import needs, postgres, prepared
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# A slow machine is not a wrong answer. `--hypothesis-profile=thorough` looks longer; every run of `make test`
-# looks elsewhere, because the seed is another one.
+# A slow machine is not a wrong answer. Every run of `make test` looks elsewhere, because the seed is another
+# one; so it need not look long. `--hypothesis-profile=thorough` does.
 PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("handfast", PATIENT)
+settings.register_profile("handfast", PATIENT, max_examples=60)
 settings.register_profile("thorough", PATIENT, max_examples=2000)
 settings.load_profile("handfast")
+
+# What a shell starts in the background ignores an interrupt, and so does all that it starts: no test of
+# Ctrl-C would reach its process.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHROMIUM_FLAGS = [
     "--disable-background-networking",
