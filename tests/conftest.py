@@ -29,6 +29,7 @@ settings.load_profile("handfast")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+PATIENCE_MS = 60_000  # only to end a hang
 CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -141,8 +142,9 @@ def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """A headless Chromium. For one module only: while it runs, its event loop is the thread's own."""
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import Error, expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     programs = ("chromium", "chromium-browser", "google-chrome")
     program = os.environ.get("HANDFAST_TEST_CHROMIUM") or next(
         filter(None, map(shutil.which, programs)), None
@@ -171,6 +173,7 @@ def page_of(browser: "Browser") -> "Iterator[tuple[Page, list[str]]]":
     wrong: list[str] = []
     context = browser.new_context()
     opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on(
         "console",

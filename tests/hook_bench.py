@@ -123,7 +123,7 @@ class HookBench:
         )
         thread.start()
         yield answers
-        thread.join(60)
+        thread.join(120)
         assert answers, "no answer"
 
     def finished(self, command: str, call_id: str, **fields: Any) -> httpx.Response:

@@ -39,7 +39,7 @@ def test_a_handoff_appears_live_and_is_decided(page: Page, served: Served) -> No
     expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
     handoff = served.stop()
     link = page.get_by_role("link", name="Pushes main to origin")
-    expect(link).to_be_visible(timeout=5000)
+    expect(link).to_be_visible()
     expect(page.get_by_role("heading", name="Judge 1")).to_be_visible()
     link.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("pushes main to origin")
@@ -61,7 +61,7 @@ def test_an_open_case_tells_that_somebody_else_decided(page: Page, served: Serve
         f"/v1{path}/decisions", json=decision(handoff, "reject")
     )
     assert answer.status_code == 201
-    expect(page.get_by_text("Refused by Noor Haddad.")).to_be_visible(timeout=5000)
+    expect(page.get_by_text("Refused by Noor Haddad.")).to_be_visible()
     expect(page.get_by_label("Your reason")).to_have_value("half a thought")
     page.get_by_role("button", name="Approve", exact=False).first.click()
     expect(page.get_by_text("decided first (reject")).to_be_visible()

@@ -154,7 +154,7 @@ def test_a_half_typed_reason_survives_a_restart_of_the_server(page: Page, served
     served.server.stop()
     expect(page.locator("#live")).to_contain_text("not live")
     with ServerThread(served.engine, port=port):
-        expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+        expect(page.locator("#live")).to_have_text("live")
         expect(page.get_by_label("Your reason")).to_have_value("because the branch is")
         page.reload()
         expect(page.get_by_label("Your reason")).to_have_value("because the branch is")
@@ -318,7 +318,7 @@ def test_a_change_of_three_thousand_lines_can_be_read_and_decided(
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Request changes").click()
     done = page.get_by_role("heading", name="Changes requested by Noor Haddad")
-    expect(done).to_be_visible(timeout=20_000)
+    expect(done).to_be_visible()
 
 
 def test_waiting_is_told_within_a_moment(page: Page, served: Served) -> None:

@@ -302,7 +302,7 @@ class Installation:
         headers = self.credentials(token)
         if key:
             headers["Idempotency-Key"] = key
-        with httpx.Client(timeout=20, trust_env=False, verify=_TLS) as client:
+        with httpx.Client(timeout=DEADLINE_S, trust_env=False, verify=_TLS) as client:
             return client.request(method, self.url + path, json=body, headers=headers)
 
     def credentials(self, token: str) -> dict[str, str]:
@@ -317,7 +317,7 @@ class Installation:
     def ask(self, event: Json) -> httpx.Response:
         """One event at the runner's hook, as the agent's harness posts it."""
         headers = {"Authorization": f"Bearer {self.names['agent']}"}
-        with httpx.Client(timeout=20, trust_env=False, verify=_TLS) as client:
+        with httpx.Client(timeout=DEADLINE_S, trust_env=False, verify=_TLS) as client:
             return client.post(self.hook, json=event, headers=headers)
 
     def get(self, path: str) -> Json:
