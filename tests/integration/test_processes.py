@@ -115,6 +115,16 @@ def place(tmp_path: Path) -> Iterator[Place]:
             os.kill(row, signal.SIGKILL)
 
 
+@pytest.fixture
+def ignoring() -> Iterator[None]:
+    """What a shell has its jobs in the background ignore, and `nohup` those below it."""
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
 def test_exit_code_and_output(place: Place) -> None:
     process = place.start(
         command=["sh", "-c", "cat; echo out; echo err >&2; pwd; exit 7"], stdin=b"in\n"
@@ -169,7 +179,7 @@ def test_program_is_looked_up_in_the_agents_path(place: Place) -> None:
     assert found.code == 5
 
 
-def test_agent_starts_from_a_clean_state(place: Place) -> None:
+def test_agent_starts_from_a_clean_state(place: Place, ignoring: None) -> None:
     """Exactly the given environment, three open files, no ignored or blocked signal."""
     text = (
         "import json, os, signal\n"

@@ -420,7 +420,6 @@ NOT_THERE = frozenset(
 )
 
 
-@pytest.mark.timeout(300)
 def test_the_table_holds_for_every_caller(stage: Stage) -> None:
     shot, table, wrong = Shot(stage), expected(), []
     for name, method, path in routes(stage.app):
