@@ -1,6 +1,7 @@
 """The mediated executor's side of a grant: redeem, then record what happened."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
@@ -12,10 +13,16 @@ from handfast.core.domain.errors import (
     RejectedError,
     StaleDecision,
 )
-from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import EffectOutcome, Executor, GrantRefused, HandoffKind
+from handfast.core.domain.events import Actor, from_bytes
+from handfast.core.domain.events_handoff import (
+    EffectOutcome,
+    Executor,
+    GrantRedeemed,
+    GrantRefused,
+    HandoffKind,
+)
 from handfast.core.domain.faults import fault_point
-from handfast.core.domain.grant_scope import Span
+from handfast.core.domain.grant_scope import MAX_TIMES, Span
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import GrantId, RunId, StartId
 from handfast.core.domain.person import Person
@@ -151,7 +158,7 @@ class Grants:
             handoff = unit.get(Handoff, r.handoff_id)
             if actor.type == "agent" and actor.id != handoff.agent_id:
                 raise NotPermitted("this start belongs to another agent")
-            _check_seen(actor, handoff, r)
+            _check_seen(self._kernel, actor, r)
             settle = commands.Settle(
                 start_id=StartId(r.start_id),
                 outcome=r.outcome,
@@ -219,10 +226,14 @@ def _check_going_on(unit: Unit, run: Run, handoff: Handoff, r: Redemption) -> No
         )
 
 
-def _check_seen(actor: Actor, handoff: Handoff, r: EffectReport) -> None:
+def _check_seen(kernel: Kernel, actor: Actor, r: EffectReport) -> None:
     """`verified` is said of what an executor of ours ran: an agent's tool ran where nobody looked."""
-    hooked = handoff.grant is not None and handoff.grant.executor is Executor.HOOKED
-    if actor.type == "agent" and hooked and r.outcome is EffectOutcome.VERIFIED:
+    if actor.type != "agent" or r.outcome is not EffectOutcome.VERIFIED:
+        return
+    stream = f"handoff/{r.handoff_id}"
+    rows = kernel.store.events(stream=stream, types=("grant.redeemed",), limit=MAX_TIMES)
+    starts = [cast("GrantRedeemed", from_bytes(row.data).event) for row in rows]
+    if any(s.start_id == r.start_id and s.executor is Executor.HOOKED for s in starts):
         raise NotPermitted(
             "`outcome` cannot be `verified`: the agent's own tool ran this",
             hint="Report it as `reported`, or as `unknown`.",
