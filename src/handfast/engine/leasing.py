@@ -17,7 +17,7 @@ from handfast.core.domain.run import Run, RunStatus, check_epoch
 from handfast.core.domain.runner import Runner
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
-from handfast.engine.projections import BY_NAME, load
+from handfast.engine.projections import BY_NAME, SESSION_RANK, load
 from handfast.storage.api import Lease, Query, StateRow
 
 LEASABLE: Final = (RunStatus.READY.value, RunStatus.QUEUED.value)
@@ -25,7 +25,6 @@ HELD: Final = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED
 TAKEN: Final = RunStatus.TAKEN_OVER.value
 _PAGE: Final = 50
 CLOCKS_APART: Final = timedelta(minutes=1)  # how much the clocks of two servers may differ
-_MAX_LOOKED_AT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +90,8 @@ class Leasing:
         return runner
 
     def _rows(self, status: str) -> Iterator[StateRow]:
-        after: tuple[int, int] | None = None
-        for _ in range(_MAX_LOOKED_AT // _PAGE):
-            query = Query("run", statuses=(status,), after=after, limit=_PAGE)
-            rows = self._kernel.store.find(query)
-            yield from rows
-            if len(rows) < _PAGE:
-                return
-            after = (rows[-1].rank, rows[-1].opened)
+        """All that a runner may take: sessions come last."""
+        return _delegated(self._kernel, (status,))
 
     def _fits(self, runner: Runner | None, seat: Seat, row: StateRow) -> bool:
         run = cast("Run", load(BY_NAME["run"], row.doc))
@@ -203,13 +196,26 @@ class Leasing:
         return self._kernel.run(actor, work)
 
     def held_by(self, runner_ids: Sequence[str]) -> dict[str, list[str]]:
-        """The runs each of these runners holds now; at most 1,000 runs are looked at."""
+        """The runs each of these runners holds now."""
         found: dict[str, list[str]] = {runner_id: [] for runner_id in runner_ids}
-        for row in self._kernel.store.find(Query("run", statuses=HELD, limit=_MAX_LOOKED_AT)):
+        for row in _delegated(self._kernel, HELD):
             run = cast("Run", load(BY_NAME["run"], row.doc))
             if run.runner_id in found:
                 found[run.runner_id].append(run.run_id)
         return found
+
+
+def _delegated(kernel: Kernel, statuses: tuple[str, ...]) -> Iterator[StateRow]:
+    after: tuple[int, int] | None = None
+    while True:
+        rows = kernel.store.find(Query("run", statuses=statuses, after=after, limit=_PAGE))
+        for row in rows:
+            if row.rank >= SESSION_RANK:
+                return
+            yield row
+        if len(rows) < _PAGE:
+            return
+        after = (rows[-1].rank, rows[-1].opened)
 
 
 def _has_worktree(run: Run, seat: Seat) -> bool:

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from handfast.core.domain import publication
 from handfast.core.domain.action import Call, Facts, Judgement
@@ -50,10 +50,12 @@ class InForce:
     @property
     def roster(self) -> Roster:
         """Who is who. What the organisation defines, a repository's policy does not change."""
-        found = Roster()
-        for book in self.books:
-            found = book.policy.roster.under(found)
-        return found
+        rosters = [book.policy.roster for book in self.books]
+        return (
+            reduce(lambda stronger, weaker: weaker.under(stronger), rosters)
+            if rosters
+            else Roster()
+        )
 
     def judge(self, facts: Facts, subject: Subject) -> Judgement:
         return judge(facts, subject, self.books)
@@ -300,6 +302,7 @@ def _only_tightens(book: Rulebook) -> None:
         "builtin.off": policy.off,
         "limits: … off": policy.limits.off,
         "carry_over": policy.carry_over is not None,
+        "owners": bool(policy.roster.owners),
         "chat: decide: low": policy.chat is ChatDecides.LOW,
         **{f"actions: {kind.id}": kind.loosens for kind in policy.actions},
     }
