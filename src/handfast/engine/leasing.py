@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import takewhile
 from typing import Final, cast
 
 from handfast.core.domain import events_work as e
@@ -17,6 +18,7 @@ from handfast.core.domain.run import Run, RunStatus, check_epoch
 from handfast.core.domain.runner import Runner
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
+from handfast.engine.paging import every
 from handfast.engine.projections import BY_NAME, SESSION_RANK, load
 from handfast.storage.api import Lease, Query, StateRow
 
@@ -206,16 +208,8 @@ class Leasing:
 
 
 def _delegated(kernel: Kernel, statuses: tuple[str, ...]) -> Iterator[StateRow]:
-    after: tuple[int, int] | None = None
-    while True:
-        rows = kernel.store.find(Query("run", statuses=statuses, after=after, limit=_PAGE))
-        for row in rows:
-            if row.rank >= SESSION_RANK:
-                return
-            yield row
-        if len(rows) < _PAGE:
-            return
-        after = (rows[-1].rank, rows[-1].opened)
+    rows = every(kernel.store, Query("run", statuses=statuses, limit=_PAGE))
+    return takewhile(lambda row: row.rank < SESSION_RANK, rows)
 
 
 def _has_worktree(run: Run, seat: Seat) -> bool:
