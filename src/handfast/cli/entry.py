@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from handfast import __version__
 from handfast.cli.catalogue import COMMANDS, GROUPS
 from handfast.cli.failures import FAILED, INTERRUPTED, exit_code, report
+from handfast.cli.help_pages import Columns
 from handfast.core.domain.errors import HandfastError, StorageError, UsageError
 
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
@@ -22,8 +23,8 @@ def build() -> App:
         name="handfast",
         help="Handoff control plane for software-engineering agents.",
         version=__version__,
-        help_formatter="plain",
-        default_parameter=Parameter(show_default=False),
+        help_formatter=Columns(),
+        default_parameter=Parameter(show_default=False, negative_iterable=()),
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
