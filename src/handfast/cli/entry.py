@@ -95,12 +95,18 @@ def _call(words: Sequence[str]) -> int:
     try:
         result = build()(list(words), print_error=False, exit_on_error=False)
     except CycloptsError as error:
-        group = words[0] if words and words[0] in GROUPS else ""
-        raise UsageError(
-            str(error).splitlines()[0], hint=f"See `handfast {group} --help`.".replace("  ", " ")
-        ) from None
+        asked = " ".join(["handfast", *_command(words), "--help"])
+        raise UsageError(str(error).splitlines()[0], hint=f"See `{asked}`.") from None
     sys.stdout.flush()
     return result if isinstance(result, int) else 0
+
+
+def _command(words: Sequence[str]) -> Sequence[str]:
+    """The words that name a command or a group of them."""
+    known = {entry.words for entry in COMMANDS}
+    if " ".join(words[:2]) in known:
+        return words[:2]
+    return words[:1] if words[0] in GROUPS else ()
 
 
 def _unknown(word: str) -> UsageError:
