@@ -166,3 +166,7 @@ def test_a_bound_that_a_stronger_one_comes_before_is_not_said() -> None:
     said = limit_words.beside("tool_calls", held, NO_HISTORY, None, None)
     assert said.startswith("warns at 150, stops at 200 (")
     assert "fixed until 5 earlier runs give a median, 0 so far" in said
+    # Figures are compared, not their digits: an hour comes before three.
+    assert limit_words.beside("wall_s", DEFAULTS, NO_HISTORY, None, None).startswith(
+        "warns at 60 min, hands over at 3 h ("
+    )

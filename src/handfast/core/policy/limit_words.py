@@ -121,7 +121,7 @@ def beside(
     why: list[Crossed] = []
     for level in reversed(Level):
         found = bound_at(METRICS[metric], level, threshold, history, raised, known or Decimal(0))
-        if found is not None and not any(found.limit >= stronger.limit for stronger in why):
+        if found is not None and all(Decimal(found.limit) < Decimal(s.limit) for s in why):
             at.insert(0, f"{_LEADS_TO[level]} at {amount(metric, found.limit)}")
             why.insert(0, found)
     reasons = _reasons(why)
