@@ -88,7 +88,7 @@ def test_the_same_without_javascript(plain: Page, served: Served) -> None:
     plain.get_by_role("link", name="Inbox").first.click()
     expect(plain.get_by_text("Decided recently")).to_be_visible()
     plain.get_by_role("link", name="Runs").first.click()
-    plain.get_by_role("link", name="A session of the agent").click()
+    plain.get_by_role("link", name="Session of ").click()
     expect(plain.get_by_role("link", name="stopped for a person")).to_be_visible()
     plain.get_by_role("button", name="Sign out").click()
     expect(plain.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -272,6 +272,9 @@ def test_an_auditor_reads_everything_and_decides_where_a_member(
     auditor = person(served, "aud", "auditor", "reviewer")
     path = f"/v1/handoffs/{handoff['handoff_id']}"
     assert auditor.get(path).status_code == 200
+    page = auditor.get(f"/handoffs/{handoff['handoff_id']}").text
+    assert "You can read this case, not decide it: it takes 1 approval of" in page
+    assert 'id="decision-form"' not in page
     said = {"kind": "approve", "presented_digest": handoff["presented_digest"], "reason": "x"}
     refused = auditor.post(f"{path}/decisions", json=said)
     assert (refused.status_code, refused.json()["code"]) == (403, "not_eligible")
