@@ -46,6 +46,7 @@ from handfast.engine.people import People
 from handfast.engine.pins import Pins
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
+from handfast.engine.proving import Proving
 from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
@@ -125,12 +126,16 @@ class Engine:
         return Federation(self.kernel, self.people, self.sessions)
 
     @property
+    def proving(self) -> Proving:
+        return Proving(self.kernel, self.people, self.sessions)
+
+    @property
     def pins(self) -> Pins:
-        return Pins(self.kernel, self.people, self.sessions)
+        return Pins(self.kernel, self.proving)
 
     @property
     def passkeys(self) -> Passkeys:
-        return Passkeys(self.kernel)
+        return Passkeys(self.kernel, self.proving)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
