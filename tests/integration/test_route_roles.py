@@ -75,7 +75,7 @@ TABLE: Mapping[str, str] = {
     "- --- --yy-h --": "override_handoff hold_task release_task erase_task_bodies",
     "- --- --yy-y --": "propose_policy approve_policy decline_policy",
     "- --- yyyyyy --": "set_hook_mode pause_hooks",
-    "- --- ---y-- --": "invite_person set_person_roles end_person_sessions set_person_teams set_project",
+    "- --- ---y-- --": "invite_person set_person_roles disable_person enable_person end_person_sessions set_person_teams set_project",
     "- --- yyyyyy -- own": "show_notifications add_contact change_contact remove_contact rotate_contact test_contact set_quiet_hours"
     " create_slack_code set_person_away end_person_away list_sessions end_session end_sessions"
     " list_own_tokens issue_own_token revoke_own_token change_password",
@@ -104,6 +104,7 @@ TABLE: Mapping[str, str] = {
     "- --- -y-y-h -- take": "take_over hand_back",
     "- --- yyyyyh -- bulk": "approve",
     "- --- -y-y-h -- page": "decide routing sign",
+    "- --- ---y-- -- page": "change_people",
 }
 PUBLIC = frozenset(
     [
@@ -317,6 +318,8 @@ def bodies(shot: Shot) -> dict[str, object]:
         "pause_hooks": {"minutes": 1, "reason": "a test"},
         "invite_person": {"roles": ["viewer"]},
         "set_person_roles": {"login": "spare", "roles": ["viewer"]},
+        "disable_person": {"login": "spare"},
+        "enable_person": {"login": "spare"},
         "set_person_teams": {"login": "spare", "teams": ["dba"]},
         "end_person_sessions": {"login": "spare"},
         "set_project": {"name": "other", "repositories": ["/srv/other"]},
@@ -356,6 +359,7 @@ FORMS: Mapping[str, Callable[[Shot], dict[str, str]]] = {
     "take_over": lambda _: {"reason": "mine"},
     "hand_back": lambda _: {"note": "done", "then": "resume"},
     "approve": lambda s: {f"pick.{s.handoff['handoff_id']}": s.handoff["presented_digest"]},
+    "change_people": lambda s: {"act": "disable", "person": s.stage.ids["spare"]},
     "log_out": lambda _: {},
 }
 HTML = {"Accept": "text/html"}

@@ -9,6 +9,7 @@ from handfast.core.domain.errors import NotPermitted, StorageError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import AccessRefused
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
+from handfast.core.domain.person import Person
 from handfast.engine.ids import hash_secret, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.own_tokens import KIND, PREFIX
@@ -133,6 +134,8 @@ class Access:
 
     def _person(self, token: str) -> Principal:
         found = self._of_token(token.removeprefix(PREFIX), KIND)
+        if not self._kernel.state(Person, found.subject).roles:
+            raise _unknown()
         scopes = frozenset(found.scopes)
         return Principal(PrincipalKind.PERSON, found.subject, scopes, by_token=True)
 

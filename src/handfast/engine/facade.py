@@ -23,6 +23,7 @@ from handfast.engine.checkpoints import Checkpoints
 from handfast.engine.contacts import Contacts
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
+from handfast.engine.disabling import Disabling
 from handfast.engine.edits import Edits
 from handfast.engine.erasure import Erasure
 from handfast.engine.federation import Federation
@@ -116,6 +117,10 @@ class Engine:
     @property
     def sessions(self) -> Sessions:
         return Sessions(self.kernel, self.people, self.directory)
+
+    @property
+    def disabling(self) -> Disabling:
+        return Disabling(self.kernel, self.staff, self.sessions)
 
     @property
     def own_tokens(self) -> OwnTokens:

@@ -212,10 +212,7 @@ class People:
         session_id = session_of(secret)
 
         def work(unit: Unit) -> Result:
-            if not unit.get(Person, person_id).roles:
-                raise NotPermitted(
-                    "you have no role here any more", hint="Ask an admin which one you need."
-                )
+            check_let_in(unit.get(Person, person_id))
             event = SignedIn(PersonId(person_id), method, session_id)
             unit.record(Person, person_id, [event])
             unit.put_credential(
@@ -248,11 +245,14 @@ class People:
             return ""
         if found.expires_at is None or found.expires_at <= self._kernel.clock.now():
             return ""
-        return found.subject if hmac.compare_digest(found.secret, hash_secret(secret)) else ""
+        if not hmac.compare_digest(found.secret, hash_secret(secret)):
+            return ""
+        return found.subject if self._kernel.state(Person, found.subject).roles else ""
 
     def with_pin(self, login: str, pin: str) -> Actor:
         """A person at a terminal, by their login or their id: who came from an identity provider may not know
-        what they are called there. Raises NotPermitted (`no_pin` for who never set one), LimitExceeded."""
+        what they are called there. Raises NotPermitted (`no_pin` for who never set one, `disabled`),
+        LimitExceeded."""
         digest = digest_login(login)
         person_id = self._by_login(digest) or self._by_id(login.strip())
         person = self._kernel.state(Person, person_id) if person_id else None
@@ -263,6 +263,7 @@ class People:
                 hint="Sign in with the browser and set one on the account page, at /account.",
             )
         self._verify(person.login_digest if person else digest, person_id, "pin", pin)
+        check_let_in(self._kernel.state(Person, person_id))
         return Actor("person", person_id, "pin")
 
     def name(self, person_id: str) -> str:
@@ -317,6 +318,18 @@ class People:
             return {}
 
         self._kernel.run(Actor("anonymous"), work)
+
+
+def check_let_in(person: Person) -> None:
+    """For who proved who they are. Raises NotPermitted for who has no role, as one who is disabled has none."""
+    if person.disabled_at is not None:
+        raise NotPermitted(
+            "your account is disabled", code="disabled", hint="Ask an admin to enable it."
+        )
+    if not person.roles:
+        raise NotPermitted(
+            "you have no role here any more", hint="Ask an admin which one you need."
+        )
 
 
 def signed_in(unit: Unit, actor: Actor, roles: frozenset[str]) -> Person:

@@ -129,6 +129,8 @@ PERMITS: Mapping[str, Permit] = {
     "list_people": _to(_O, _P),
     "invite_person": _DECIDE,
     "set_person_roles": _DECIDE,
+    "disable_person": _DECIDE,
+    "enable_person": _DECIDE,
     "set_person_away": _DECIDE,
     "end_person_away": _DECIDE,
     "end_person_sessions": _DECIDE,
