@@ -24,6 +24,7 @@ from handfast.core.domain.person import ROLES, Person
 from handfast.engine.ids import hash_secret, new_id, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.passwords import hash_password, matches, never
+from handfast.engine.proofs import Proof, Proven, check_proof, present
 from handfast.storage.api import Credential, Lease, Query
 
 SETUP, INVITE = "setup", "invite:"
@@ -192,27 +193,37 @@ class People:
         """Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
         digest = digest_login(login)
         person_id = self._by_login(digest)
-        self._verify(digest, person_id, "password", password)
-        return self.begin(person_id, "password")
+        proof = self._verify(digest, person_id, "password", password)
+        return self.begin(person_id, "password", proof)
 
-    def begin(self, person_id: str, method: str) -> OpenSession:
-        """A session of somebody who proved who they are. Raises NotPermitted for who has no role."""
+    def begin(self, person_id: str, method: str, proof: Proof | None = None) -> OpenSession:
+        """A session of somebody who proved who they are, by `proof` where that is a secret of theirs here.
+        Raises NotPermitted for who has no role, and for a proof that was changed meanwhile."""
         secret = new_secret()
         expires = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.session_s)
-        self.open_session(person_id, secret, expires, method)
+        self.open_session(person_id, secret, expires, method, proof)
         return OpenSession(secret, person_id, expires)
 
-    def verify(self, person_id: str, kind: str, text: str) -> None:
+    def verify(self, person_id: str, kind: str, text: str) -> Proof:
         """Somebody who is signed in proves it again. Raises NotPermitted, LimitExceeded."""
-        self._verify(self._kernel.state(Person, person_id).login_digest, person_id, kind, text)
+        return self._verify(
+            self._kernel.state(Person, person_id).login_digest, person_id, kind, text
+        )
 
     def open_session(
-        self, person_id: str, secret: str, expires: datetime, method: str = "password"
+        self,
+        person_id: str,
+        secret: str,
+        expires: datetime,
+        method: str = "password",
+        proof: Proof | None = None,
     ) -> None:
         session_id = session_of(secret)
 
         def work(unit: Unit) -> Result:
             check_let_in(unit.get(Person, person_id))
+            if proof is not None:
+                check_proof(unit, person_id, proof)
             event = SignedIn(PersonId(person_id), method, session_id)
             unit.record(Person, person_id, [event])
             unit.put_credential(
@@ -262,9 +273,10 @@ class People:
                 code="no_pin",
                 hint="Sign in with the browser and set one on the account page, at /account.",
             )
-        self._verify(person.login_digest if person else digest, person_id, "pin", pin)
+        who = person.login_digest if person else digest
+        proof = self._verify(who, person_id, "pin", pin)
         check_let_in(self._kernel.state(Person, person_id))
-        return Actor("person", person_id, "pin")
+        return Proven("person", person_id, "pin", proof=proof)
 
     def name(self, person_id: str) -> str:
         """What to call a person on a page; an erased one is `a former member`."""
@@ -282,13 +294,13 @@ class People:
         known = text.startswith("pe_") and self._kernel.store.load(f"person/{text}") is not None
         return text if known else ""
 
-    def _verify(self, who: str, person_id: str, kind: str, text: str) -> None:
+    def _verify(self, who: str, person_id: str, kind: str, text: str) -> Proof:
         self._count_try(who)
         found = self._kernel.store.credential(f"{kind}:{person_id}") if person_id else None
         if matches(found.secret if found else never(), text) and found is not None:
             with self._failures_lock:
                 self._failures.pop(who, None)
-            return
+            return Proof(found.id, found.secret)
         self._refused(kind, person_id)
         raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret")
 
@@ -334,13 +346,11 @@ def check_let_in(person: Person) -> None:
 
 def signed_in(unit: Unit, actor: Actor, roles: frozenset[str]) -> Person:
     """The signed-in person behind a command, part of what it rests on. Raises NotPermitted."""
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can do this; a token cannot",
-            hint="Use a terminal with your PIN, or the browser.",
-        )
-    unit.rely_on(Person, actor.id)
-    person = unit.get(Person, actor.id)
+    refused = NotPermitted(
+        "only a signed-in person can do this; a token cannot",
+        hint="Use a terminal with your PIN, or the browser.",
+    )
+    person = present(unit, actor, refused)
     if not roles & set(person.roles):
         raise NotPermitted(
             "your roles do not include this", hint=f"It takes one of: {', '.join(sorted(roles))}."
@@ -378,6 +388,11 @@ def digest_login(login: str) -> str:
 
 def _invitation_id(secret: str) -> str:
     return INVITE + hash_secret("id:" + secret)[:24]
+
+
+def session_proof(secret: str) -> Proof:
+    """What a request with this session's secret proves itself with."""
+    return Proof(session_of(secret), hash_secret(secret))
 
 
 def session_of(secret: str) -> str:

@@ -6,6 +6,7 @@ from handfast.core.domain.person import ROLES, Person
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.passwords import hash_password
 from handfast.engine.people import check_pin, signed_in
+from handfast.engine.proofs import check_proof
 from handfast.engine.proving import Proving
 from handfast.storage.api import Credential
 
@@ -23,11 +24,12 @@ class Pins:
         Raises UsageError for what is no PIN, and what `Proving.prove` does.
         """
         check_pin(pin)
-        self._proving.prove(actor, "a PIN", secret=secret, password=password)
+        proof = self._proving.prove(actor, "a PIN", secret=secret, password=password)
         hashed = hash_password(pin)
 
         def work(unit: Unit) -> Result:
             person = signed_in(unit, actor, frozenset(ROLES))
+            check_proof(unit, actor.id, proof)
             unit.record(Person, person.person_id, [CredentialSet(person.person_id, "pin")])
             kept = Credential(f"pin:{person.person_id}", "pin", person.person_id, hashed)
             unit.put_credential(kept)

@@ -7,7 +7,8 @@ from typing import Final
 from handfast.core.domain.errors import NotPermitted
 from handfast.core.domain.events import Actor
 from handfast.engine.kernel import Kernel
-from handfast.engine.people import People
+from handfast.engine.people import People, session_proof
+from handfast.engine.proofs import Proof
 from handfast.engine.sessions import Sessions
 
 FRESH: Final = timedelta(minutes=10)
@@ -30,16 +31,18 @@ class Proving:
         began = self._sessions.began(person_id, secret)
         return began is not None and self._kernel.clock.now() - began < FRESH
 
-    def prove(self, actor: Actor, what: str, *, secret: str, password: str) -> None:
-        """`secret` is of the session, `what` names what is set with it.
+    def prove(self, actor: Actor, what: str, *, secret: str, password: str) -> Proof:
+        """`secret` is of the session, `what` names what is set with it. Gives what the unit that sets it checks
+        once more.
 
         Raises NotPermitted (`wrong_secret`, `sign_in_again`), LimitExceeded.
         """
         if self.by_password(actor.id):
-            self._people.verify(actor.id, "password", password)
-        elif not self.is_fresh(actor.id, secret):
+            return self._people.verify(actor.id, "password", password)
+        if not self.is_fresh(actor.id, secret):
             raise NotPermitted(
                 f"{what} is set within ten minutes of signing in",
                 code="sign_in_again",
                 hint="Sign in again at your identity provider, and set it then.",
             )
+        return session_proof(secret)

@@ -17,6 +17,7 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.own_tokens import strike
 from handfast.engine.passwords import hash_password
 from handfast.engine.people import People, check_password, session_of, signed_in
+from handfast.engine.proofs import check_proof
 from handfast.storage.api import Credential
 
 KIND = "session"
@@ -102,11 +103,12 @@ class Sessions:
         Raises NotPermitted for a wrong old password, LimitExceeded, UsageError.
         """
         check_password(new)
-        self._people.verify(actor.id, "password", old)
+        proof = self._people.verify(actor.id, "password", old)
         hashed = hash_password(new)
 
         def work(unit: Unit) -> Result:
             person = signed_in(unit, actor, frozenset(ROLES))
+            check_proof(unit, actor.id, proof)
             unit.record(Person, person.person_id, [CredentialSet(person.person_id, "password")])
             unit.put_credential(
                 Credential(f"password:{person.person_id}", "password", person.person_id, hashed)

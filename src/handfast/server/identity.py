@@ -17,6 +17,7 @@ from handfast.core.domain.task import Task
 from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
+from handfast.engine.people import session_proof
 from handfast.server.permits import PERMITS, Permit
 from handfast.server.problems import UNAUTHENTICATED
 from handfast.server.rates import count
@@ -277,7 +278,7 @@ def _principal(engine: Engine, request: Request) -> Principal:
     if not person_id:
         raise _unknown("no valid credential came with the request")
     check_origin(request)
-    return Principal(PrincipalKind.PERSON, person_id)
+    return Principal(PrincipalKind.PERSON, person_id, proof=session_proof(secret))
 
 
 def _unknown(message: str) -> NotPermitted:
