@@ -22,6 +22,7 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.people import NewPerson
 from handfast.server.application import create_app
+from handfast.server.pages.case_acts import ACTS
 from handfast.server.sessions import COOKIE, form_token
 from tests.served import PASSWORD, PIN, Json, Served
 
@@ -103,7 +104,11 @@ TABLE: Mapping[str, str] = {
     "- --- ----y- -- page": "export",
     "- --- -y-y-h -- take": "take_over hand_back",
     "- --- yyyyyh -- bulk": "approve",
-    "- --- -y-y-h -- page": "decide routing sign",
+    "- --- -y-y-h -- page": "decide sign routing:acknowledge routing:release routing:unvote routing:route"
+    " routing:snooze routing:revoke",
+    "- --- -yyy-h -- page": "routing:undo",
+    "- --- --yy-h -- page": "routing:override",
+    "- --- yyyyyh -- offered": "routing:else",
     "- --- ---y-- -- page": "change_people",
 }
 PUBLIC = frozenset(
@@ -147,7 +152,10 @@ def routes(app: FastAPI) -> list[tuple[str, str, str]]:
         methods = cast("set[str]", getattr(route, "methods")) - {"HEAD"}  # noqa: B009
         path, name = cast("str", getattr(route, "path")), cast("str", getattr(route, "name"))  # noqa: B009
         assert isinstance(route, APIRoute) or name == "openapi", route
-        found += [(name, method, path) for method in sorted(methods)]
+        named = [name]
+        if name == "routing":  # each of its buttons is a permission of its own
+            named = [f"routing:{act}" for act in (*ACTS, "else")]
+        found += [(each, method, path) for each in named for method in sorted(methods)]
     return found
 
 
@@ -350,7 +358,19 @@ FORMS: Mapping[str, Callable[[Shot], dict[str, str]]] = {
     "rate": lambda _: {"rating": "good"},
     "show_edit": lambda _: {"open": "a.py"},
     "sign": lambda s: {"kind": "approve", "presented_digest": s.handoff["presented_digest"]},
-    "routing": lambda _: {"act": "acknowledge"},
+    "routing:acknowledge": lambda _: {"act": "acknowledge"},
+    "routing:release": lambda _: {"act": "release"},
+    "routing:unvote": lambda _: {"act": "unvote"},
+    "routing:route": lambda _: {"act": "route", "to": "reviewers", "why": "rather you"},
+    "routing:snooze": lambda _: {"act": "snooze", "minutes": "1"},
+    "routing:revoke": lambda _: {"act": "revoke"},
+    "routing:undo": lambda _: {"act": "undo"},
+    "routing:override": lambda s: {
+        "act": "override",
+        "presented_digest": str(s.handoff["presented_digest"]),
+        "why": "an emergency",
+    },
+    "routing:else": lambda _: {"act": "none"},
     "change_own_account": lambda _: {"act": "none"},
     "link_account": lambda _: {},
     "change_notifications": lambda _: {"act": "none"},

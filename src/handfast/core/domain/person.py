@@ -13,6 +13,7 @@ from handfast.core.domain.ids import PersonId, TokenId
 
 ROLES = ("viewer", "reviewer", "operator", "admin", "auditor")
 MAY_DECIDE = frozenset({"reviewer", "admin"})
+MAY_DELEGATE = frozenset({"reviewer", "operator", "admin"})
 
 
 @dataclass(frozen=True, slots=True)
