@@ -3,12 +3,11 @@
 import hashlib
 import hmac
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from handfast.core.domain.errors import InvalidTransition, LimitExceeded, NotPermitted, UsageError
+from handfast.core.domain.errors import InvalidTransition, NotPermitted, UsageError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import (
     AccessRefused,
@@ -25,14 +24,13 @@ from handfast.engine.ids import hash_secret, new_id, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.passwords import hash_password, matches, never
 from handfast.engine.proofs import Proof, Proven, check_proof, present
+from handfast.engine.tries import Tries
 from handfast.storage.api import Credential, Lease, Query
 
 SETUP, INVITE = "setup", "invite:"
 FIRST_ROLES = ("reviewer", "operator", "admin", "auditor")
 SETUP_TTL = timedelta(hours=24)
 MIN_PASSWORD, MIN_PIN = 10, 6
-TRIES, LOCKED_FOR = 5, timedelta(minutes=15)
-REMEMBERED = 10_000  # logins with wrong tries; invented ones must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +51,11 @@ class OpenSession:
 
 
 class People:
-    """All calls are atomic. Wrong secrets are counted, recorded, and lock after five tries."""
+    """All calls are atomic. Wrong secrets are recorded, and counted by `Tries`."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._failures: dict[str, list[datetime]] = {}
-        self._failures_lock = threading.Lock()
+        self.tries = Tries(kernel.clock.now)
 
     def any(self) -> bool:
         return bool(self._kernel.store.find(Query("person", limit=1)))
@@ -189,11 +186,11 @@ class People:
             )
         unit.take_lease(Lease(SETUP, SETUP, 1, unit.now))
 
-    def sign_in(self, login: str, password: str) -> OpenSession:
-        """Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
+    def sign_in(self, login: str, password: str, place: str = "") -> OpenSession:
+        """`place` is the network it comes from. Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
         digest = digest_login(login)
         person_id = self._by_login(digest)
-        proof = self._verify(digest, person_id, "password", password)
+        proof = self._verify(digest, person_id, "password", password, place)
         return self.begin(person_id, "password", proof)
 
     def begin(self, person_id: str, method: str, proof: Proof | None = None) -> OpenSession:
@@ -206,9 +203,8 @@ class People:
 
     def verify(self, person_id: str, kind: str, text: str) -> Proof:
         """Somebody who is signed in proves it again. Raises NotPermitted, LimitExceeded."""
-        return self._verify(
-            self._kernel.state(Person, person_id).login_digest, person_id, kind, text
-        )
+        who = self._kernel.state(Person, person_id).login_digest
+        return self._verify(who, person_id, kind, text, "signed in")
 
     def open_session(
         self,
@@ -260,12 +256,15 @@ class People:
             return ""
         return found.subject if self._kernel.state(Person, found.subject).roles else ""
 
-    def with_pin(self, login: str, pin: str) -> Actor:
+    def known_as(self, login: str) -> str:
+        """The id of who has this login, or this id; '' for nobody."""
+        return self._by_login(digest_login(login)) or self._by_id(login.strip())
+
+    def with_pin(self, login: str, pin: str, place: str = "") -> Actor:
         """A person at a terminal, by their login or their id: who came from an identity provider may not know
-        what they are called there. Raises NotPermitted (`no_pin` for who never set one, `disabled`),
+        what they are called there. `place` is what it came beside. Raises NotPermitted (`no_pin` for who never set one, `disabled`),
         LimitExceeded."""
-        digest = digest_login(login)
-        person_id = self._by_login(digest) or self._by_id(login.strip())
+        person_id = self.known_as(login)
         person = self._kernel.state(Person, person_id) if person_id else None
         if person is not None and not person.has_pin:
             raise NotPermitted(
@@ -273,8 +272,8 @@ class People:
                 code="no_pin",
                 hint="Sign in with the browser and set one on the account page, at /account.",
             )
-        who = person.login_digest if person else digest
-        proof = self._verify(who, person_id, "pin", pin)
+        who = person.login_digest if person else digest_login(login)
+        proof = self._verify(who, person_id, "pin", pin, place)
         check_let_in(self._kernel.state(Person, person_id))
         return Proven("person", person_id, "pin", proof=proof)
 
@@ -294,32 +293,14 @@ class People:
         known = text.startswith("pe_") and self._kernel.store.load(f"person/{text}") is not None
         return text if known else ""
 
-    def _verify(self, who: str, person_id: str, kind: str, text: str) -> Proof:
-        self._count_try(who)
+    def _verify(self, who: str, person_id: str, kind: str, text: str, place: str) -> Proof:
+        self.tries.take(kind, who, place)
         found = self._kernel.store.credential(f"{kind}:{person_id}") if person_id else None
         if matches(found.secret if found else never(), text) and found is not None:
-            with self._failures_lock:
-                self._failures.pop(who, None)
+            self.tries.right(kind, who, place)
             return Proof(found.id, found.secret)
         self._refused(kind, person_id)
         raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret")
-
-    def _count_try(self, who: str) -> None:
-        """Counted before the secret is looked at, so that many tries at once are not free.
-
-        Raises LimitExceeded.
-        """
-        now = self._kernel.clock.now()
-        with self._failures_lock:
-            if len(self._failures) >= REMEMBERED:
-                kept = {k: v for k, v in self._failures.items() if now - v[-1] < LOCKED_FOR}
-                self._failures = dict(list(kept.items())[-REMEMBERED // 2 :])
-            recent = [t for t in self._failures.get(who, []) if now - t < LOCKED_FOR]
-            if len(recent) >= TRIES:
-                raise LimitExceeded(
-                    "too many wrong tries; this account waits 15 minutes", hint="Try again later."
-                )
-            self._failures[who] = [*recent, now]
 
     def _refused(self, kind: str, person_id: str) -> None:
         def work(unit: Unit) -> Result:

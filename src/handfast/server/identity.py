@@ -155,11 +155,12 @@ class Caller:
                 "only a person can do this; a token alone cannot",
                 hint="Send `person` and `pin`, or use the browser.",
             )
-        proven = self.engine.people.with_pin(login, pin)
-        if principal.by_token and proven.id != principal.id:
+        people = self.engine.people
+        if principal.by_token and people.known_as(login) != principal.id:
+            # Not even looked at: nobody guesses at others, or locks them, with a token of their own.
             self._refuse("a token and the PIN of somebody else")
             raise NotPermitted("the token is not of the person whose PIN this is")
-        return proven
+        return people.with_pin(login, pin, f"{principal.kind.value} {principal.id}")
 
     def decider(self, login: str, pin: str, *handoffs: str) -> Actor:
         """As `person`, for somebody who may know of these handoffs. Raises NotFound too."""
