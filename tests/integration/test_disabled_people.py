@@ -118,6 +118,7 @@ def test_over_the_api_and_on_the_page(served: Served) -> None:
     browser.cookies.set(COOKIE, secret)
     page = browser.get("/settings/people").text
     assert "<b>disabled</b> since" in page
+    assert "Who left" not in page, "nobody is left whom this admin could disable"
     form = {"csrf_token": form_token(secret), "act": "enable", "person": ann.id}
     assert browser.post("/settings/people", data=form).status_code == 303
     assert served.engine.people.with_pin("ann", PIN).id == ann.id
