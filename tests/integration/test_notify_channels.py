@@ -283,8 +283,11 @@ def test_a_host_that_is_private_by_the_time_of_sending_gets_nothing(
         here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
         asked = ask(room)
-        with pytest.raises(UsageError, match="private network"):
+        with pytest.raises(UsageError, match="private network") as refused:
             deliver(room.engine)
+        assert "127.0.0.1" not in refused.value.message, (
+            "which address a name has inside is not told"
+        )
         assert statuses(room.engine, asked) == ["failing"]
 
 

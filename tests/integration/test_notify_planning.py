@@ -113,6 +113,18 @@ def test_a_digest_bundles_what_waits_and_leaves_out_what_was_decided(room: Room,
     assert handoffs_in(hook.last()) == [urgent], "what is urgent does not wait for a digest"
 
 
+def test_what_is_held_for_somebody_disabled_ends_at_once(room: Room, hook: Web) -> None:
+    ann = room.another("ann")
+    add(room, hook, "digest", ann)
+    add(room, hook, "digest")
+    asked = question(room)
+    deliver(room.engine)
+    assert statuses(room.engine, asked) == ["held", "held"]
+    room.engine.disabling.disable(room.me, "ann")
+    told = {str(n["person_id"]): n["status"] for n in room.engine.notices.of_handoff(asked)}
+    assert told == {ann.id: "dropped", room.me.id: "held"}
+
+
 def test_what_would_expire_before_it_is_sent_goes_out_at_once(room: Room, hook: Web) -> None:
     add(room, hook)
     room.engine.contacts.set_quiet(room.me, ALWAYS, 60)

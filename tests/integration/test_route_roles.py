@@ -22,6 +22,7 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.people import NewPerson
 from handfast.server.application import create_app
+from handfast.server.pages.case_acts import ACTS
 from handfast.server.sessions import COOKIE, form_token
 from tests.served import PASSWORD, PIN, Json, Served
 
@@ -75,7 +76,7 @@ TABLE: Mapping[str, str] = {
     "- --- --yy-h --": "override_handoff hold_task release_task erase_task_bodies",
     "- --- --yy-y --": "propose_policy approve_policy decline_policy",
     "- --- yyyyyy --": "set_hook_mode pause_hooks",
-    "- --- ---y-- --": "invite_person set_person_roles end_person_sessions set_person_teams set_project",
+    "- --- ---y-- --": "invite_person set_person_roles disable_person enable_person end_person_sessions set_person_teams set_project",
     "- --- yyyyyy -- own": "show_notifications add_contact change_contact remove_contact rotate_contact test_contact set_quiet_hours"
     " create_slack_code set_person_away end_person_away list_sessions end_session end_sessions"
     " list_own_tokens issue_own_token revoke_own_token change_password",
@@ -104,7 +105,12 @@ TABLE: Mapping[str, str] = {
     "- --- ----y- -- page": "export",
     "- --- -y-y-h -- take": "take_over hand_back",
     "- --- yyyyyh -- bulk": "approve",
-    "- --- -y-y-h -- page": "decide routing sign",
+    "- --- -y-y-h -- page": "decide sign routing:acknowledge routing:release routing:unvote routing:route"
+    " routing:snooze routing:revoke",
+    "- --- -yyy-h -- page": "routing:undo",
+    "- --- --yy-h -- page": "routing:override",
+    "- --- yyyyyh -- offered": "routing:else",
+    "- --- ---y-- -- page": "change_people",
 }
 PUBLIC = frozenset(
     [
@@ -147,7 +153,10 @@ def routes(app: FastAPI) -> list[tuple[str, str, str]]:
         methods = cast("set[str]", getattr(route, "methods")) - {"HEAD"}  # noqa: B009
         path, name = cast("str", getattr(route, "path")), cast("str", getattr(route, "name"))  # noqa: B009
         assert isinstance(route, APIRoute) or name == "openapi", route
-        found += [(name, method, path) for method in sorted(methods)]
+        named = [name]
+        if name == "routing":  # each of its buttons is a permission of its own
+            named = [f"routing:{act}" for act in (*ACTS, "else")]
+        found += [(each, method, path) for each in named for method in sorted(methods)]
     return found
 
 
@@ -318,6 +327,8 @@ def bodies(shot: Shot) -> dict[str, object]:
         "pause_hooks": {"minutes": 1, "reason": "a test"},
         "invite_person": {"roles": ["viewer"]},
         "set_person_roles": {"login": "spare", "roles": ["viewer"]},
+        "disable_person": {"login": "spare"},
+        "enable_person": {"login": "spare"},
         "set_person_teams": {"login": "spare", "teams": ["dba"]},
         "end_person_sessions": {"login": "spare"},
         "set_project": {"name": "other", "repositories": ["/srv/other"]},
@@ -349,7 +360,19 @@ FORMS: Mapping[str, Callable[[Shot], dict[str, str]]] = {
     "attend": lambda s: {"ms": "1500", "presented_digest": str(s.handoff["presented_digest"])},
     "show_edit": lambda _: {"open": "a.py"},
     "sign": lambda s: {"kind": "approve", "presented_digest": s.handoff["presented_digest"]},
-    "routing": lambda _: {"act": "acknowledge"},
+    "routing:acknowledge": lambda _: {"act": "acknowledge"},
+    "routing:release": lambda _: {"act": "release"},
+    "routing:unvote": lambda _: {"act": "unvote"},
+    "routing:route": lambda _: {"act": "route", "to": "reviewers", "why": "rather you"},
+    "routing:snooze": lambda _: {"act": "snooze", "minutes": "1"},
+    "routing:revoke": lambda _: {"act": "revoke"},
+    "routing:undo": lambda _: {"act": "undo"},
+    "routing:override": lambda s: {
+        "act": "override",
+        "presented_digest": str(s.handoff["presented_digest"]),
+        "why": "an emergency",
+    },
+    "routing:else": lambda _: {"act": "none"},
     "change_own_account": lambda _: {"act": "none"},
     "link_account": lambda _: {},
     "change_notifications": lambda _: {"act": "none"},
@@ -358,6 +381,7 @@ FORMS: Mapping[str, Callable[[Shot], dict[str, str]]] = {
     "take_over": lambda _: {"reason": "mine"},
     "hand_back": lambda _: {"note": "done", "then": "resume"},
     "approve": lambda s: {f"pick.{s.handoff['handoff_id']}": s.handoff["presented_digest"]},
+    "change_people": lambda s: {"act": "disable", "person": s.stage.ids["spare"]},
     "log_out": lambda _: {},
 }
 HTML = {"Accept": "text/html"}

@@ -23,6 +23,7 @@ from handfast.engine.checkpoints import Checkpoints
 from handfast.engine.contacts import Contacts
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
+from handfast.engine.disabling import Disabling
 from handfast.engine.edits import Edits
 from handfast.engine.erasure import Erasure
 from handfast.engine.federation import Federation
@@ -46,6 +47,7 @@ from handfast.engine.people import People
 from handfast.engine.pins import Pins
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
+from handfast.engine.proving import Proving
 from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
@@ -117,6 +119,10 @@ class Engine:
         return Sessions(self.kernel, self.people, self.directory)
 
     @property
+    def disabling(self) -> Disabling:
+        return Disabling(self.kernel, self.staff, self.sessions)
+
+    @property
     def own_tokens(self) -> OwnTokens:
         return OwnTokens(self.kernel)
 
@@ -125,12 +131,16 @@ class Engine:
         return Federation(self.kernel, self.people, self.sessions)
 
     @property
+    def proving(self) -> Proving:
+        return Proving(self.kernel, self.people, self.sessions)
+
+    @property
     def pins(self) -> Pins:
-        return Pins(self.kernel, self.people, self.sessions)
+        return Pins(self.kernel, self.proving)
 
     @property
     def passkeys(self) -> Passkeys:
-        return Passkeys(self.kernel)
+        return Passkeys(self.kernel, self.proving)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""

@@ -74,7 +74,7 @@ class Unit:
     ) -> None:
         self.now: datetime = kernel.clock.now()
         self._kernel = kernel
-        self._actor = actor
+        self._actor = Actor(actor.type, actor.id, actor.auth)  # the log keeps no proof of theirs
         self._key = key
         self._from_memory = from_memory
         self._streams: dict[str, _Stream] = {}
@@ -142,6 +142,10 @@ class Unit:
     def erase(self, body_id: str) -> None:
         """Overwrite a body and its salt. Idempotent."""
         self._erased.append(body_id)
+
+    def credential(self, credential_id: str) -> Credential | None:
+        """As stored. It holds until the commit where its changes are recorded of what the unit relies on."""
+        return self._kernel.store.credential(credential_id)
 
     def put_credential(self, credential: Credential) -> None:
         self._credentials.append(credential)

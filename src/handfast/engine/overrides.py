@@ -29,6 +29,7 @@ from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import containment, cost_of
 from handfast.engine.paging import every
 from handfast.engine.projections import OVERRIDE_REVIEWS
+from handfast.engine.proofs import present
 from handfast.engine.waking import wake
 from handfast.storage.api import Query
 
@@ -113,13 +114,11 @@ class Overrides:
 
 
 def _overrider(unit: Unit, actor: Actor) -> Person:
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can override; a token cannot",
-            hint="Use the browser, or a terminal with your PIN.",
-        )
-    person = unit.get(Person, actor.id)
-    unit.rely_on(Person, person.person_id)
+    refused = NotPermitted(
+        "only a signed-in person can override; a token cannot",
+        hint="Use the browser, or a terminal with your PIN.",
+    )
+    person = present(unit, actor, refused)
     if not MAY_OVERRIDE & set(person.roles):
         raise NotPermitted(
             "your roles do not include overriding", hint="Ask an admin or an operator."

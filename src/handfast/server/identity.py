@@ -17,6 +17,7 @@ from handfast.core.domain.task import Task
 from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
+from handfast.engine.people import session_proof
 from handfast.server.permits import PERMITS, Permit
 from handfast.server.problems import UNAUTHENTICATED
 from handfast.server.rates import count
@@ -154,11 +155,12 @@ class Caller:
                 "only a person can do this; a token alone cannot",
                 hint="Send `person` and `pin`, or use the browser.",
             )
-        proven = self.engine.people.with_pin(login, pin)
-        if principal.by_token and proven.id != principal.id:
+        people = self.engine.people
+        if principal.by_token and people.known_as(login) != principal.id:
+            # Not even looked at: nobody guesses at others, or locks them, with a token of their own.
             self._refuse("a token and the PIN of somebody else")
             raise NotPermitted("the token is not of the person whose PIN this is")
-        return proven
+        return people.with_pin(login, pin, f"{principal.kind.value} {principal.id}")
 
     def decider(self, login: str, pin: str, *handoffs: str) -> Actor:
         """As `person`, for somebody who may know of these handoffs. Raises NotFound too."""
@@ -277,7 +279,7 @@ def _principal(engine: Engine, request: Request) -> Principal:
     if not person_id:
         raise _unknown("no valid credential came with the request")
     check_origin(request)
-    return Principal(PrincipalKind.PERSON, person_id)
+    return Principal(PrincipalKind.PERSON, person_id, proof=session_proof(secret))
 
 
 def _unknown(message: str) -> NotPermitted:

@@ -243,6 +243,8 @@ WIRE: dict[str, type[Event]] = {
     "person.account_unlinked": i.AccountUnlinked,
     "person.passkey_added": i.PasskeyAdded,
     "person.passkey_removed": i.PasskeyRemoved,
+    "person.disabled": i.PersonDisabled,
+    "person.enabled": i.PersonEnabled,
     "project.set": i.ProjectSet,
     "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,

@@ -17,6 +17,8 @@ from handfast.core.domain.need import Need
 from handfast.core.domain.project import Sight
 from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
+from handfast.engine.people import session_proof
+from handfast.engine.proofs import Proven
 from handfast.engine.queues import waiting_by_need
 from handfast.server.rates import count
 from handfast.server.sessions import (
@@ -47,7 +49,7 @@ class Reader:
 
     @property
     def actor(self) -> Actor:
-        return Actor("person", self.person_id, "browser")
+        return Proven("person", self.person_id, "browser", proof=session_proof(self.secret))
 
     @property
     def sight(self) -> Sight | None:
