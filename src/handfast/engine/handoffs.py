@@ -1,7 +1,7 @@
 """Decisions and the other things people do to a handoff."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from handfast.core.domain import handoff_routing as routing
@@ -34,6 +34,7 @@ from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.passkeys import Relying, check, options_of
+from handfast.engine.repeats import said_by
 from handfast.engine.review_edits import ReviewEdits
 from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
@@ -94,9 +95,7 @@ class Handoffs:
             actor,
             lambda unit: self._decide(unit, actor, d),
             key=d.request_key,
-            command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer]
-            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else [])
-            + ([dict(d.edited_files)] if d.edited_files else []),
+            command=said_by(replace(d, scope=d.scope.as_sent)),
             before_commit=lambda: fault_point("decision.before_commit"),
         )
         fault_point("decision.after_commit")

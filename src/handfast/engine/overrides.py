@@ -28,6 +28,7 @@ from handfast.engine.limits import RunLimits
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import containment, cost_of
 from handfast.engine.projections import OVERRIDE_REVIEWS
+from handfast.engine.repeats import said_by
 from handfast.engine.waking import wake
 from handfast.storage.api import Query
 
@@ -95,9 +96,7 @@ class Overrides:
                 "overrides": count + 1,
             }
 
-        return self._kernel.run(
-            actor, work, key=e.request_key, command=[e.handoff_id, e.presented_digest, e.reason]
-        )
+        return self._kernel.run(actor, work, key=e.request_key, command=said_by(e))
 
     def _only_one(self, unit: Unit, person_id: PersonId) -> bool:
         """Whether nobody else could decide or override. The people are part of what this rests on."""

@@ -193,10 +193,12 @@ class Caller:
             self.engine.access.refused(actor, self.operation, f"need to know of {kind} {item}")
             raise
 
-    def key(self, key: str) -> str:
-        """An idempotency key of this caller's own, so that keys of different callers never meet."""
-        kind = self.principal.kind.value
-        return f"{kind}:{self.principal.id}:{self.operation}:{key}" if key else ""
+    def key(self, key: str, person: Actor | None = None) -> str:
+        """An idempotency key of this caller's own, and of the person that was proven beside a token: the keys of
+        different callers and of different people never meet."""
+        kind, of = self.principal.kind.value, self.operation
+        by = f"{person.id}:" if person else ""
+        return f"{kind}:{self.principal.id}:{of}:{by}{key}" if key else ""
 
     def _refuse(self, why: str) -> None:
         self.engine.access.refused(self.actor, self.operation, why)

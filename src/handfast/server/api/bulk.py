@@ -23,7 +23,7 @@ def decide_handoffs(
     given = Together(
         picks=[Pick(item.handoff_id, item.presented_digest) for item in asked.items],
         reason=asked.reason.strip(),
-        request_key=caller.key(asked.idempotency_key or idempotency_key),
+        request_key=caller.key(asked.idempotency_key or idempotency_key, person),
     )
     try:
         taken = caller.engine.approve_together(person, given)

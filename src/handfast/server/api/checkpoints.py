@@ -48,7 +48,7 @@ def decide_checkpoint(
         checkpoint_id=checkpoint_id,
         items=tuple(_item(caller, item) for item in asked.items),
         reason=asked.reason.strip(),
-        request_key=caller.key(asked.idempotency_key or idempotency_key),
+        request_key=caller.key(asked.idempotency_key or idempotency_key, person),
     )
     return schema.PassOut.model_validate(caller.engine.checkpoints.passes.decide(person, given))
 

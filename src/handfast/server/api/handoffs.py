@@ -93,7 +93,7 @@ def decide_handoff(
         reason=asked.reason,
         edited=asked.edited,
         answer=asked.answer,
-        request_key=caller.key(asked.idempotency_key or idempotency_key),
+        request_key=caller.key(asked.idempotency_key or idempotency_key, person),
         scope=asked.scope.wanted(caller.engine.kernel.clock.now())
         if asked.scope
         else AS_THE_RULE_SAYS,
@@ -162,8 +162,8 @@ def override_handoff(
     caller: CallerDep, handoff_id: str, asked: routed.OverrideIn, idempotency_key: Key = ""
 ) -> routed.Overridden:
     """An emergency: an admin or operator approves in place of all that it takes. Another must review it."""
-    key = caller.key(asked.idempotency_key or idempotency_key)
     person = caller.decider(asked.person, asked.pin, handoff_id)
+    key = caller.key(asked.idempotency_key or idempotency_key, person)
     given = Emergency(handoff_id, asked.presented_digest, asked.reason, key)
     return routed.Overridden.model_validate(caller.engine.overrides.override(person, given))
 
