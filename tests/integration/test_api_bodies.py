@@ -7,7 +7,8 @@ import pytest
 
 from handfast.core.domain.body_kinds import body_ids
 from handfast.core.domain.events import Actor
-from tests.served import Json, Served
+from handfast.server.sessions import COOKIE, form_token
+from tests.served import Json, Served, decision
 
 WHERE = "https://93.184.216.34/private-path"
 
@@ -106,6 +107,38 @@ def test_a_registered_runner_reads_of_the_runs_it_holds(served: Served) -> None:
     assert other.get(path).status_code == 404
     assert served.client("runner").get(path).status_code == 200  # of the data folder
     assert holder.get(f"/v1/bodies/{body_id}?of={task_id}").status_code == 404
+
+
+def test_what_waits_keeps_its_bodies(served: Served) -> None:
+    handoff = served.stop()
+    case, person = handoff["handoff_id"], served.browser()
+    path = f"/v1/bodies/{package_of(served, case)}"
+    kept = person.delete(path)
+    assert (kept.status_code, kept.json()["code"]) == (409, "still_open")
+    said = decision(handoff, "reject")
+    assert served.client("operator").post(f"/v1/handoffs/{case}/decisions", json=said).is_success
+    assert person.delete(path).json()["erased"] is True
+
+
+def test_nobody_approves_what_nobody_can_read(served: Served) -> None:
+    """However it came to that: here the database itself was made to forget it."""
+    handoff = served.stop()
+    path = f"/v1/handoffs/{handoff['handoff_id']}"
+    served.engine.kernel.store.erase_body(package_of(served, handoff["handoff_id"]))
+    operator = served.client("operator")
+    for what in ("decisions", "override"):
+        said = decision(handoff)
+        if what == "override":
+            del said["kind"]
+        refused = operator.post(f"{path}/{what}", json=said)
+        assert (refused.status_code, refused.json()["code"]) == (409, "erased"), refused.text
+    page = served.browser()
+    form = {"csrf_token": form_token(page.cookies[COOKIE]), **decision(handoff)}
+    shown = page.post(f"/handoffs/{handoff['handoff_id']}/decide", data=form)
+    assert shown.status_code == 409
+    assert "nobody can read what would be approved" in shown.text
+    assert operator.get(path).json()["decision"] is None
+    assert operator.post(f"{path}/decisions", json=decision(handoff, "reject")).is_success
 
 
 def package_of(served: Served, handoff_id: str) -> str:

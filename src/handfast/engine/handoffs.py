@@ -29,7 +29,7 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.chat import Chat
 from handfast.engine.deferring import taken_up
 from handfast.engine.edits import Edited, Edits
-from handfast.engine.effects import settle_doubt
+from handfast.engine.effects import check_readable, settle_doubt
 from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
@@ -111,6 +111,8 @@ class Handoffs:
         except NotPermitted as e:
             e.details["could"] = self._could(unit, handoff)
             raise
+        if d.kind in votes.APPROVING:
+            check_readable(self._kernel, handoff)
         edits = self._review_edits if handoff.kind is HandoffKind.REVIEW else self._edits
         if edited is not None and edits.asks_more(unit, handoff, edited):
             new = edits.hand_on(unit, handoff, edited, person.person_id, d.reason)

@@ -21,7 +21,7 @@ from handfast.core.domain.requirement import (
 )
 from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
-from handfast.engine.effects import open_package
+from handfast.engine.effects import check_readable, open_package
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.limits import RunLimits
@@ -80,6 +80,7 @@ class Overrides:
                 only_one=self._only_one(unit, person.person_id),
             )
             events = votes.override(before, command, unit.now)
+            check_readable(self._kernel, before)
             after = unit.record(Handoff, e.handoff_id, events)
             if after.kind is HandoffKind.ESCALATION:
                 self._limits.decided(unit, after)
