@@ -16,6 +16,7 @@ from handfast.core.domain.checkpoint import Checkpoint
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_checkpoint import CheckpointOpened, Why
 from handfast.core.domain.ids import CheckpointId, HandoffId
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.federation import Identity, Mapped
 from handfast.engine.ids import new_id
@@ -449,8 +450,11 @@ def test_the_table_holds_for_every_caller(stage: Stage) -> None:
             if settles or not shot.handoff:
                 shot.fresh()
                 _locate(shot)
+            before = _refused(shot)
             answer = ask(shot, caller, name, method, path)
             assert answer.status_code < 500, (name, caller, answer.text)
+            if answer.status_code in (401, 403) and "hx-redirect" not in answer.headers:
+                assert _refused(shot) > before, (name, caller, answer.text)
             got = mark(answer)
             found += "y" if got == "h" and name in NOT_THERE else got
             if caller == "outsider":
@@ -458,6 +462,13 @@ def test_the_table_holds_for_every_caller(stage: Stage) -> None:
         if found != table[name]:
             wrong.append(f"{name}: {found}, not {table[name]}")
     assert not wrong, "\n".join(wrong)
+
+
+def _refused(shot: Shot) -> int:
+    """How many refusals are on record, with those that were only counted so far."""
+    engine = shot.stage.served.engine
+    engine.access.refusals.flush(all_of_them=True)
+    return engine.kernel.state(Installation, INSTALLATION_ID).refusals
 
 
 def _locate(shot: Shot) -> None:

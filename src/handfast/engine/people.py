@@ -289,7 +289,7 @@ class People:
                 self._failures.pop(who, None)
             return
         self._refused(kind, person_id)
-        raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret")
+        raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret").told()
 
     def _count_try(self, who: str) -> None:
         """Counted before the secret is looked at, so that many tries at once are not free.

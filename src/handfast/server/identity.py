@@ -20,6 +20,7 @@ from handfast.engine.kernel import Result
 from handfast.server.permits import PERMITS, Permit
 from handfast.server.problems import UNAUTHENTICATED
 from handfast.server.rates import count
+from handfast.server.refusals import known_as
 from handfast.server.sessions import COOKIE, SAFE_METHODS, check_origin, session_secret
 
 # What the OpenAPI document says of credentials. The check itself is `caller`.
@@ -49,6 +50,7 @@ class Caller:
     engine: Engine
     principal: Principal
     operation: str
+    request: Request
 
     @property
     def actor(self) -> Actor:
@@ -79,7 +81,7 @@ class Caller:
             self._refuse("work in a repository of no project of theirs")
             raise NotPermitted(
                 "none of your projects has this repository", hint="Ask an admin to add you."
-            )
+            ).told()
         return repository
 
     def run(self, run_id: str) -> Run:
@@ -153,11 +155,12 @@ class Caller:
             raise NotPermitted(
                 "only a person can do this; a token alone cannot",
                 hint="Send `person` and `pin`, or use the browser.",
-            )
+            ).told()
         proven = self.engine.people.with_pin(login, pin)
         if principal.by_token and proven.id != principal.id:
             self._refuse("a token and the PIN of somebody else")
-            raise NotPermitted("the token is not of the person whose PIN this is")
+            raise NotPermitted("the token is not of the person whose PIN this is").told()
+        known_as(self.request, proven)
         return proven
 
     def decider(self, login: str, pin: str, *handoffs: str) -> Actor:
@@ -213,8 +216,9 @@ def caller(request: Request) -> Caller:
     engine = cast("Engine", request.app.state.engine)
     operation = request.scope["endpoint"].__name__
     principal = _principal(engine, request)
+    known_as(request, principal.actor)
     count(request, principal)
-    found = Caller(engine, principal, operation)
+    found = Caller(engine, principal, operation, request)
     permit = PERMITS.get(operation, Permit(frozenset()))
     problem = _against(engine, found.principal, permit, request.method)
     if problem:
@@ -224,7 +228,7 @@ def caller(request: Request) -> Caller:
             hint="A decision is a person's: sign in with a browser, or use a terminal with your PIN."
             if permit.by_person
             else "Use a credential that may do this.",
-        )
+        ).told()
     return found
 
 
@@ -278,8 +282,10 @@ def _principal(engine: Engine, request: Request) -> Principal:
     person_id = engine.people.of_session(secret) if secret else ""
     if not person_id:
         raise _unknown("no valid credential came with the request")
+    principal = Principal(PrincipalKind.PERSON, person_id)
+    known_as(request, principal.actor)
     check_origin(request)
-    return Principal(PrincipalKind.PERSON, person_id)
+    return principal
 
 
 def _unknown(message: str) -> NotPermitted:

@@ -8,6 +8,7 @@ from handfast.server.api import schema_bulk as schema
 from handfast.server.api.schema_checkpoint import RefusalOut
 from handfast.server.api.tasks import Key
 from handfast.server.identity import CallerDep
+from handfast.server.refusals import note
 
 router = APIRouter(prefix="/v1/handoffs", tags=["handoffs"])
 
@@ -30,6 +31,9 @@ def decide_handoffs(
     except NotFound:
         caller.engine.access.refused(person, caller.operation, "need to know of all of these")
         raise
+    for each in taken:
+        if each.refused is not None:
+            note(caller.engine, person, caller.operation, each.refused)
     return schema.TogetherOut(results=[_shown(each) for each in taken])
 
 
