@@ -18,6 +18,7 @@ from handfast.server.api.schema_proof import Proof
 from handfast.server.api.schema_review import ReviewFilesOut, edited_files
 from handfast.server.api.tasks import After, Key, Limit
 from handfast.server.identity import Caller, CallerDep
+from handfast.server.identity import caller as known
 from handfast.server.waiting import hub_of, until_settled
 
 router = APIRouter(prefix="/v1/handoffs", tags=["handoffs"])
@@ -69,8 +70,15 @@ async def wait_handoff(
     await to_thread.run_sync(caller.handoff, handoff_id)
     deadline = time.monotonic() + timeout_s
     decided = await until_settled(hub_of(request), caller.engine, handoff_id, deadline)
-    handoff = await to_thread.run_sync(_shown, caller, handoff_id)
+    handoff = await to_thread.run_sync(_shown_now, request, handoff_id)
     return schema.WaitOut(decided=decided, handoff=handoff)
+
+
+def _shown_now(request: Request, handoff_id: str) -> schema.HandoffOut:
+    """After a wait: the credential and what its holder may know of may have ended meanwhile."""
+    now = known(request)
+    now.handoff(handoff_id)
+    return _shown(now, handoff_id)
 
 
 def _shown(caller: Caller, handoff_id: str) -> schema.HandoffOut:
