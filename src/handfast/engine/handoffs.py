@@ -30,6 +30,7 @@ from handfast.engine.chat import Chat
 from handfast.engine.deferring import taken_up
 from handfast.engine.edits import Edited, Edits
 from handfast.engine.effects import check_readable, settle_doubt
+from handfast.engine.glances import looked_lately
 from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
@@ -313,14 +314,15 @@ class Handoffs:
         return self._kernel.run(actor, work)
 
     def viewed(self, actor: Actor, handoff_id: str, dwell_ms: int = 0) -> Result:
-        """Record that a person had the case before them, in the form they saw it."""
+        """Record that a person had the case before them, in the form they saw it: once a minute."""
 
         def work(unit: Unit) -> Result:
             state = unit.get(Handoff, handoff_id)
             event = HandoffViewed(
                 state.handoff_id, PersonId(actor.id), state.presented_digest, dwell_ms
             )
-            unit.record(Handoff, handoff_id, [event])
+            if not looked_lately(self._kernel.store, unit, event):
+                unit.record(Handoff, handoff_id, [event])
             return {"handoff_id": handoff_id}
 
         return self._kernel.run(actor, work)
