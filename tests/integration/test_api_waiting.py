@@ -8,12 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from tests.served import Json, Served, decision
+from handfast.core.domain.events import Actor
+from handfast.engine.facade import Engine
+from handfast.engine.people import NewPerson
+from handfast.server.hub import Hub
+from handfast.server.waiting import until_settled
+from tests.prepared import quick_hashes
+from tests.served import PASSWORD, PIN, Json, Served, decision
 
 ELSEWHERE = """
 import sys
@@ -51,6 +58,45 @@ def test_a_wait_ends_with_the_decision_and_not_before(served: Served) -> None:
     assert (found["decided"], found["handoff"]["decision"]["kind"]) == (True, "approve")
     assert agent.get(path, params={"timeout_s": "20"}).json()["decided"] is True
     assert agent.get(path, params={"timeout_s": "9999"}).status_code == 422
+
+
+@pytest.mark.parametrize("lost", ["token", "sight"])
+def test_who_may_not_see_it_any_more_is_not_shown_the_end_of_a_wait(
+    served: Served, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    engine, noor = served.engine, Actor("person", served.person_id, "browser")
+    with quick_hashes():
+        link = engine.people.invite_another(noor, ("reviewer",))
+        made = engine.people.set_up(link, NewPerson("Mia Lang", "mia", PASSWORD, PIN))
+    mia = Actor("person", str(made["person_id"]), "browser")
+    handoff, waits = served.stop(), threading.Event()
+
+    async def begun(hub: Hub, found: Engine, handoff_id: str, deadline: float) -> bool:
+        waits.set()
+        return await until_settled(hub, found, handoff_id, deadline)
+
+    monkeypatch.setattr("handfast.server.api.handoffs.until_settled", begun)
+    token = engine.own_tokens.issue(mia, "a script", ("read",))
+    client = served.client(Authorization=f"Bearer {token.token}")
+    path = f"/v1/handoffs/{handoff['handoff_id']}/wait?timeout_s=60"
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.get, path)
+        assert waits.wait(30)
+        if lost == "token":
+            engine.own_tokens.revoke(mia, token.token_id)
+        else:
+            engine.knowing.set_project(noor, "checkout", ["/srv/checkout"], [], [])
+        end_the_run(served, handoff)
+        answer = asked.result(60)
+    assert answer.status_code == (401 if lost == "token" else 404)
+    assert "git push" not in answer.text
+
+
+def end_the_run(served: Served, handoff: Json) -> None:
+    """The end of what is waited for, whoever may see it: its run ends."""
+    runner = served.client("runner")
+    ended = runner.post(f"/v1/runs/{handoff['run_id']}/ended", json={"outcome": "session_over"})
+    assert ended.is_success, ended.text
 
 
 def test_a_decision_of_another_process_ends_a_wait(served: Served) -> None:

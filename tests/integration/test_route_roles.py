@@ -16,6 +16,7 @@ from handfast.core.domain.checkpoint import Checkpoint
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_checkpoint import CheckpointOpened, Why
 from handfast.core.domain.ids import CheckpointId, HandoffId
+from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.federation import Identity, Mapped
 from handfast.engine.ids import new_id
@@ -180,6 +181,7 @@ class Stage:
     secrets: dict[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     task: str = ""
+    held: str = ""
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     def client(self, caller: str) -> httpx.Client:
@@ -232,7 +234,23 @@ def stage(served: Served) -> Stage:
     _cast(made)
     task = served.client("operator").post("/v1/tasks", json=TASK)
     made.task = task.json()["task_id"]
+    _working(made)
     return made
+
+
+def _working(stage: Stage) -> None:
+    """A registered runner of the project that holds a run of it."""
+    served = stage.served
+    operator = served.client("operator")
+    named = {"name": "build-9", "repositories": [ROOT], "labels": ["of-checkout"]}
+    made = operator.post("/v1/runners", json=named).json()
+    wanted = {"task_id": stage.task, "command": ["agent"], "agent_id": served.agent_id}
+    stage.held = operator.post("/v1/runs", json=wanted).json()["run_id"]
+    runner = served.client(Authorization=f"Bearer {made['token']}")
+    process = runner.post("/v1/runners/start", json={"host": "h", "capacity": 1}).json()
+    seat = {"runner_id": made["runner_id"], "host": "h", "instance": process["instance"]}
+    leased = runner.post("/v1/leases", json={**seat, "capacity": 1})
+    assert leased.json()["run_id"] == stage.held
 
 
 TASK = {
@@ -457,8 +475,11 @@ def test_the_table_holds_for_every_caller(stage: Stage) -> None:
             if settles or not shot.handoff:
                 shot.fresh()
                 _locate(shot)
+            before = _refused(shot)
             answer = ask(shot, caller, name, method, path)
             assert answer.status_code < 500, (name, caller, answer.text)
+            if answer.status_code in (401, 403) and "hx-redirect" not in answer.headers:
+                assert _refused(shot) > before, (name, caller, answer.text)
             got = mark(answer)
             found += "y" if got == "h" and name in NOT_THERE else got
             if caller == "outsider":
@@ -466,6 +487,13 @@ def test_the_table_holds_for_every_caller(stage: Stage) -> None:
         if found != table[name]:
             wrong.append(f"{name}: {found}, not {table[name]}")
     assert not wrong, "\n".join(wrong)
+
+
+def _refused(shot: Shot) -> int:
+    """How many refusals are on record, with those that were only counted so far."""
+    engine = shot.stage.served.engine
+    engine.access.refusals.flush(all_of_them=True)
+    return engine.kernel.state(Installation, INSTALLATION_ID).refusals
 
 
 def _locate(shot: Shot) -> None:
@@ -481,8 +509,19 @@ def _nothing_leaks(shot: Shot, name: str, answer: httpx.Response) -> None:
     """Whatever an outsider asks for: nothing of what the project's members know is in the answer."""
     if answer.status_code == 404:
         return  # it repeats the id that was asked for, and nothing else
-    for secret in (shot.run, shot.handoff["handoff_id"], shot.stage.task, "git push origin b"):
+    case = (shot.run, shot.handoff["handoff_id"], shot.stage.task, "git push origin b")
+    for secret in (*case, shot.stage.held, "of-checkout"):
         assert secret not in answer.text, (name, secret)
+
+
+def test_a_member_sees_which_runner_works_for_the_project(stage: Stage) -> None:
+    (shown,) = stage.client("reviewer").get("/v1/runners").json()["items"]
+    assert (shown["repositories"], shown["labels"], shown["runs"]) == ([ROOT], ["of-checkout"], [stage.held])  # fmt: skip
+    assert stage.client("outsider").get("/v1/runners").json()["items"] == []
+    spare = {"name": "spare", "repositories": ["/srv/other", ROOT], "labels": ["x"]}
+    stage.served.client("operator").post("/v1/runners", json=spare)
+    found = stage.client("reviewer").get("/v1/runners").json()["items"]
+    assert [(r["repositories"], r["labels"]) for r in found[1:]] == [([ROOT], [])]
 
 
 def test_public_routes_ask_nobody_to_sign_in(served: Served) -> None:

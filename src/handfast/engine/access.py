@@ -7,13 +7,12 @@ from pathlib import Path
 
 from handfast.core.domain.errors import NotPermitted, StorageError
 from handfast.core.domain.events import SYSTEM, Actor
-from handfast.core.domain.events_org import AccessRefused
-from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.core.domain.person import Person
 from handfast.engine.ids import hash_secret, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.own_tokens import KIND, PREFIX
 from handfast.engine.proofs import Proof, Proven
+from handfast.engine.refusals import Refusals
 from handfast.engine.runners import runner_of
 from handfast.storage.api import Credential
 
@@ -63,6 +62,7 @@ class Access:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self.refusals = Refusals(kernel)
 
     def ensure_file_token(self, home: Path, kind: PrincipalKind) -> str:
         """The token in the data folder for this kind, made on first use (file mode 0600).
@@ -156,14 +156,8 @@ class Access:
         return found
 
     def refused(self, actor: Actor, what: str, why: str) -> None:
-        """Put a refusal into the audit trail."""
-
-        def work(unit: Unit) -> Result:
-            event = AccessRefused(what=what[:200], why=why[:200], subject=actor.id)
-            unit.record(Installation, INSTALLATION_ID, [event])
-            return {}
-
-        self._kernel.run(actor, work)
+        """Put a refusal into the audit trail; see `Refusals` for one that is repeated."""
+        self.refusals.note(actor, what, why)
 
 
 def server_id(home: Path) -> str:

@@ -1,10 +1,12 @@
 """Everything an installation can do, in one object: the engine."""
 
+import logging
 import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from handfast.core.domain.errors import HandfastError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
@@ -63,6 +65,8 @@ from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
+
+log = logging.getLogger("handfast.engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,10 @@ class Engine:
         self.kernel.run(SYSTEM, work)
 
     def close(self) -> None:
+        try:
+            self.access.refusals.flush(all_of_them=True)
+        except HandfastError as e:
+            log.warning("refusals that were counted are not in the log: %s", e.message)
         self.kernel.store.close()
 
 

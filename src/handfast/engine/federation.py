@@ -217,7 +217,7 @@ def _refusal(why: str, person_id: str = "") -> AccessRefused:
 
 
 def _not_let_in(why: str, hint: str) -> NotPermitted:
-    return NotPermitted(f"this account cannot sign in: {why}", hint=hint)
+    return NotPermitted(f"this account cannot sign in: {why}", hint=hint).told()
 
 
 def _credential_id(identity: Identity) -> str:

@@ -34,6 +34,7 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
 from handfast.engine.proofs import present
+from handfast.engine.repeats import said_by
 
 MAX_REASON = 2_000
 
@@ -86,7 +87,7 @@ class Grants:
                 actor,
                 lambda unit: self._redeem(unit, actor, r),
                 key=r.request_key,
-                command=[r.handoff_id, r.grant_id, r.action_digest],
+                command=said_by(r),
             )
         except (GateClosed, StaleDecision, NotPermitted) as e:
             self._refused(actor, r, e)

@@ -37,7 +37,7 @@ from handfast.engine.roots import root_of
 from handfast.engine.settings import Settings
 from handfast.engine.snapshots import Snapshots
 from handfast.engine.telemetry import OFF, Telemetry
-from handfast.engine.vault import Vault
+from handfast.engine.vault import UPLOAD, Vault
 from handfast.storage.api import (
     Append,
     Credential,
@@ -127,6 +127,12 @@ class Unit:
 
     def put(self, data: bytes | str, media: str = "text/plain") -> BodyRef:
         ref, sealed = self._kernel.vault.seal(data, media)
+        self._bodies.append(sealed)
+        return ref
+
+    def upload(self, data: bytes, media: str) -> BodyRef:
+        """Content sent ahead of the request that it belongs to, which keeps a copy of its own."""
+        ref, sealed = self._kernel.vault.seal(data, media, UPLOAD)
         self._bodies.append(sealed)
         return ref
 

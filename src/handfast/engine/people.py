@@ -300,7 +300,7 @@ class People:
             self.tries.right(kind, who, place)
             return Proof(found.id, found.secret)
         self._refused(kind, person_id)
-        raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret")
+        raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret").told()
 
     def _refused(self, kind: str, person_id: str) -> None:
         def work(unit: Unit) -> Result:

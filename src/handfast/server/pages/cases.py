@@ -23,7 +23,6 @@ from handfast.server.pages.case_acts import act_on
 from handfast.server.pages.edits import edit_of, edited_files, unseen
 from handfast.server.pages.live import presence_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
-from handfast.server.problems import problem_of
 from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
 from handfast.server.web.edit_view import EditView
 from handfast.server.web.pages import Context, case_page, state_fragment
@@ -96,7 +95,7 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
             reader.actor, replace(decision, edited_files=edited_files(reader, handoff, form))
         )
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         now = reader.engine.views.handoff(handoff_id)
@@ -136,7 +135,7 @@ def rate(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) ->
             note=form.get("note", ""),
         )
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         handoff = reader.engine.views.handoff(handoff_id)
@@ -166,7 +165,7 @@ def routing(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str)
     try:
         leads_to = act_on(reader, handoff_id, form)
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         now = reader.engine.views.handoff(handoff_id)

@@ -18,7 +18,6 @@ from handfast.server.pages.reader import (
     check_token,
     page,
 )
-from handfast.server.problems import problem_of
 from handfast.server.web.account_view import Own, account_page
 
 router = APIRouter(prefix="/account")
@@ -54,7 +53,7 @@ def change_own_account(request: Request, reader: ReaderDep, form: FormDep) -> Re
             raise UsageError("that is not offered here", hint="Choose one of the buttons.")
         said = act(reader, form)
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         words = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()

@@ -70,7 +70,7 @@ def show_installation(request: Request, reader: ReaderDep) -> Response:
     engine = reader.engine
     context = installation_page(
         _facts(reader, request.app.state.hub),
-        engine.runners.all(),
+        engine.runners.all(reader.sight),
         shell=reader.shell(),
         now=engine.kernel.clock.now(),
     )
