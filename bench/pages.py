@@ -36,11 +36,12 @@ def figures(room: Room) -> Iterator[Figure]:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        _sign_in(page, server.url)
+        url = server.pages_url
+        _sign_in(page, url)
         rounds = 5 if room.quick else 20
-        yield from _painted(page, server.url, scene, rounds)
-        yield _live(page, server.url, scene, rounds)
-        yield from _large(page, server.url, scene)
+        yield from _painted(page, url, scene, rounds)
+        yield _live(page, url, scene, rounds)
+        yield from _large(page, url, scene)
         browser.close()
     engine.close()
 

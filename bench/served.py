@@ -61,11 +61,13 @@ class Process:
 
 @contextmanager
 def serving(home: Path, url: str = "") -> Iterator[Process]:
-    """`handfast serve` on a free port of loopback until the block ends."""
+    """`handfast serve` on a free port of loopback until the block ends. Its pages are at that address: the
+    client that measures does not resolve names."""
     environment = {**os.environ, "HANDFAST_HOME": str(home)}
     if url:
         environment["HANDFAST_DATABASE_URL"] = url
     words = [sys.executable, "-m", "handfast", "serve", "--port", "0", "--no-runner", "--json"]
+    words += ["--public-url", "http://127.0.0.1"]
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

@@ -26,15 +26,15 @@ def main() -> None:
         engine = open_engine(home=folder / "home", url=f"sqlite:///{folder / 'p.db'}")
         scene = build(engine, folder)
         with ServerThread(engine) as server:
-            _take(server.url, scene)
+            _take(server.pages_url, scene)
         engine.close()
         clock = FrozenClock(SystemClock().now())
         engine = open_engine(f"sqlite:///{folder / 'c.db'}", folder / "other", clock)
         checkpoint = gather(engine, repository(folder / "gathered"), clock)
         with ServerThread(engine) as server, sync_playwright() as playwright:
             page = _browser(playwright).new_page(viewport={"width": 1280, "height": 800})
-            _sign_in(page, server.url)
-            page.goto(f"{server.url}/checkpoints/{checkpoint}")
+            _sign_in(page, server.pages_url)
+            page.goto(f"{server.pages_url}/checkpoints/{checkpoint}")
             page.screenshot(path=OUT / "checkpoint.png")
         engine.close()
 

@@ -64,6 +64,6 @@ def prepared_pages(folder: Path) -> Iterator[Prepared]:
         engine = open_engine(f"sqlite:///{folder / 'p.db'}", folder / "home")
         pages = prepare(engine, folder)
         session = engine.people.sign_in("ana", PASSWORD).secret
-    with ServerThread(engine) as server:
+    with ServerThread(engine, at_address=True) as server:
         yield Prepared(server.url, session, pages)
     engine.close()

@@ -3,7 +3,7 @@
 import shutil
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,9 @@ class Served:
     def browser(self) -> httpx.Client:
         """Signed in, as a page of this server would be."""
         session = self.engine.people.sign_in(LOGIN, PASSWORD)
-        client = self.client(Origin=self.url, Accept="text/html")
+        pages = self.server.pages_url
+        host = pages.partition("://")[2]
+        client = self.client(Host=host, Origin=pages, Accept="text/html")
         client.cookies.set(COOKIE, session.secret)
         return client
 
@@ -121,13 +123,23 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return home, names
 
 
-@pytest.fixture
-def served(tmp_path: Path, prepared: tuple[Path, dict[str, str]]) -> Iterator[Served]:
-    home = tmp_path / "installation"
+@contextmanager
+def served_from(
+    folder: Path, prepared: tuple[Path, dict[str, str]], *, at_address: bool
+) -> Iterator[Served]:
+    """A server on a copy of the prepared installation. `at_address` is not how people start one: its pages
+    are at 127.0.0.1, where a plain HTTP client finds them."""
+    home = folder / "installation"
     shutil.copytree(prepared[0], home)
     engine = open_engine(home=home)
-    with ServerThread(engine) as server:
+    with ServerThread(engine, at_address=at_address) as server:
         running = Served(engine, server, tokens=prepared[1])
         yield running
         running.close()
     engine.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path, prepared: tuple[Path, dict[str, str]]) -> Iterator[Served]:
+    with served_from(tmp_path, prepared, at_address=True) as running:
+        yield running

@@ -99,9 +99,9 @@ def test_the_same_without_javascript(plain: Page, served: Served) -> None:
 def test_the_one_time_link_makes_the_account_and_signs_in(page: Page, tmp_path: Path) -> None:
     engine = open_engine(home=tmp_path / "fresh")
     with ServerThread(engine) as server:
-        page.goto(server.url)
+        page.goto(server.pages_url)
         expect(page.get_by_role("heading", name="Nobody is set up yet")).to_be_visible()
-        link = f"{server.url}/setup/{engine.people.invite()}"
+        link = f"{server.pages_url}/setup/{engine.people.invite()}"
         page.goto(link)
         page.get_by_label("Name", exact=True).fill("Noor Haddad")
         page.get_by_label("Login").fill(LOGIN)

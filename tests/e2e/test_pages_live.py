@@ -155,7 +155,7 @@ def test_a_half_typed_reason_survives_a_restart_of_the_server(page: Page, served
     page.get_by_label("Your reason").fill("because the branch is")
     served.server.stop()
     expect(page.locator("#live")).to_contain_text("not live")
-    with ServerThread(served.engine, port=port):
+    with ServerThread(served.engine, port=port, at_address=True):
         expect(page.locator("#live")).to_have_text("live")
         expect(page.get_by_label("Your reason")).to_have_value("because the branch is")
         page.reload()

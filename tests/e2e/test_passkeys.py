@@ -1,7 +1,7 @@
 """Passkeys in a real browser with a virtual authenticator: added, demanded by a rule, checked offline."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -16,7 +16,7 @@ from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.bundle_file import ZipBundle
 from handfast.engine.keys import ed25519_verify
 from handfast.engine.passkey_proof import SignedDecisions
-from tests.served import LOGIN, PASSWORD, Json, Served, decision
+from tests.served import LOGIN, PASSWORD, Json, Served, decision, served_from
 
 pytestmark = pytest.mark.browser
 POLICY = """\
@@ -51,9 +51,15 @@ def authenticator(page: Page) -> None:
     tools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
+@pytest.fixture
+def served(tmp_path: Path, prepared: tuple[Path, dict[str, str]]) -> Iterator[Served]:
+    """As people start it: a passkey needs a host name, and the pages have one."""
+    with served_from(tmp_path, prepared, at_address=False) as running:
+        yield running
+
+
 def sign_in(page: Page, served: Served, path: str) -> str:
-    """A passkey needs a host name: an address is none."""
-    site = served.url.replace("127.0.0.1", "localhost")
+    site = served.server.pages_url
     page.goto(site + path)
     page.get_by_label("Login").fill(LOGIN)
     page.get_by_label("Password").fill(PASSWORD)

@@ -27,6 +27,7 @@ from handfast.engine.access import PrincipalKind
 from handfast.engine.people import NewPerson
 from handfast.runner import state
 from handfast.server.sessions import COOKIE
+from handfast.server.site import PAGES_NAME
 from tests.commands import Command, Ran
 from tests.faults.checker import Json, Witness, check, read_log
 from tests.faults.journal import whole_lines
@@ -308,10 +309,9 @@ class Installation:
     def credentials(self, token: str) -> dict[str, str]:
         """Of an agent, a runner or an operator; `session` is Ana in her browser."""
         if token == "session":
-            return {
-                "Cookie": f"{COOKIE}={self.names['session']}",
-                "Origin": f"http://127.0.0.1:{self.server_port}",
-            }
+            pages = f"{PAGES_NAME}:{self.server_port}"
+            cookie = f"{COOKIE}={self.names['session']}"
+            return {"Cookie": cookie, "Host": pages, "Origin": f"http://{pages}"}
         return {"Authorization": f"Bearer {self.names.get(token, token)}"}
 
     def ask(self, event: Json) -> httpx.Response:

@@ -163,8 +163,6 @@ class _Speaker:
         """Once. None when nobody answered, or the server said that it cannot."""
         server = self.random.choice(self._servers)
         url, headers = server + path, self.place.credentials(token)
-        if "Origin" in headers:
-            headers["Origin"] = server
         if key:
             headers["Idempotency-Key"] = key
         try:

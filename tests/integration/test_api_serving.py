@@ -44,18 +44,27 @@ def process(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         started.communicate()
 
 
+def at_pages(pages_url: str) -> tuple[str, dict[str, str]]:
+    """How a program without a browser's resolver reaches the pages: the address, and the headers."""
+    url = pages_url.replace("handfast.localhost", "127.0.0.1")
+    return url, {"Host": pages_url.partition("//")[2], "Origin": pages_url}
+
+
 def test_it_says_where_it_is_and_how_to_set_up_and_ends_on_sigterm(
     process: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
     assert process.stdout is not None
     ready = process.stdout.readline()
-    url = ready.split()[-1]
-    assert re.fullmatch(r"Handfast is ready on http://127\.0\.0\.1:\d+\n", ready)
+    pages = ready.split()[-1]
+    assert re.fullmatch(r"Handfast is ready on http://handfast\.localhost:\d+\n", ready)
     link = process.stdout.readline().split()[-1]
-    assert link.startswith(f"{url}/setup/")
-    assert "Create the account" in httpx.get(link).text
+    assert link.startswith(f"{pages}/setup/")
+    url, headers = at_pages(pages)
+    assert f"--public-url {url}`" in process.stdout.readline()
+    link = link.replace(pages, url)
+    assert "Create the account" in httpx.get(link, headers=headers).text
     assert httpx.get(f"{url}/healthz").json()["status"] == "ok"
-    with httpx.stream("GET", link):
+    with httpx.stream("GET", link, headers=headers):
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
     assert process.stdout.readline() == "ended\n"
@@ -132,5 +141,5 @@ def test_each_waiting_handoff_is_announced_once_with_its_link(served: Served) ->
                 break
             time.sleep(0.05)
     assert said == [
-        f"Waiting for a person (high risk): pushes main to origin  {server.url}/handoffs/{handoff['handoff_id']}"
+        f"Waiting for a person (high risk): pushes main to origin  {server.pages_url}/handoffs/{handoff['handoff_id']}"
     ]

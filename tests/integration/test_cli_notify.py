@@ -81,8 +81,8 @@ def test_a_contact_is_added_tested_and_told_of_what_waits(world: World) -> None:
     body_part = world.box.mails[-1].get_body(("plain",))
     assert body_part is not None
     link = re.search(r"http://\S+/n/no_\S+", body_part.get_content())
-    assert link, "with the address that the server is reached at"
-    assert link[0].startswith(world.url)
+    assert link, "with the address that people reach the pages at"
+    assert link[0].startswith(world.url.replace("127.0.0.1", "handfast.localhost"))
     world.box.refuse = "550 gone"
     (world.home / "last-login").unlink(missing_ok=True)
     failed = world.handfast.typed("notify", "test", str(made["contact_id"]), answers=SIGNED)

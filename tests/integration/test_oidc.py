@@ -56,7 +56,7 @@ def served(
     )
     (home / FILE).write_text(settings)
     engine = open_engine(home=home)
-    with ServerThread(engine) as server:
+    with ServerThread(engine, at_address=True) as server:
         running = Served(engine, server, tokens=prepared[1])
         yield running
         running.close()

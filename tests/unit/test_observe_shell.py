@@ -482,6 +482,7 @@ STOPS: list[tuple[str, str, str]] = [
     ("control-plane", "", "mkdir .codex"),
     ("control-plane", "", "curl -X POST http://127.0.0.1:8480/v1/handoffs/x/decisions"),
     ("control-plane", "", "curl localhost:8484/hooks"),
+    ("control-plane", "", "curl -d x http://handfast.localhost:8480/login"),
     ("control-plane", "", "nc 127.0.0.1 8480"),
     (
         "control-plane exec.inline",

@@ -140,7 +140,7 @@ def _set_up() -> _Visitor:
 
 @contextmanager
 def _serving(stage: _Stage) -> Iterator[str]:
-    """`handfast serve` in a process of its own; its URL. Ended on leaving."""
+    """`handfast serve` in a process of its own; the address of its pages. Ended on leaving."""
     log = stage.folder / "serve.log"
     with log.open("wb") as out:
         command = [sys.executable, "-m", "handfast", "serve", "--runner-port", "0", "--json"]
@@ -175,7 +175,7 @@ def _free_port() -> int:
 
 
 def _ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """The URL from the one JSON document that `serve --json` prints."""
+    """The address of the pages, from the one JSON document that `serve --json` prints."""
     text = b""
     deadline = time.monotonic() + READY_WITHIN_S
     stream = process.stdout
@@ -185,7 +185,7 @@ def _ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
             break
         text += line
         try:
-            return str(json.loads(text)["url"])
+            return str(json.loads(text)["pages_url"])
         except ValueError:
             continue
     raise AdapterError(

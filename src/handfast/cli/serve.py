@@ -56,7 +56,9 @@ def serve(
         `sqlite:////absolute/path.db` or `postgresql://user@host/name`. A file in the data folder
         when left out; HANDFAST_DATABASE_URL says it too.
     public_url
-        How people reach the server, when that is not the address it listens on.
+        How people reach the pages. On this machine alone, when left out: http://handfast.localhost
+        and the port. Cookies know no ports: with http://127.0.0.1:8480 every program that listens on
+        another port there gets the cookie that decides.
     allow_remote
         Accept an address that other machines reach. Put TLS before it.
     """
@@ -72,25 +74,27 @@ def serve(
         engine = open_engine(database, telemetry=telemetry)
         stack.callback(engine.close)
         token = _tokens(engine)
+        site = Site(public_url=public_url)
         bound = stack.enter_context(bind(host, port, allow_remote=allow_remote))
         if allow_remote:
             note(f"Warning: {host} may be reached from other machines. Put TLS before it.")
-        url, people_url = _near(url_of(bound)), public_url or _near(url_of(bound))
+        url = _near(url_of(bound))
+        people_url = site.pages(url)
         # Both ports are taken before anything is said, so that a taken one starts nothing.
         runner = None
         if not no_runner:
             runner = _bind_runner(engine, url, people_url, token, runner_port, database)
         told = _Told(as_json=as_json)
-        site = Site(public_url=public_url)
         roles = _Roles(runner=not no_runner, relay=_delivers())
-        serving = _Serving(engine, bound, people_url, site, told.later, roles)
+        serving = _Serving(engine, bound, url, site, told.later, roles)
         stack.enter_context(serving.running(stopped))
         if runner is not None:
             stack.enter_context(runner.working())
         place = Place(url, os.getpid(), _now())
         announce(engine.home, place)
         stack.callback(withdraw, engine.home, place.pid)
-        told.ready(url, runner.server.hook_url if runner else "", greeting(engine, people_url))
+        hook_url = runner.server.hook_url if runner else ""
+        told.ready((url, people_url, hook_url), greeting(engine, people_url))
         stopped.wait()
     serving.check()
 
@@ -224,11 +228,18 @@ class _Told:
 
     as_json: bool
 
-    def ready(self, url: str, hook_url: str, lines: list[str]) -> None:
+    def ready(self, urls: tuple[str, str, str], lines: list[str]) -> None:
+        """`urls` are the server's, the pages', and the hooks' or ''."""
+        url, pages_url, hook_url = urls
         if self.as_json:
             setup = next((word for line in lines for word in line.split() if "/setup/" in word), "")
-            document = {"url": url, "hook_url": hook_url, "pid": os.getpid(), "setup_url": setup}
-            say_json(document)
+            document = {
+                "url": url,
+                "pages_url": pages_url,
+                "hook_url": hook_url,
+                "setup_url": setup,
+            }
+            say_json({**document, "pid": os.getpid()})
         else:
             for line in lines:
                 say(line)

@@ -1,4 +1,4 @@
-"""The outermost layer: host check, body limits, security headers, and the last catch for errors."""
+"""The outermost layer: where a request may come in, body limits, security headers, the last catch for errors."""
 
 import logging
 import secrets
@@ -7,15 +7,20 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handfast.server.problems import Problem
-from handfast.server.site import Site
+from handfast.server.sessions import SAFE_METHODS
+from handfast.server.site import PAGES_NAME, Site, without_the_name
 from handfast.server.web.render import CONTENT_SECURITY_POLICY
 
 Answer = Callable[[Request, Problem], Response]
 UPLOAD_PATH = "/v1/bodies"
+# What is no page: it is answered at every name of this server. A session holds at the pages' name alone.
+_ANYWHERE = frozenset({"/healthz", "/openapi.json", "/slack"})
+_ANYWHERE_BELOW = ("/v1/", "/static/")
+_BEHIND = "A proxy before the server has to hand on the `Host` that it was asked for."
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -61,6 +66,9 @@ class Guard:
         if refused is not None:
             await self._say(scope, exchange, refused)
             return
+        if self._is_misplaced(scope):
+            await self._lead(scope, exchange)
+            return
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:
@@ -81,7 +89,7 @@ class Guard:
                 421,
                 "unknown_host",
                 "this server does not answer to that host name",
-                "Use 127.0.0.1 or localhost, or start the server with that name as an allowed host.",
+                f"Use {PAGES_NAME}, or start the server with that name in `--public-url`.",
             )
         if any(ord(c) < 32 or ord(c) == 127 for c in scope["path"]):
             return Problem(404, "not_found", "there is nothing at this path")
@@ -89,6 +97,28 @@ class Guard:
         if length.isdigit() and int(length) > limit:
             return too_large(limit)
         return None
+
+    def _is_misplaced(self, scope: Scope) -> bool:
+        """Whether this asks for a page at a name that other servers of this machine share."""
+        path: str = scope["path"]
+        if path in _ANYWHERE or path.startswith(_ANYWHERE_BELOW):
+            return False
+        return not self._site.has_pages(Headers(scope=scope).get("host", ""))
+
+    async def _lead(self, scope: Scope, exchange: "_Exchange") -> None:
+        """To the pages' address. Not by itself to another machine: where a proxy in front puts its own name
+        for this server into `Host`, that would go in circles."""
+        address = self._site.pages("http://" + Headers(scope=scope).get("host", ""))
+        if scope["method"] in SAFE_METHODS and self._site.on_loopback:
+            path, query = (
+                scope["raw_path"].decode("latin-1"),
+                scope["query_string"].decode("latin-1"),
+            )
+            to = f"{address}/{path.lstrip('/')}" + (f"?{query}" if query else "")
+            await RedirectResponse(to)(scope, exchange.receive, exchange.send)
+            return
+        hint = without_the_name(address) if self._site.on_loopback else _BEHIND
+        await self._say(scope, exchange, _wrong_address(address, hint))
 
     async def _say(self, scope: Scope, exchange: "_Exchange", problem: Problem) -> None:
         response = self._answer(Request(scope), problem)
@@ -121,6 +151,16 @@ class _Exchange:
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
         await self._send(message)
+
+
+def _wrong_address(address: str, hint: str) -> Problem:
+    return Problem(
+        421,
+        "wrong_address",
+        f"nobody signs in at this address: the pages are at {address}",
+        hint,
+        details={"pages_url": address},
+    )
 
 
 def _fault(reference: str) -> Problem:

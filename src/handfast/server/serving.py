@@ -18,7 +18,7 @@ from handfast.engine.access import server_id
 from handfast.engine.facade import Engine
 from handfast.server.application import create_app
 from handfast.server.hub import Hub
-from handfast.server.site import LOOPBACK_NAMES, Site
+from handfast.server.site import LOOPBACK_NAMES, Site, without_the_name
 
 HOST, PORT = "127.0.0.1", 8480
 GRACE_S = 3
@@ -96,7 +96,10 @@ def make_server(
     relay: bool = False,
 ) -> Server:
     sys.setswitchinterval(SWITCH_S)
-    app = create_app(engine, runner_inline=runner_inline, site=site, url=url, say=say, relay=relay)
+    site = site or Site()
+    app = create_app(
+        engine, runner_inline=runner_inline, site=site, url=site.pages(url), say=say, relay=relay
+    )
 
     def listening() -> None:
         ready()
@@ -134,12 +137,12 @@ def run(
     URL once requests are answered. Raises UsageError when the address cannot be used.
     """
     bound = bind(host, port, allow_remote=allow_remote)
-    url = url_of(bound)
+    url, site = url_of(bound), site or Site()
     if host not in LOOPBACK_NAMES:
         say(f"Warning: {host} can be reached from other machines, without encryption.")
 
     def ready() -> None:
-        for line in greeting(engine, (site.public_url if site else "") or url):
+        for line in greeting(engine, site.pages(url)):
             say(line)
         if on_ready:
             on_ready(url)
@@ -167,11 +170,14 @@ def _stop(server: Server) -> None:
 
 
 def greeting(engine: Engine, url: str) -> list[str]:
-    """What to say when the server is ready. Makes a new set-up link while nobody is set up."""
+    """What to say when the server is ready, with the address of its pages. Makes a new set-up link while
+    nobody is set up."""
     lines = [f"Handfast is ready on {url}"]
     if not engine.people.any():
         link = f"{url}/setup/{engine.people.invite(server_id(engine.home))}"
         lines.append(f"Set up your account (once, within 24 hours): {link}")
+    if hint := without_the_name(url):
+        lines.append(hint)
     return lines
 
 
@@ -179,7 +185,7 @@ class ServerThread:
     """The server in a thread of this process, on any free port: for tests and for embedding.
 
     With `relay` it delivers what is posted; only one server a process may. Without, that waits for one
-    that does.
+    that does. With `at_address` the pages are at `url` itself, where servers on other ports get the cookies too.
 
     with ServerThread(engine) as server:
         httpx.get(server.url + "/healthz")
@@ -192,12 +198,15 @@ class ServerThread:
         port: int = 0,
         *,
         site: Site | None = None,
+        at_address: bool = False,
         runner_inline: bool = False,
         say: Say | None = None,
         relay: bool = False,
     ) -> None:
         self._bound = bind(host, port)
         self.url = url_of(self._bound)
+        site = site or Site(public_url=self.url if at_address else "")
+        self.pages_url = site.pages(self.url)
         self._settled = threading.Event()
         self._server = make_server(
             engine,

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from typing import cast
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -9,13 +10,17 @@ from starlette.responses import Response
 
 from handfast.core.domain.errors import NotPermitted
 from handfast.engine.people import OpenSession
+from handfast.server.site import Site
 
 COOKIE = "handfast_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def session_secret(request: Request) -> str:
-    """What the cookie holds, or ''."""
+    """What the cookie holds; '' without one, and at a name that other servers of this machine share."""
+    site = cast("Site", request.app.state.site)
+    if not site.has_pages(request.headers.get("host", "")):
+        return ""
     return request.cookies.get(COOKIE, "")
 
 

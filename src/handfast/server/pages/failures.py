@@ -43,8 +43,15 @@ def page_of(request: Request, problem: Problem) -> Response:
         now=engine.kernel.clock.now(),
         hint=problem.hint,
         code=problem.code,
+        back=_back(problem),
     )
     return page("message.html", context, problem.status)
+
+
+def _back(problem: Problem) -> tuple[str, str]:
+    if problem.code == "wrong_address":
+        return f"{problem.details['pages_url']}/", "Open Handfast there"
+    return "/", "Go to the inbox"
 
 
 def _shell(request: Request, problem: Problem) -> Shell:
