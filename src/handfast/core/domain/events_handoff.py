@@ -64,7 +64,7 @@ class HandoffRequested:
     form of the action: they do not approve it. `edited_text` is the content of an edited file change, which
     the canonical form holds only as a digest. `form_digest` is of the action without what it depends on,
     `operand_texts` what was kept of the files it depends on, by path. `files` are the texts of finished work
-    that a reviewer may edit, with the facts that its policy saw.
+    that a reviewer may edit, with the facts that its policy saw; `whole` the change, where not all of it is shown.
     """
 
     handoff_id: HandoffId
@@ -96,6 +96,7 @@ class HandoffRequested:
     subagent: str = ""
     files: BodyRef | None = None
     operand_texts: BodyRef | None = None
+    whole: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

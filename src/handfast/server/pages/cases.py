@@ -217,6 +217,7 @@ def _decision(request: Request, handoff_id: str, given: DecisionInput, assertion
         edited=given.edited_command or "",
         answer=given.answer,
         scope=given.scope,
+        covers_unshown=given.covers_unshown,
         assertion=assertion,
         relying=site_of(request).relying(request.headers["host"]),
     )

@@ -10,6 +10,7 @@ from handfast.server.pages import (
     assets,
     audit,
     cases,
+    changes,
     checkpoints,
     delegate,
     federated,
@@ -27,7 +28,7 @@ from handfast.server.pages import (
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
-    account, agents, assets, audit, cases, checkpoints, delegate, inbox, live, notice_links, notifications, policy,
+    account, agents, assets, audit, cases, changes, checkpoints, delegate, inbox, live, notice_links, notifications, policy,
     runs, settings, slack, takeovers, tasks, own_account, federated,
 )  # fmt: skip
 

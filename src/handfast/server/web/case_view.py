@@ -3,17 +3,19 @@
 Everything here is drawn from the record; the agent's own prose appears only as `agent_says`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from markupsafe import Markup
 
 from handfast.core.domain.containment import CONTAINED
+from handfast.core.domain.diff_parts import MAX_CHARS
 from handfast.core.domain.inert import inert
 from handfast.server.web.brief_view import Brief, brief_of
 from handfast.server.web.changed import Changed, StartApproved, changed_of, start_approved
 from handfast.server.web.claims_view import Claim, claim_of, tally
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
+from handfast.server.web.files_view import FileList, files_of
 from handfast.server.web.reach import blast, odd_characters
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
@@ -173,6 +175,7 @@ class Case:
     incomplete: tuple[str, ...] = ()
     tally: str = ""
     stated: tuple[StatedClaim, ...] = ()
+    files: FileList = field(default_factory=FileList)
 
     @property
     def what_title(self) -> str:
@@ -230,6 +233,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         incomplete=tuple(texts(package, "incomplete", 20)),
         tally=tally(asked.criteria) if asked else "",
         stated=stated_of(package),
+        files=files_of(package, effect.diff),
     )
 
 
@@ -258,7 +262,7 @@ def _effect(handoff: Record, package: Record) -> Effect:
     return Effect(
         kind=kind,
         text=body,
-        command=colour_command(body) if kind == "command" else Markup(),
+        command=colour_command(body, MAX_CHARS) if kind == "command" else Markup(),
         diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
         details=tuple(texts(will, "details", 50)),

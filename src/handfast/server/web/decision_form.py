@@ -13,7 +13,7 @@ from handfast.core.domain.handoff_votes import (
     REASON_FOR_RISK,
 )
 from handfast.core.domain.inert import inert
-from handfast.server.web.reading import Record, flag, mapping, text, texts
+from handfast.server.web.reading import Record, flag, mapping, records, text, texts
 from handfast.server.web.scope_choice import ScopeChoice, read_scope, scope_choice, still_missing
 from handfast.server.web.wording import WAITING
 
@@ -47,7 +47,7 @@ class Verb:
 @dataclass(frozen=True, slots=True)
 class DecisionForm:
     """Everything the form shows. Empty `verbs` means that nothing is offered to this reader. `edits_files`: `edit` is
-    of files of the change, which the page opens one by one."""
+    of files of the change, which the page opens one by one. `unshown` says what an approval has to cover unseen."""
 
     handoff_id: str
     presented_digest: str
@@ -67,6 +67,8 @@ class DecisionForm:
     may_give: ScopeChoice | None = None
     passkey: bool = False
     edits_files: bool = False
+    unshown: str = ""
+    covers_unshown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class DecisionInput:
     edited_command: str | None
     scope: Wanted = AS_THE_RULE_SAYS
     edits_files: bool = False
+    covers_unshown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +131,24 @@ def decision_form(
         edited_command=typed.get("edited_command", ""),
         error=error,
         may_give=scope_choice(handoff, typed),
+        unshown=unshown_words(handoff),
+        covers_unshown=typed.get("covers_unshown") == "yes",
     )
 
 
 def reason_required(handoff: Record) -> bool:
     """Whether every decision on this case needs a written reason, and not only a refusal."""
     return text(handoff, "risk") in REASON_FOR_RISK and text(handoff, "kind") != "doubt"
+
+
+def unshown_words(handoff: Record) -> str:
+    """What of the change is too large to be shown with it, '' for nothing: an approval says that it covers that."""
+    names = [text(item, "path") for item in records(mapping(handoff, "package"), "unshown", 20_000)]
+    if not names:
+        return ""
+    first = ", ".join(inert(name, 100, multiline=False) for name in names[:2])
+    more = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
+    return f"Not shown whole with this case: {first}{more}."
 
 
 def typed_target(handoff: Record) -> str:
@@ -177,7 +192,8 @@ def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | F
     if isinstance(scope, str):
         return FormProblem(scope)
     seen = form.get("presented_digest", "")
-    return DecisionInput(kind, seen, reason, answer, edited, scope, files)
+    covers = form.get("covers_unshown") == "yes" and kind in _APPROVING
+    return DecisionInput(kind, seen, reason, answer, edited, scope, files, covers)
 
 
 def _problem(
@@ -195,6 +211,12 @@ def _problem(
         return _REASON_MISSING[kind]
     if reason_required(handoff) and not reason:
         return f"This case has {text(handoff, 'risk')} risk. Write the reason for your decision."
+    if (
+        kind in _APPROVING
+        and form.get("covers_unshown") != "yes"
+        and (said := unshown_words(handoff))
+    ):
+        return f"{said} Read all changes; then say that your approval covers them, too."
     target = typed_target(handoff)
     if target and kind in _APPROVING and form.get("typed_target", "").strip() != target:
         return f"To approve a critical case, type `{target}` exactly as shown."
