@@ -242,6 +242,7 @@ class HandoffOut(HandoffSummary):
     editor: str = ""
     edited_text: str = ""
     edited_into: str = ""
+    successor: str = ""
     target_commit: str = ""
     missing: list[str]
     policy_digest: str
