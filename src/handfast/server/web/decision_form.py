@@ -20,6 +20,7 @@ from handfast.server.web.wording import WAITING
 MAX_REASON = 10_000
 MAX_COMMAND = 16_384
 _APPROVING = frozenset({"approve", "approve_with_edits"})
+CHANGED = "The case changed since this page was shown. It is now as below: look again, then decide."
 _REASON_MISSING = {
     "request_changes": "Write what should change; the text goes to the agent.",
     "reject": "Write why you refuse; the agent and the record get it.",
@@ -98,8 +99,11 @@ def decision_form(
 ) -> DecisionForm | None:
     """The form of a waiting handoff; None when it is not waiting, frozen, or nothing is offered.
 
-    `typed` (a form that was refused) fills the fields again.
+    `typed` (a form that was refused) fills the fields again. Where it was made for another form of the case, that
+    is what the form says, whatever else was wrong with it: it now carries the digest of what is shown.
     """
+    typed = typed or {}
+    error = CHANGED if moved(handoff, typed) else error
     digest = text(handoff, "presented_digest")
     if text(handoff, "status") not in WAITING or not digest or flag(handoff, "frozen"):
         return None
@@ -111,7 +115,6 @@ def decision_form(
     if not plain and edit is None:
         return None
     command, files = _command(handoff), edit is not None and text(handoff, "kind") == "review"
-    typed = typed or {}
     return DecisionForm(
         handoff_id=text(handoff, "handoff_id"),
         presented_digest=digest,
@@ -134,6 +137,12 @@ def decision_form(
         unshown=unshown_words(handoff),
         covers_unshown=typed.get("covers_unshown") == "yes",
     )
+
+
+def moved(handoff: Record, form: Mapping[str, str]) -> bool:
+    """Whether the form was made for what the case is not any more. Asked before anything else of a form."""
+    seen = form.get("presented_digest", "")
+    return bool(seen) and seen != text(handoff, "presented_digest")
 
 
 def reason_required(handoff: Record) -> bool:
@@ -170,8 +179,10 @@ def typed_target(handoff: Record) -> str:
 def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | FormProblem:
     """The submitted form, checked against the case as it is now.
 
-    Line ends are made `\\n` again (browsers send CR LF). The engine checks the digest and who may decide.
+    Line ends are made `\\n` again (browsers send CR LF). The engine checks the digest again, and who may decide.
     """
+    if moved(handoff, form):
+        return FormProblem(CHANGED)
     kind, _, fixed_answer = form.get("kind", "").partition(":")
     if kind not in texts(handoff, "offered"):
         return FormProblem("That decision is not offered for this case. Choose one of the buttons.")
