@@ -3,6 +3,7 @@
 Everything here is drawn from the record; the agent's own prose appears only as `agent_says`.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,6 +29,8 @@ from handfast.server.web.wording import (
     opaque_sentence,
 )
 
+MAX_DETAILS = 500
+_MORE = re.compile(r"and (?:([0-9,]+) )?more, not listed")
 _UNDO = {
     True: ("Can be undone", "good"),
     False: ("No undo", "bad"),
@@ -83,6 +86,7 @@ class Effect:
     preview_about: str = ""
     undo_text: str = ""
     undo_about: str = ""
+    in_all: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +269,8 @@ def _effect(handoff: Record, package: Record) -> Effect:
         command=colour_command(body, MAX_CHARS) if kind == "command" else Markup(),
         diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
-        details=tuple(texts(will, "details", 50)),
+        details=tuple(texts(will, "details", MAX_DETAILS)),
+        in_all=_in_all(will),
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=odd_characters(body) if kind == "command" else (),
         blast=blast(hazards, opaque, text(handoff, "kind"), text(will, "effect")),
@@ -274,6 +279,18 @@ def _effect(handoff: Record, package: Record) -> Effect:
         preview_about=text(will, "preview_about"),
         undo_text=text(will, "undo"),
         undo_about=text(will, "undo_about"),
+    )
+
+
+def _in_all(will: Record) -> str:
+    """How many things the details name, with those that the last one only counts."""
+    found = texts(will, "details", MAX_DETAILS + 1)
+    more = _MORE.fullmatch(found[-1]) if found else None
+    if more is None:
+        return f"more than {MAX_DETAILS}" if len(found) > MAX_DETAILS else f"{len(found)} in all"
+    listed = len(found) - 1
+    return (
+        f"{listed + int(more[1].replace(',', '')):,} in all" if more[1] else f"more than {listed}"
     )
 
 
