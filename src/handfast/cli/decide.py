@@ -64,7 +64,7 @@ def approve(
     reason
         Why. Asked for when the risk is critical and it was left out.
     edit
-        The command as it should run instead: only that may run then.
+        The command as it should run instead, or the text that a Write or an Edit should put in: only that may run then.
     edit_file
         Of finished work: `PATH=FILE`. The file PATH of the change becomes what FILE here holds, byte for byte. It is
         committed in your name on top of the agent's commit, and both are merged. May be given several times.

@@ -35,7 +35,7 @@ from handfast.engine.packages import OFFERED, OVERRIDE_REVIEWED, bounded, presen
 class Opening:
     """What a handoff is about. `action` is the body with the exact call, where there is one.
 
-    `refused` is a merge that policy denies: nobody can approve it. `returned` is what its agent has to supply
+    `editable`: a reviewer can write a part of the call anew. `refused` is a merge that policy denies: nobody can approve it. `returned` is what its agent has to supply
     first: then nobody is asked.
 
     `owners` are those of each changed file. `apart` are people who may not count besides those who asked
@@ -66,6 +66,7 @@ class Opening:
     form_digest: str = ""
     subagent: str = ""
     operand_texts: BodyRef | None = None
+    editable: bool = True
     refused: bool = False
     blocking: bool = True
     returned: tuple[str, ...] = ()
@@ -169,6 +170,8 @@ def _offered(unit: Unit, o: Opening) -> tuple[DecisionKind, ...]:
     offered, take = OFFERED[o.kind], DecisionKind.TAKE_OVER
     if o.files is not None and o.package.review is not None:
         offered = (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS, *offered[1:])
+    if not o.editable:
+        offered = tuple(kind for kind in offered if kind is not DecisionKind.APPROVE_WITH_EDITS)
     if o.refused:
         offered = tuple(kind for kind in offered if kind not in APPROVING)
     run = unit.find(Run, o.run_id) if o.run_id else None

@@ -63,8 +63,11 @@ def fields(o: Offered, login: str) -> tuple[Field, ...]:
     form, kind = o.form, o.verb.kind
     found: list[Field] = []
     if kind == "approve_with_edits":
-        shown = "" if form.command_is_hidden else form.command
-        found.append(Field("edited_command", "Command that may run instead", "text", shown))
+        command = "" if form.command_is_hidden else form.command
+        label, shown = "Command that may run instead", command
+        if form.content:
+            label, shown = form.content.label, form.content.text
+        found.append(Field("edited_command", label, "text", shown))
     if kind == "answer" and not o.verb.answer:
         found.append(Field("answer", "Your answer", "text"))
     found.append(Field("reason", f"{form.reason_label} ({form.reason_need})", "text"))

@@ -13,6 +13,8 @@ from handfast.core.domain.handoff_votes import (
     REASON_FOR_RISK,
 )
 from handfast.core.domain.inert import inert
+from handfast.core.policy.editing import MAX_CONTENT
+from handfast.server.web.content_edit import ContentEdit, content_edit
 from handfast.server.web.reading import Record, flag, mapping, records, text, texts
 from handfast.server.web.scope_choice import ScopeChoice, read_scope, scope_choice, still_missing
 from handfast.server.web.wording import WAITING
@@ -48,7 +50,8 @@ class Verb:
 @dataclass(frozen=True, slots=True)
 class DecisionForm:
     """Everything the form shows. Empty `verbs` means that nothing is offered to this reader. `edits_files`: `edit` is
-    of files of the change, which the page opens one by one. `unshown` says what an approval has to cover unseen."""
+    of files of the change, which the page opens one by one. `unshown` says what an approval has to cover unseen,
+    `content` the text of a file change that can be written anew."""
 
     handoff_id: str
     presented_digest: str
@@ -70,11 +73,13 @@ class DecisionForm:
     edits_files: bool = False
     unshown: str = ""
     covers_unshown: bool = False
+    content: ContentEdit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionInput:
-    """A checked form, ready for the engine. `edited_command` is None unless the verb is an edit of a command;
+    """A checked form, ready for the engine. `edited_command` is None unless the verb is an edit of a command or of
+    the text of a file change;
     `edits_files` says that it is one of files."""
 
     kind: str
@@ -115,11 +120,13 @@ def decision_form(
     if not plain and edit is None:
         return None
     command, files = _command(handoff), edit is not None and text(handoff, "kind") == "review"
+    content = content_edit(handoff) if edit and not files else None
     return DecisionForm(
         handoff_id=text(handoff, "handoff_id"),
         presented_digest=digest,
         verbs=tuple(plain),
-        edit=edit if command or files else None,
+        edit=edit if command or files or content else None,
+        content=content,
         edits_files=files,
         command=command,
         command_is_hidden=inert(command, len(command)) != command,
@@ -194,11 +201,9 @@ def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | F
     edited = None
     files = kind == "approve_with_edits" and text(handoff, "kind") == "review"
     if kind == "approve_with_edits" and not files:
-        edited = _lines(form.get("edited_command", ""))
-        if not edited:
-            return FormProblem("Write the command that may run instead.")
-        if edited == _command(handoff):
-            return FormProblem("The command is unchanged. Change it, or approve it as it is.")
+        edited, problem = _edited(handoff, form.get("edited_command", ""))
+        if problem:
+            return FormProblem(problem)
     scope = read_scope(handoff, form) if kind == "approve" else AS_THE_RULE_SAYS
     if isinstance(scope, str):
         return FormProblem(scope)
@@ -214,8 +219,6 @@ def _problem(
         return "The form lacks the digest of what was shown. Load the page again and decide there."
     if len(reason) > MAX_REASON or len(answer) > MAX_REASON:
         return f"The text is too long: at most {MAX_REASON:,} characters."
-    if len(form.get("edited_command", "")) > MAX_COMMAND:
-        return f"The command is too long: at most {MAX_COMMAND:,} characters."
     if kind == "answer" and (missing := _answer_problem(handoff, answer)):
         return missing
     if kind in MUST_GIVE_REASON and not reason:
@@ -232,6 +235,23 @@ def _problem(
     if target and kind in _APPROVING and form.get("typed_target", "").strip() != target:
         return f"To approve a critical case, type `{target}` exactly as shown."
     return None
+
+
+def _edited(handoff: Record, typed: str) -> tuple[str, str]:
+    """The command or the text as it should be, and what is wrong with it. Every character of a file counts."""
+    content = content_edit(handoff)
+    edited = typed.replace("\r\n", "\n") if content else _lines(typed)
+    word, most = ("text", MAX_CONTENT) if content else ("command", MAX_COMMAND)
+    if len(edited) > most:
+        return edited, f"The {word} is too long: at most {most:,} characters."
+    if not edited.strip():
+        return (
+            edited,
+            "Write the text instead." if content else "Write the command that may run instead.",
+        )
+    if edited == (content.text if content else _command(handoff)):
+        return edited, f"The {word} is unchanged. Change it, or approve it as it is."
+    return edited, ""
 
 
 def _answer_problem(handoff: Record, answer: str) -> str | None:

@@ -158,7 +158,7 @@ def receipt_of(handoff: Record) -> Receipt | None:
         decided_at=moment(decision, "at"),
         reason=text(decision, "reason"),
         answer=_ANSWERS.get(text(decision, "answer"), text(decision, "answer")),
-        edited_command=_edited_merge(edited) or _command_of(edited)
+        edited_command=_edited_merge(edited) or text(decision, "edited_text") or _command_of(edited)
         if isinstance(edited, dict | str)
         else "",
         ran=_what_ran(handoff, outcome_code),
