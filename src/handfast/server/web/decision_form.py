@@ -217,8 +217,8 @@ def _problem(
 ) -> str | None:
     if not form.get("presented_digest"):
         return "The form lacks the digest of what was shown. Load the page again and decide there."
-    if len(reason) > MAX_REASON or len(answer) > MAX_REASON:
-        return f"The text is too long: at most {MAX_REASON:,} characters."
+    if said := _too_long(handoff, form, reason, answer):
+        return said
     if kind == "answer" and (missing := _answer_problem(handoff, answer)):
         return missing
     if kind in MUST_GIVE_REASON and not reason:
@@ -237,13 +237,20 @@ def _problem(
     return None
 
 
+def _too_long(handoff: Record, form: Mapping[str, str], reason: str, answer: str) -> str:
+    if len(reason) > MAX_REASON or len(answer) > MAX_REASON:
+        return f"The text is too long: at most {MAX_REASON:,} characters."
+    most = MAX_CONTENT if content_edit(handoff) else MAX_COMMAND
+    if len(form.get("edited_command", "").replace("\r\n", "\n")) > most:
+        return f"The edit is too long: at most {most:,} characters."
+    return ""
+
+
 def _edited(handoff: Record, typed: str) -> tuple[str, str]:
     """The command or the text as it should be, and what is wrong with it. Every character of a file counts."""
     content = content_edit(handoff)
     edited = typed.replace("\r\n", "\n") if content else _lines(typed)
-    word, most = ("text", MAX_CONTENT) if content else ("command", MAX_COMMAND)
-    if len(edited) > most:
-        return edited, f"The {word} is too long: at most {most:,} characters."
+    word = "text" if content else "command"
     if not edited.strip():
         return (
             edited,
