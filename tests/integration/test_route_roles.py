@@ -89,7 +89,7 @@ TABLE: Mapping[str, str] = {
     " show_notifications_page change_notifications save_view show_versions follow_link show_inbox show_rows follow show_runs log_out show_own_account"
     " change_own_account offer_passkey add_passkey link_account",
     "- -yy yyyyyy y- checkpoints": "list_checkpoints",
-    "- -yy yyyyyh y- checkpoint": "get_checkpoint get_review_files",
+    "- -yy yyyyyh y- checkpoint": "get_checkpoint get_review_files get_changes",
     "- --- -y-y-h -- checkpoint": "open_checkpoint",
     # each item is refused by itself, and who decided nothing rates nothing
     "- --- yyyyyh -- each": "decide_checkpoint decide_handoffs rate_handoff",
@@ -100,7 +100,7 @@ TABLE: Mapping[str, str] = {
     "- --- -yyy-- -- delegate": "delegate",
     "- --- -----h -- rating": "rate",
     "- --- yyyyyh -- attention": "attend",
-    "- --- yyyyyh -- page": "show_task show_explanation show_case show_edit back_to_case show_state show_run",
+    "- --- yyyyyh -- page": "show_task show_explanation show_case show_changes show_edit back_to_case show_state show_run",
     "- --y yyyyyh y- notices": "list_notices",
     "- --y yyyyyy y- notice": "get_notice",
     "- --- ----y- -- page": "export",

@@ -57,6 +57,7 @@ COMMANDS: Final = (
     Entry("inbox", "", "inbox:inbox", "List the handoffs that wait, most pressing first."),
     Entry("handoff", "list", "handoff:list_handoffs", "List handoffs by status, run or task."),
     Entry("handoff", "show", "handoff:show", "Show one handoff with all its facts."),
+    Entry("handoff", "changes", "handoff:changes", "Print the whole diff, however large."),
     Entry("handoff", "approve", "decide:approve", "Let exactly this action happen."),
     Entry("handoff", "reject", "decide:reject", "Refuse it, with a reason."),
     Entry("handoff", "request-changes", "decide:request_changes", "Send it back with feedback."),

@@ -1,9 +1,11 @@
 """`handfast handoff list` and `show`."""
 
-from handfast.cli.output import Json, say, say_json
+from handfast.cli.control import server
+from handfast.cli.output import Json, say, say_json, shown
 from handfast.cli.queue_list import show_handoffs
 from handfast.cli.reads import check_status, reads
 from handfast.cli.show import handoff_lines
+from handfast.client import review_calls
 
 
 def list_handoffs(
@@ -50,3 +52,15 @@ def show(handoff: str, /, *, as_json: Json = False) -> None:
         return
     for line in handoff_lines(found):
         say(line)
+
+
+def changes(handoff: str, /) -> None:
+    """Print the whole diff of a handoff, also where it is too large to be shown with it.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    """
+    text = server().send(review_calls.changes(handoff)).decode("utf-8", "replace")
+    print(shown(text.removesuffix("\n"), len(text)))

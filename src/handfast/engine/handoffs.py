@@ -47,7 +47,8 @@ LOST = "a role, a team or the project was lost since"
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a person says. `edited` is the command or content as it should run, for approve_with_edits; of finished
-    work `edited_files` are the texts by path. `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`."""
+    work `edited_files` are the texts by path. `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`.
+    `covers_unshown`: an approval is meant for what was too large to be shown, too."""
 
     handoff_id: str
     kind: DecisionKind
@@ -60,6 +61,7 @@ class Decision:
     assertion: str = ""
     relying: Relying | None = None
     edited_files: Mapping[str, str] = field(default_factory=dict)
+    covers_unshown: bool = False
 
 
 class Handoffs:
@@ -194,6 +196,7 @@ class Handoffs:
             answer=d.answer.strip(),
             scope=d.scope,
             assertion=assertion,
+            covers_unshown=d.covers_unshown,
         )
 
     def to_sign(self, actor: Actor, d: Decision) -> Result:

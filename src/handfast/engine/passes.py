@@ -125,6 +125,8 @@ def looked_at_alone(kernel: Kernel, h: Handoff) -> str:
     """Why an approval of it needs a reason of its own, '' where one for several will do."""
     if h.risk in REASON_FOR_RISK:
         return f"{h.risk} risk"
+    if h.whole is not None:
+        return "not all of it is shown here"
     what = open_package(kernel, h).what_will_happen
     if what.opaque:
         return "it could not be read in full"

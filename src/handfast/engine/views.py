@@ -6,7 +6,7 @@ from typing import cast
 
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
-from handfast.core.domain.events_handoff import HandoffKind
+from handfast.core.domain.events_handoff import HandoffClosed, HandoffKind, HandoffSuperseded
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.need import need_of
@@ -170,6 +170,7 @@ class Views:
             "editor": h.editor,
             "edited_text": "" if h.files else self.text(h.edit.text if h.edit else h.edited_text),
             "edited_into": h.edited_into,
+            "successor": "" if h.waiting else self._successor(f"handoff/{handoff_id}"),
             "target_commit": h.target_commit,
             "missing": list(h.missing),
             "policy_digest": h.policy_digest,
@@ -245,6 +246,16 @@ class Views:
 
     def _json(self, ref: BodyRef | None) -> object:
         return self._kernel.vault.json(ref)
+
+    def _successor(self, stream: str) -> str:
+        """The handoff that took its place, '' for none: among the last events, for nothing but ratings and comments
+        follows an end."""
+        row = self._kernel.store.load(stream)
+        rows = self._kernel.store.events(
+            stream=stream, after=max(0, row.version - 50) if row else 0
+        )
+        events = [from_bytes(r.data).event for r in rows]
+        return next((e.by for e in events if isinstance(e, HandoffClosed | HandoffSuperseded)), "")
 
     def timeline(self, stream: str, after: int = 0, limit: int = 200) -> list[Result]:
         rows = self._kernel.store.events(stream=stream, after=after, limit=limit)

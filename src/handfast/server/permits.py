@@ -74,6 +74,7 @@ PERMITS: Mapping[str, Permit] = {
     "get_handoff": _READ_OWN,
     "wait_handoff": _READ_OWN,
     "get_review_files": _READ,
+    "get_changes": _READ,
     "decide_handoff": _DECIDE,
     "decide_handoffs": _DECIDE,
     "acknowledge_handoff": _DECIDE,

@@ -258,6 +258,7 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         subagent=event.subagent,
         files=event.files,
         operand_texts=event.operand_texts,
+        whole=event.whole,
     )
 
 

@@ -40,6 +40,15 @@ class WhatWillHappen:
 
 
 @dataclass(frozen=True, slots=True)
+class Unshown:
+    """A file that `text` of `WhatWillHappen` does not hold whole, because it is too large to be shown at once."""
+
+    path: str
+    added: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A claim and the recorded step behind it: see `core.domain.claims`.
 
@@ -210,7 +219,8 @@ class SinceReview:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """`incomplete` names what is missing where it was handed over all the same."""
+    """`incomplete` names what is missing where it was handed over all the same. `unshown` is what of the change is
+    not shown with it, and `whole_digest` of all of it: the whole is kept beside the package."""
 
     ask: str
     what_will_happen: WhatWillHappen
@@ -231,3 +241,5 @@ class Package:
     incomplete: tuple[str, ...] = ()
     since: SinceReview | None = None
     stated: tuple[Stated, ...] = ()
+    unshown: tuple[Unshown, ...] = ()
+    whole_digest: str = ""

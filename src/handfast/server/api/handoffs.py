@@ -6,9 +6,11 @@ from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
 
 from handfast.core.domain.errors import AlreadyDecided, NotPermitted, UsageError
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
+from handfast.engine.changes import whole_change
 from handfast.engine.handoffs import Decision
 from handfast.engine.overrides import Emergency
 from handfast.engine.review_files import files_view
@@ -59,6 +61,18 @@ def get_review_files(caller: CallerDep, handoff_id: str) -> ReviewFilesOut:
     return ReviewFilesOut.model_validate(files_view(caller.engine.kernel, handoff_id))
 
 
+@router.get(
+    "/{handoff_id}/changes",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def get_changes(caller: CallerDep, handoff_id: str) -> Response:
+    """The whole diff, also where it is too large to be shown with the handoff."""
+    caller.handoff(handoff_id)
+    found = whole_change(caller.engine.kernel, handoff_id)
+    return Response(found.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
+
+
 @router.get("/{handoff_id}/wait")
 async def wait_handoff(
     request: Request,
@@ -106,6 +120,7 @@ def decide_handoff(
         if asked.scope
         else AS_THE_RULE_SAYS,
         edited_files=edited_files(asked.edited_files),
+        covers_unshown=asked.covers_unshown,
     )
     try:
         done = caller.engine.handoffs.decide(person, decision)

@@ -23,7 +23,13 @@ from handfast.server.pages.case_acts import act_on
 from handfast.server.pages.edits import edit_of, edited_files, unseen
 from handfast.server.pages.live import presence_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
-from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
+from handfast.server.web.decision_form import (
+    CHANGED,
+    DecisionInput,
+    FormProblem,
+    moved,
+    read_decision,
+)
 from handfast.server.web.edit_view import EditView
 from handfast.server.web.pages import Context, case_page, state_fragment
 from handfast.server.web.reading import Record, mapping, text
@@ -84,6 +90,8 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
     handoff = reader.engine.views.handoff(handoff_id)
     if handoff["decision"]:
         return _refused(reader, handoff, form, _already(handoff), 409)
+    if moved(handoff, form):
+        return _refused(reader, handoff, form, CHANGED, 409)
     given = read_decision(handoff, form)
     if isinstance(given, FormProblem):
         return _refused(reader, handoff, form, given.message, 422)
@@ -99,8 +107,8 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
         if problem.status in (500, 502):
             raise
         now = reader.engine.views.handoff(handoff_id)
-        moved = isinstance(e, AlreadyDecided | InvalidTransition) and bool(now["decision"])
-        said = _already(now) if moved else _said(e)
+        late = isinstance(e, AlreadyDecided | InvalidTransition) and bool(now["decision"])
+        said = _already(now) if late else _said(e)
         return _refused(reader, now, form, said, problem.status)
     return RedirectResponse(f"/handoffs/{done['handoff_id']}", 303)
 
@@ -111,7 +119,8 @@ def show_edit(request: Request, reader: ReaderDep, form: FormDep, handoff_id: st
     nothing."""
     check_token(request, form)
     handoff = reader.engine.views.handoff(handoff_id)
-    return page("case.html", _context(reader, handoff, typed=form))
+    status = 409 if moved(handoff, form) else 200
+    return page("case.html", _context(reader, handoff, typed=form), status)
 
 
 @router.get("/edit")
@@ -182,6 +191,7 @@ def _decision(request: Request, handoff_id: str, given: DecisionInput, assertion
         edited=given.edited_command or "",
         answer=given.answer,
         scope=given.scope,
+        covers_unshown=given.covers_unshown,
         assertion=assertion,
         relying=site_of(request).relying(request.headers["host"]),
     )
@@ -243,5 +253,5 @@ def _already(handoff: Result) -> str:
 
 def _said(error: HandfastError) -> str:
     if isinstance(error, StaleDecision):
-        return "The case changed since this page was shown. It is now as below: look again, then decide."
+        return CHANGED
     return f"{error.message[:1].upper()}{error.message[1:]}. {error.hint}".strip()

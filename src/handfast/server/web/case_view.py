@@ -3,17 +3,20 @@
 Everything here is drawn from the record; the agent's own prose appears only as `agent_says`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from markupsafe import Markup
 
 from handfast.core.domain.containment import CONTAINED
+from handfast.core.domain.diff_parts import MAX_CHARS
 from handfast.core.domain.inert import inert
 from handfast.server.web.brief_view import Brief, brief_of
 from handfast.server.web.changed import Changed, StartApproved, changed_of, start_approved
 from handfast.server.web.claims_view import Claim, claim_of, tally
+from handfast.server.web.details_view import details_of, in_all
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
+from handfast.server.web.files_view import FileList, files_of
 from handfast.server.web.reach import blast, odd_characters
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
@@ -81,6 +84,7 @@ class Effect:
     preview_about: str = ""
     undo_text: str = ""
     undo_about: str = ""
+    in_all: str = ""
 
     @property
     def lines(self) -> int:
@@ -177,6 +181,7 @@ class Case:
     incomplete: tuple[str, ...] = ()
     tally: str = ""
     stated: tuple[StatedClaim, ...] = ()
+    files: FileList = field(default_factory=FileList)
 
     @property
     def asks_only(self) -> bool:
@@ -241,6 +246,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         incomplete=tuple(texts(package, "incomplete", 20)),
         tally=tally(asked.criteria) if asked else "",
         stated=stated_of(package),
+        files=files_of(package, effect.diff),
     )
 
 
@@ -269,10 +275,11 @@ def _effect(handoff: Record, package: Record) -> Effect:
     return Effect(
         kind=kind,
         text=body,
-        command=colour_command(body) if kind == "command" else Markup(),
+        command=colour_command(body, MAX_CHARS) if kind == "command" else Markup(),
         diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
-        details=_details(texts(will, "details", 50), body if kind == "command" else ""),
+        details=details_of(will, body if kind == "command" else ""),
+        in_all=in_all(will),
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=odd_characters(body) if kind == "command" else (),
         blast=blast(hazards, opaque, text(handoff, "kind"), text(will, "effect")),
@@ -282,12 +289,6 @@ def _effect(handoff: Record, package: Record) -> Effect:
         undo_text=text(will, "undo"),
         undo_about=text(will, "undo_about"),
     )
-
-
-def _details(found: list[str], command: str) -> tuple[str, ...]:
-    """Without those that only say the command again, which stands above them in full."""
-    said = f"`{command}`"
-    return tuple(detail for detail in found if not (command and said in detail))
 
 
 def _weighty(handoff: Record) -> bool:

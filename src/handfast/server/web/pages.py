@@ -11,6 +11,7 @@ from handfast.server.web.brief_view import Brief
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
 from handfast.server.web.edit_view import EditView
+from handfast.server.web.files_view import whole_change
 from handfast.server.web.frame import Context as Context
 from handfast.server.web.frame import Shell as Shell
 from handfast.server.web.frame import context
@@ -60,6 +61,20 @@ def case_page(
         rating=rating_of(handoff, shell.person_id),
         sent_back=sent_back_of(mapping(handoff, "package")),
         notices=notice_rows(records(handoff, "notices", 200)),
+    )
+
+
+def changes_page(
+    handoff: Record, diff: str, number: int, *, shell: Shell, now: datetime
+) -> Context:
+    """For `changes.html`: page `number` of the whole diff."""
+    return context(
+        shell,
+        now,
+        nav="",
+        handoff_id=text(handoff, "handoff_id"),
+        title=text(handoff, "ask"),
+        change=whole_change(diff, number),
     )
 
 
