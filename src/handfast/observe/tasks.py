@@ -122,7 +122,7 @@ def package_manager(call: Invocation, case: Case) -> None:
 
 def _package_script(folder: str, name: str, call: Invocation, case: Case) -> None:
     named = recipes.by_target(name)
-    if named:
+    if named and not (name == "publish" and "--dry-run" in call.texts):
         case.findings.hazard(named, f"`{call.shown}` by its name does this")
     case.depends_on_file(f"{folder}/package.json")
     if case.places.real(f"{folder}/package.json") in case.written:
