@@ -88,6 +88,8 @@ def steered(call: Invocation, case: Case) -> None:
 _FOLDERS = {
     "pip": names("-t --target --prefix --root -d --dest"),
     "cmake": names("--prefix"),
+    "cargo": names("--root --target-dir --artifact-dir --out-dir"),
+    "gem": names("-i --install-dir -n --bindir --build-root"),
     "pip3": names("-t --target --prefix --root -d --dest"),
 }
 

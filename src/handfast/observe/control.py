@@ -42,6 +42,10 @@ _OPTIONS_OF = {
     "ZIPOPT": re.compile(r"-TT|--unzip-command"),
     "RIPGREP_CONFIG_PATH": re.compile(r"."),
 }
+# What these hold is written.
+_WRITTEN = names(
+    "SSLKEYLOGFILE GOBIN CARGO_INSTALL_ROOT PIP_TARGET PIP_PREFIX CARGO_TARGET_DIR npm_config_prefix"
+)
 _MAKE_OBEYS = re.compile(r"--eval|SHELL|-f|--file|--makefile")
 _NODE_LOADS = re.compile(r"--(require|import|loader|experimental-loader)|(^|\s)-r")
 
@@ -83,7 +87,7 @@ def _hidden(name: str, value: Word, simple: Simple, case: Case) -> None:
         case.findings.opaque("alias", f"makes a name run something else, through {name}")
     elif HIDDEN.search(value.text):
         case.findings.opaque("hidden-substitution", f"puts a command into a subscript in {name}")
-    elif name == "SSLKEYLOGFILE":
+    elif name in _WRITTEN and not value.dynamic:
         case.writes(value, simple.cwds)
     elif name in _TOOLS and not value.dynamic:
         case.text(value.text, simple.cwds)

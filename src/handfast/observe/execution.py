@@ -312,7 +312,7 @@ def _after_options(
     language: str, words: list[Word], rest: list[Word], call: Invocation, case: Case, *, found: bool
 ) -> None:
     in_place = re.compile(r"-(?!I)[a-z0-9]*i")
-    if language == "perl" and any(in_place.match(word.text) for word in words):
+    if language in {"perl", "ruby"} and any(in_place.match(word.text) for word in words):
         for word in rest:
             case.writes(word, call.simple.cwds, "edits")
     elif rest and not found and not _STDIN.match(rest[0].text):

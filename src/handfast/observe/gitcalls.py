@@ -276,6 +276,8 @@ def _apply(use: GitUse) -> None:
 def _large_files(use: GitUse) -> None:
     if any(word.text in {"push", "unlock"} for word in use.parsed.operands[:1]):
         use.found.hazard("git.push", "uploads large files to the remote")
+    if any(word.text in {"migrate", "prune"} for word in use.parsed.operands[:1]):
+        use.found.hazard("git.history-rewrite", "rewrites or deletes what large files hold")
 
 
 def _outputs(use: GitUse) -> None:

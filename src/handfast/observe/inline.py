@@ -42,7 +42,8 @@ _ATTRIBUTES = names(
     " unlink rmdir removedirs create_subprocess_shell create_subprocess_exec import_module symlink_to hardlink_to urlopen urlretrieve create_connection"
 )
 _WRITES = names(
-    "write_text write_bytes mkdir makedirs touch rename replace chmod symlink_to copy copyfile copytree move"
+    "write_text write_bytes mkdir makedirs touch rename replace chmod symlink_to copy copyfile copytree move extractall extract"
+    " unpack_archive FileHandler RotatingFileHandler TimedRotatingFileHandler"
 )
 
 _WORDS = re.compile(
@@ -54,7 +55,7 @@ _WORDS = re.compile(
     r"|\b(File|Dir|IO|fs|Deno|promises)\.(rm|delete|unlink|rename|truncate|rmdir|write)|\brm(dir)?\s*\(|rimraf|\b(truncate|rename)\b"
     r"|\bopen\b[^;\n]*['\"]\s*[|>]|\bprocess\.binding|\bdelete-(file|directory)|shell-command|\bFile::Path|\bunlink\b"
     r"|\bfile\s+(?:delete|rename|copy)\b|\bfile\.(?:remove|rename)\s*\(|\b(?:send|public_send|__send__)\s*\(?[:'\"]|\w\[\s*['\"][^'\"]*['\"]\s*\+"
-    r"|\btell\s+app|\bexec\s+\w|write\w*\s*\(?\s*['\"][/~]|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
+    r"|\bspawn\b|\brun\s*\(|\bmail\s*\(|\bload(string)?\s*\(|\brequire\s+['\"]/|\btell\s+app|\bexec\s+\w|write\w*\s*\(?\s*['\"][/~]|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
     re.IGNORECASE,
 )
 _SQL = re.compile(r"\b(DROP\s+(TABLE|DATABASE|SCHEMA)|TRUNCATE\s+TABLE|DELETE\s+FROM)\b")
@@ -68,7 +69,9 @@ _OURS = re.compile(
 )
 _STEERS = re.compile(r"\.claude/settings|\.codex/|\.mcp\.json|\.claude\.json")
 _GIT_FILES = re.compile(r"\.git/(hooks|config)")
-_PATHS = re.compile(r"[\"'](~?/[\w.@+/-]+|\.\.?/[\w.@+/-]*|\.[a-z][\w.-]*(?:/[\w.-]+)*)[\"']")
+_PATHS = re.compile(
+    r"[\"'](?:\+?[<>]{1,2} ?)?(~?/[\w.@+/-]+|\.\.?/[\w.@+/-]*|\.[a-z][\w.-]*(?:/[\w.-]+)*)[\"']"
+)
 
 
 _FOREIGN = frozenset({Place.OUTSIDE, Place.GIT, Place.CONTROL})
@@ -98,7 +101,37 @@ def examine(language: str, code: str, places: Places, cwds: tuple[str, ...]) -> 
     else:
         reasons += _by_words(code)
         reasons += _sql_by_words(code)
+        reasons += _writes_away(code, places, cwds)
     return reasons
+
+
+# In languages that are not parsed: words that write, and words that stand for the home folder.
+_WRITING = re.compile(
+    r"(?i)append|write|create|copy|rename|symlink|mkdir|touch|put_|save|extract|move|chmod"
+    r"|open\b[^\n]*['\"](?:[wa]b?\+?|r\+|\+?>{1,2}[^'\"]*|\+<[^'\"]*)['\"]"
+)
+_HOME_WORDS = re.compile(
+    r"env\.HOME|homedir\s*\(|ENV\[?.?['\"{]?HOME|Dir\.home|getenv\(\s*['\"]HOME|\bhome_dir\b"
+)
+
+
+def _writes_away(code: str, places: Places, cwds: tuple[str, ...]) -> Iterator[Reason]:
+    """Code that writes at all, and names a place outside: which path is written is not worked out."""
+    if not _WRITING.search(code):
+        return
+    if _HOME_WORDS.search(code):
+        yield Reason("fs.write-outside", "inline code may write in the home folder")
+    for path in _foreign_paths(code, places, cwds):
+        yield Reason("fs.write-outside", f"inline code may write {path[:80]}")
+
+
+def _foreign_paths(code: str, places: Places, cwds: tuple[str, ...]) -> Iterator[str]:
+    for match in _PATHS.finditer(code):
+        path = match.group(1)
+        full = places.home + path[1:] if path.startswith("~") else path
+        for base in ("",) if full.startswith("/") else cwds:
+            if places.place(f"{base}/{full}" if base else full) in _FOREIGN:
+                yield path
 
 
 _SUFFIXES = {
@@ -125,13 +158,11 @@ def examine_written(
     reasons = examine(language, code, places, cwds) if language else []
     plain = [reason for reason in reasons if reason.hazard != "exec.inline"]
     if len(plain) < len(reasons):
-        for match in _PATHS.finditer(code):
-            path = match.group(1)
-            full = places.home + path[1:] if path.startswith("~") else path
-            for base in ("",) if full.startswith("/") else cwds:
-                if places.place(f"{base}/{full}" if base else full) in _FOREIGN:
-                    said = next(each.sentence for each in reasons if each.hazard == "exec.inline")
-                    plain.append(Reason("exec.inline", f"{said}, and names {path[:60]}"))
+        said = next(each.sentence for each in reasons if each.hazard == "exec.inline")
+        plain += [
+            Reason("exec.inline", f"{said}, and names {path[:60]}")
+            for path in _foreign_paths(code, places, cwds)
+        ]
     return plain
 
 
@@ -208,6 +239,7 @@ class _Python(ast.NodeVisitor):
         self._filled: list[str] = []
         self._writes = False
         self._at_home = False
+        self._unpacks = False
         self._reflects = False
         self._watched: dict[str, str] = {}
 
@@ -231,7 +263,8 @@ class _Python(ast.NodeVisitor):
     def _reach(self) -> None:
         """Where it writes at all, every absolute or climbing path in its texts counts as written."""
         for text in self._texts:
-            if not text.startswith(("/", "~", "..")) or "\n" in text or len(text) < 3:
+            shortest = 1 if self._unpacks else 3
+            if not text.startswith(("/", "~", "..")) or "\n" in text or len(text) < shortest:
                 continue
             full = self._places.home + text[1:] if text.startswith("~") else text
             for base in self._cwds or ("/",):
@@ -290,10 +323,9 @@ class _Python(ast.NodeVisitor):
             }:
                 self._flag(node.attr)
             self.visit(node.value)
-        if node.attr in _WRITES:
-            self._writes = True
-        if node.attr in {"home", "expanduser"}:
-            self._at_home = True
+        self._writes = self._writes or node.attr in _WRITES
+        self._unpacks = self._unpacks or node.attr in {"extractall", "unpack_archive"}
+        self._at_home = self._at_home or node.attr in {"home", "expanduser"}
 
     def visit_Name(self, node: ast.Name) -> None:
         if node.id in self._watched:

@@ -31,7 +31,7 @@ _ADDRESS = re.compile(
     r"(?:[\w.-]+ ?@ ?)?(?:(?:git|hg|svn|bzr)\+\w+:|https?:|ftp:|git:|git@|github:|gitlab:|bitbucket:|gist:|ssh:)"
 )
 _INDEX = names(
-    "-i --index-url --extra-index-url --index --default-index --registry --find-links -f -c --channel --source --git"
+    "-i --index-url --extra-index-url --index --default-index --registry --find-links -f -c --channel --source --git --package -p --from --spec --with"
 )
 _REGISTRY = re.compile(
     r"https?://(?:[\w.-]+@)?(?:pypi\.org|files\.pythonhosted\.org|test\.pypi\.org|download\.pytorch\.org|data\.pyg\.org"

@@ -9,9 +9,9 @@ from handfast.observe.words import DYNAMIC, Word
 _NAMED = r"\w*(?:TOKEN|SECRET|PASSW(?:OR)?D|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL)\w*"
 # By language: the whole environment, or a variable of it whose name says that it is a secret.
 _CODE = {
-    "python": rf"\benviron\b(?!\s*(?:\[|\.\s*(?:get|setdefault|pop|update|clear|copy)\b))(?<!\*\*os\.environ)"
+    "python": rf"\benviron\b(?!\s*(?:\[|\.\s*(?:get|setdefault|pop|update|clear|copy)\b))"
     rf"|\b(?:environ(?:\.get)?|getenv)\s*[\[(]\s*['\"]{_NAMED}['\"]",
-    "node": rf"process\.env\b(?!\s*(?:\.\s*\w|\[))|process\.env\s*(?:\.\s*|\[\s*['\"]){_NAMED}",
+    "node": rf"process\s*\[\s*['\"]env|\{{\s*env\b[^}}]*\}}\s*=\s*process\b|process\.env\b(?!\s*(?:\.\s*\w|\[))|process\.env\s*(?:\.\s*|\[\s*['\"]){_NAMED}",
     "ruby": rf"\bENV\b(?!\s*(?:\[|\.(?:fetch|key\?|include\?|has_key\?)\b))|\bENV(?:\[|\.fetch\(?)\s*['\"]{_NAMED}",
     "php": rf"\$_ENV\b(?!\s*\[)|\$_SERVER\b(?!\s*\[)|getenv\(\s*\)|phpinfo|(?:getenv\(|\$_(?:ENV|SERVER)\[)\s*['\"]{_NAMED}",
     "perl": rf"[%@]ENV\b|\$ENV\{{['\"]?{_NAMED}",
@@ -48,6 +48,9 @@ def secrets(call: Invocation, case: Case) -> None:
         shown = "password hashes"
     elif call.name in {"declare", "typeset"}:
         shown = next((text for text in call.texts if SECRET_NAME.fullmatch("$" + text)), "")
+    elif call.name == "envsubst" and call.simple.stdin is not None:
+        found = SECRET_NAME.search(call.simple.stdin.text)
+        shown = found.group(0) if found else ""
     if shown:
         case.findings.hazard("secret.access", f"prints {shown[:60]}", undo=True)
     if call.simple.stdin is not None:

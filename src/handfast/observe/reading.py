@@ -24,7 +24,7 @@ _LOOK = names(
     " vmstat iostat lsblk tty stty expr bc factor yes logname users who w last apropos info mountpoint lsb_release"
     " sw_vers getent nslookup tree xxd uniq sort sed gsed awk gawk mawk nawk find gfind fd fdfind xargs gxargs"
     " export declare typeset readonly set env printenv command alias unalias trap time nohup timeout gtimeout nice"
-    " builtin kill look ldconfig errno ifconfig ip cygpath tsort shuf numfmt"
+    " builtin kill look envsubst ldconfig errno ifconfig ip cygpath tsort shuf numfmt"
 )
 # Of these, the ones that print what is in their operands.
 _SORTING = names("sort uniq xxd shuf tsort")

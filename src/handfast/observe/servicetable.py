@@ -47,6 +47,16 @@ def _add(programs: str, *entries: tuple[str, str, str]) -> None:
         ENTRIES[program] = tuple(entry(*each) for each in entries) + ENTRIES.get(program, ())
 
 
+_add("helm", ("secrets (?:decrypt|view|edit)", "secret.access", "prints credentials"))
+_add(
+    "aws",
+    (
+        "sts get-federation-token|iam create-service-specific-credential|lightsail download-default-key-pair",
+        "secret.access",
+        "prints credentials",
+    ),
+)
+_add("docker podman nerdctl", ("imagetools create", "publish", "pushes an image to a registry"))
 _add("skaffold", ("run|dev|delete|deploy|apply", "deploy", DEPLOY))
 _add("tilt", ("up|down|ci|trigger", "deploy", DEPLOY))
 _add("argocd", (r"\w+ (?:sync|set|create|add|rollback|patch|unset|terminate-op)", "deploy", DEPLOY))
@@ -61,7 +71,7 @@ _add(
 )
 _add(
     "kubectl oc k",
-    (r"get (?:\S+,)?secrets?(?:[/,]\S*)?", "secret.access", "prints credentials"),
+    (r"get (?:\S+ )*?(?:\S+,)?secrets?(?:[/,]\S*)?", "secret.access", "prints credentials"),
     (
         r"config (?:set\S*|delete-\S+|unset|rename-context)|krew \w+|adm \S+|new-\w+|policy \S+|start-build|import-image",
         "deploy",
