@@ -327,6 +327,7 @@ def test_what_waited_under_0005_is_grouped_and_belongs_to_its_repository(store_u
     rows = [
         ("run/r", "run", "running", "", "", "m", 0, {"repository": "/repo", "cwd": "/w"}),
         ("run/s", "run", "running", "", "", "m", 0, {"cwd": "/folder"}),
+        ("run/d", "run", "running", "", "", "", 0, {"cwd": "/d", "command": {"body_id": "bo_1"}}),
         ("task/t", "task", "open", "", "", "", 0, {"repository": "/of-task"}),
         ("person/p", "person", "active", "", "", "", 0, {}),
         ("handoff/of-s", "handoff", "closed", "s", "", "m", 2, kept | {"risk": "medium"}),
@@ -357,3 +358,4 @@ def test_what_waited_under_0005_is_grouped_and_belongs_to_its_repository(store_u
     assert [found[str(n)][0] for n in range(len(NEEDS))] == [rank for _, rank in NEEDS]
     assert (found["work"][:2], found["about"][:2]) == ((1, "finished-work"), (1, "override-review"))
     assert found["of-s"][:2] == (2, "m")
+    assert [found[name][0] for name in ("r", "s", "d")] == [1, 1, 0], "sessions come last"

@@ -9,6 +9,7 @@ from handfast.core.domain.errors import InvalidTransition, NotPermitted, UsageEr
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
 from handfast.core.domain.publication import ORGANISATION
+from handfast.core.domain.run import Run
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result
 from handfast.engine.preview import CALLER, Previewed
@@ -111,6 +112,13 @@ def test_a_repository_may_not_loosen_by_a_contract(room: Room) -> None:
         room.engine.policies.propose(room.me, "/repo", KINDS)
     with pytest.raises(UsageError, match="only tighten"):
         room.engine.policies.propose(room.me, "/repo", "version: 1\ncarry_over: [trivial-rebase]\n")
+
+
+def test_a_folders_policy_declares_previews_for_a_session_without_a_repository(room: Room) -> None:
+    text = KINDS.replace("reversible: true", "reversible: false")
+    only = "\n".join(line for line in text.splitlines() if "reconcile" not in line) + "\n"
+    room.engine.policies.propose(room.me, room.engine.kernel.state(Run, room.run_id).root, only)
+    assert room.propose("t1", "git push", previews=True)["verdict"] == "preview"
 
 
 def ran(room: Room) -> str:

@@ -132,9 +132,9 @@ class Actions:
         if limited := self._limits.stopped(unit, run, p, mode):
             return limited
         if judgement.verdict is Verdict.ALLOW:
-            return self._gating.refused(unit, run, p) or Stopped("allow")
+            return self._gating.held_back(unit, run, p) or Stopped("allow")
         if mode is Mode.OBSERVE and not p.require_approval:
-            return self._gating.refused(unit, run, p) or Stopped("observed")
+            return self._gating.held_back(unit, run, p) or Stopped("observed")
         kind = self._policies.kind(unit, run, p.call, p.facts)
         return self._gating.stopped(unit, run, replace(p, kind=kind), judgement, step_id)
 

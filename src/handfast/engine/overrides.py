@@ -27,6 +27,7 @@ from handfast.engine.kernel import Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import containment, cost_of
+from handfast.engine.paging import every
 from handfast.engine.projections import OVERRIDE_REVIEWS
 from handfast.engine.waking import wake
 from handfast.storage.api import Query
@@ -102,7 +103,7 @@ class Overrides:
     def _only_one(self, unit: Unit, person_id: PersonId) -> bool:
         """Whether nobody else could decide or override. The people are part of what this rests on."""
         others = 0
-        for row in self._kernel.store.find(Query("person", limit=1000)):
+        for row in every(self._kernel.store, Query("person")):
             other = unit.get(Person, row.stream.partition("/")[2])
             able = other.may_decide or MAY_OVERRIDE & set(other.roles)
             if other.person_id != person_id and able:
