@@ -31,6 +31,7 @@ _SHUTIL_SAFE = names("copy copy2 copyfile copyfileobj copytree which get_termina
 # Imported to be used in ways that are not followed.
 _AT_ONCE = names("ctypes importlib builtins runpy code codeop pty")
 _INNER = names("__builtins__ __import__ __globals__ __subclasses__ __loader__ __getattribute__")
+_HARMLESS_PARTS = names("importlib.metadata importlib.resources")
 _REFLECTS = names("globals locals vars")
 _ABOUT = names(
     "__version__ __file__ __path__ __name__ __doc__ __spec__ version VERSION version_info"
@@ -55,7 +56,7 @@ _WORDS = re.compile(
     r"|\b(File|Dir|IO|fs|Deno|promises)\.(rm|delete|unlink|rename|truncate|rmdir|write)|\brm(dir)?\s*\(|rimraf|\b(truncate|rename)\b"
     r"|\bopen\b[^;\n]*['\"]\s*[|>]|\bprocess\.binding|\bdelete-(file|directory)|shell-command|\bFile::Path|\bunlink\b"
     r"|\bfile\s+(?:delete|rename|copy)\b|\bfile\.(?:remove|rename)\s*\(|\b(?:send|public_send|__send__)\s*\(?[:'\"]|\w\[\s*['\"][^'\"]*['\"]\s*\+"
-    r"|\bspawn\b|\brun\s*\(|\bmail\s*\(|\bload(string)?\s*\(|\brequire\s+['\"]/|\btell\s+app|\bexec\s+\w|write\w*\s*\(?\s*['\"][/~]|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
+    r"|(?<![.\w])(?:spawn\b|run\s*\(|mail\s*\(|load(?:string)?\s*\()|require\(\s*['\"](?:node:)?(?:net|dgram|tls|dns)\b|\brequire\s+['\"]/|\btell\s+app|\bexec\s+\w|write\w*\s*\(?\s*['\"][/~]|\bXMLHttpRequest|\baxios|file_get_contents\s*\(\s*['\"]https?|do shell script|process\.kill|\bkill\s*\(?\s*['\"]?(9|KILL|TERM)",
     re.IGNORECASE,
 )
 _SQL = re.compile(r"\b(DROP\s+(TABLE|DATABASE|SCHEMA)|TRUNCATE\s+TABLE|DELETE\s+FROM)\b")
@@ -107,7 +108,7 @@ def examine(language: str, code: str, places: Places, cwds: tuple[str, ...]) -> 
 
 # In languages that are not parsed: words that write, and words that stand for the home folder.
 _WRITING = re.compile(
-    r"(?i)append|write|create|copy|rename|symlink|mkdir|touch|put_|save|extract|move|chmod"
+    r"(?i)append|write|create|copy|\bcp\b|cpSync|\blink\b|->print|rename|symlink|mkdir|touch|put_|save|extract|move|chmod"
     r"|open\b[^\n]*['\"](?:[wa]b?\+?|r\+|\+?>{1,2}[^'\"]*|\+<[^'\"]*)['\"]"
 )
 _HOME_WORDS = re.compile(
@@ -291,7 +292,9 @@ class _Python(ast.NodeVisitor):
         module = node.module or ""
         for alias in node.names:
             full = f"{module}.{alias.name}"
-            if module in _MODULES or module.split(".")[0] in _MODULES or full in _MODULES:
+            if module in _HARMLESS_PARTS:
+                pass
+            elif module in _MODULES or module.split(".")[0] in _MODULES or full in _MODULES:
                 self._watch(alias.asname or alias.name, module)
             elif (module == "os" and alias.name not in _OS_SAFE) or (
                 module == "shutil" and alias.name not in _SHUTIL_SAFE

@@ -123,6 +123,9 @@ _NOT_READ = names(
 
 def _sources(call: Invocation) -> list[Word]:
     """The arguments without the place a copy is made at."""
+    if call.name == "yq":  # the first word is an expression
+        first = next((word for word in call.args if not word.is_option), None)
+        return [word for word in call.args if word is not first]
     copies = call.name in {"cp", "mv", "install", "rsync", "scp", "gcp", "gmv"}
     return call.args[:-1] if copies and "-t" not in call.texts else call.args
 

@@ -22,7 +22,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         names(
-            "swaks mosquitto_pub slack-cli ssh-copy-id elasticdump tftp ncftpput kcat kafkacat s-nail"
+            "swaks mosquitto_pub slack-cli ssh-copy-id elasticdump tftp ncftpput kcat kafkacat s-nail transfer.sh wormhole magic-wormhole croc keybase"
         ),
         ("net.send", _SENDS),
     ),
@@ -57,6 +57,18 @@ _add(
     ),
 )
 _add("docker podman nerdctl", ("imagetools create", "publish", "pushes an image to a registry"))
+_add("ipfs", ("add|pin|name publish|files (?:rm|write|mv)", "net.send", _SENDS))
+_add(
+    "kaggle huggingface-cli hf wandb",
+    (
+        r".*\b(?:create|version|push|upload\S*|put|delete\S*|submit|repo)\b.*",
+        "publish",
+        "sends data to a service",
+    ),
+)
+_add("istioctl linkerd cilium", ("install|uninstall|upgrade|hubble enable", "deploy", DEPLOY))
+_add("dvc", ("push|gc|destroy", "publish", "sends or deletes data"))
+_add("consul", ("leave|force-leave", "deploy", DEPLOY))
 _add("skaffold", ("run|dev|delete|deploy|apply", "deploy", DEPLOY))
 _add("tilt", ("up|down|ci|trigger", "deploy", DEPLOY))
 _add("argocd", (r"\w+ (?:sync|set|create|add|rollback|patch|unset|terminate-op)", "deploy", DEPLOY))

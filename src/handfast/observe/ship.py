@@ -7,12 +7,16 @@ from handfast.observe.case import Case, Invocation
 from handfast.observe.servicetable import ENTRIES, PROGRAMS, by_options
 from handfast.observe.shiptable import FORGE, READ
 
+_ASKS = frozenset(
+    ("--version", "--help", "--syntax-check", "--list-tasks", "--list-hosts", "--list-tags")
+)
+
 
 def check(call: Invocation, case: Case) -> bool:
     """Reports a hazard of the table; answers whether the program is in it."""
     whole = PROGRAMS.get(call.name)
     if whole is not None:
-        if call.texts not in (["--version"], ["--help"], ["version"], ["help"]):
+        if not set(call.texts) & _ASKS and call.texts[:1] not in (["version"], ["help"]):
             _report(*whole, call, case)
         return True
     for hazard, sentence in by_options(call.name, call.texts):

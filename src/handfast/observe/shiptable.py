@@ -103,7 +103,7 @@ _add(
         "deletes container data",
     ),
     (
-        "stack (?:deploy|rm|down)|service (?:create|update|rm|scale)|swarm|context use|node",
+        "stack (?:deploy|rm|down)|service (?:create|update|rm|scale)|context use|\\Aswarm|\\Anode",
         "deploy",
         DEPLOY,
     ),

@@ -123,7 +123,7 @@ _NAMES = re.compile(r"[\w.+-]+")
 
 def loss(deletion: Deletion, session: Session | None, shown: str) -> str | None:
     """Why a deletion must be asked about; None when the text alone gives no reason to."""
-    name = deletion.pattern or deletion.path.rpartition("/")[2]
+    name = deletion.pattern or deletion.path.rstrip("/").rpartition("/")[2]
     if _REGENERATED.fullmatch(name) or (session is not None and session.owns(deletion.path)):
         return None
     if shown == ".":

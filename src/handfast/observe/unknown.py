@@ -21,7 +21,7 @@ _DESTROYS = re.compile(
     r"|deprovision|flush_?all|nuke|teardown|rm|rmr|del)(?:[:_-]\w+)*\Z|(?:remove|delete)-all\S*\Z|(?:Delete|Terminate|Destroy)[A-Z]\w*\Z"
 )
 _PUBLISHES = re.compile(
-    r"(?:\w+[:-])*(?:publish|unpublish|deploy|push|upload|submit)(?:[:_-]\w+)*\Z"
+    r"(?:\w+[:-])*(?:publish|unpublish|deploy|push|upload|submit|send)(?:[:_-]\w+)*\Z"
     r"|//\S*:(?:\w+[._-])*(?:push|publish|deploy|release|upload)\w*\Z"
 )
 _OPTION_DESTROYS = re.compile(
@@ -47,7 +47,7 @@ def look(call: Invocation, case: Case, *, known: bool, words: int) -> None:
         return
     first = [word.text for word in call.args[:words] if not word.is_option][:_FIRST_WORDS]
     options = [word.text for word in call.args[:words] if word.is_option]
-    if _says(_DESTROYS, first) or _says(_OPTION_DESTROYS, options):
+    if _says(_DESTROYS, first) or "remove" in first[1:] or _says(_OPTION_DESTROYS, options):
         case.findings.hazard("deploy", f"by its words destroys something: `{call.shown}`")
     if _says(_PUBLISHES, first[:2]) or _says(_OPTION_PUBLISHES, options):
         case.findings.hazard("publish", f"by its words sends something out: `{call.shown}`")
@@ -81,15 +81,18 @@ def _options(call: Invocation) -> Iterator[tuple[str, Word]]:
             yield name, flag.cut(len(name) + 1) if equals else following
 
 
-_OUTPUT = names(
-    "-o --output --out -out -keyout --outfile --out-file --output-file --outdir --out-dir --output-dir --output-directory"
-    " --output-path --dest --destination --target-dir --log-file --logfile --save --archive"
+_OUTPUT = re.compile(
+    r"(?i)-o\Z|--?(?:out|output|keyout|dist|dest|destination|target|save|archive|log|report|artifacts?|site|result)"
+    r"(?:-?(?:dir|directory|file|path|folder|name))?\Z"
 )
 # Options of single programs that name what they write.
 _OUTPUT_OF = {
     **dict.fromkeys(("pg_dump", "pg_dumpall"), names("-f --file")),
     **dict.fromkeys(("pg_basebackup", "initdb"), names("-D --pgdata")),
     "csplit": names("-f --prefix"),
+    **dict.fromkeys(("javac", "kotlinc", "scalac", "mkdocs"), names("-d")),
+    "mysqldump": names("-r"),
+    "redis-cli": names("--rdb"),
     "ssh-keygen": names("-f"),
     "youtube-dl": names("-P --paths"),
     "yt-dlp": names("-P --paths"),
@@ -97,7 +100,7 @@ _OUTPUT_OF = {
 }
 # Programs whose last operand, or whose every operand, is written.
 _LAST = names(
-    "ffmpeg convert magick objcopy wkhtmltopdf wkhtmltoimage sox qemu-img cwebp dwebp unrar rar gs ps2pdf pdftotext"
+    "sphinx-build ffmpeg convert magick objcopy wkhtmltopdf wkhtmltoimage sox qemu-img cwebp dwebp unrar rar gs ps2pdf pdftotext"
     " pdftk inkscape rsvg-convert mksquashfs genisoimage mkisofs makeself msgfmt tic iconvert potrace ogr2ogr"
 )
 _ALL = names(
@@ -109,8 +112,8 @@ _ALL = names(
 
 def _outputs(call: Invocation, case: Case) -> None:
     """What lies outside and is named as an output. Inside the worktree it is what running code does."""
-    named = _OUTPUT | _OUTPUT_OF.get(call.name, frozenset())
-    written = [value for name, value in _options(call) if name in named]
+    named = _OUTPUT_OF.get(call.name, frozenset())
+    written = [value for name, value in _options(call) if name in named or _OUTPUT.match(name)]
     written += [
         word.cut(2) for word in call.args if re.match(r"-o[/~.]", word.text)
     ]  # `-o/usr/bin/x`
