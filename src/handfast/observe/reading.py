@@ -1,5 +1,7 @@
 """Programs that only look. Everything not named here counts as running code."""
 
+import re
+
 from handfast.core.domain.action import Effect
 from handfast.observe import control, printed
 from handfast.observe.case import Case, Invocation
@@ -125,7 +127,8 @@ def _sources(call: Invocation) -> list[Word]:
     """The arguments without the place a copy is made at."""
     if call.name == "yq":  # the first word is an expression
         first = next((word for word in call.args if not word.is_option), None)
-        return [word for word in call.args if word is not first]
+        plain = first is not None and re.fullmatch(r"\.[\w.\[\]]*", first.text)
+        return [word for word in call.args if not plain or word is not first]
     copies = call.name in {"cp", "mv", "install", "rsync", "scp", "gcp", "gmv"}
     return call.args[:-1] if copies and "-t" not in call.texts else call.args
 
