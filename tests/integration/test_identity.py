@@ -346,6 +346,7 @@ NEEDS: dict[str, dict[str, str]] = {
     "show_versions": {"scope": ORGANISATION},
     "show_explanation": {"handoff": "{handoff_id}"},
     "show_form": {"parent": "{task_id}"},
+    "get_body": {"of": "{handoff_id}"},
 }
 FOR_MACHINES = frozenset({"get_grant"})  # the one GET that no signed-in person may
 
