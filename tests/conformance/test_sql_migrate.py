@@ -155,7 +155,7 @@ def test_a_kill_in_the_middle_leaves_the_old_schema(store_url: str, later: Revis
     before = old_database.make(store_url)
     with closing(_reopened(store_url)) as store:
         process = _upgrading(store_url, later, "upgrade.before_commit:kill")
-        process.communicate("\n", timeout=60)
+        process.communicate("\n", timeout=120)
         assert process.returncode == -9
         assert current(open_database(store_url)) == HEAD
         assert old_database.contents(store_url) == before
@@ -175,7 +175,7 @@ def test_two_processes_upgrade_once(store_url: str, later: Revisions) -> None:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    said = [json.loads(process.communicate(timeout=120)[0]) for process in both]
     assert sorted(said) == [[HEAD, NEXT], [NEXT, NEXT]]
     with plain(store_url) as c:
         assert c.execute("SELECT number FROM kinds").fetchall() == [(300,)]
@@ -275,7 +275,7 @@ def test_a_write_that_waits_for_the_upgrade_is_refused(store_url: str, later: Re
             work.to(NEXT)
             writer.join(0.5)
             assert writer.is_alive(), "it did not wait for the lock"
-        writer.join(20)
+        writer.join(120)
         assert len(caught) == 1
         assert check_log(store) == 1
 
@@ -327,6 +327,7 @@ def test_what_waited_under_0005_is_grouped_and_belongs_to_its_repository(store_u
     rows = [
         ("run/r", "run", "running", "", "", "m", 0, {"repository": "/repo", "cwd": "/w"}),
         ("run/s", "run", "running", "", "", "m", 0, {"cwd": "/folder"}),
+        ("run/d", "run", "running", "", "", "", 0, {"cwd": "/d", "command": {"body_id": "bo_1"}}),
         ("task/t", "task", "open", "", "", "", 0, {"repository": "/of-task"}),
         ("person/p", "person", "active", "", "", "", 0, {}),
         ("handoff/of-s", "handoff", "closed", "s", "", "m", 2, kept | {"risk": "medium"}),
@@ -357,3 +358,4 @@ def test_what_waited_under_0005_is_grouped_and_belongs_to_its_repository(store_u
     assert [found[str(n)][0] for n in range(len(NEEDS))] == [rank for _, rank in NEEDS]
     assert (found["work"][:2], found["about"][:2]) == ((1, "finished-work"), (1, "override-review"))
     assert found["of-s"][:2] == (2, "m")
+    assert [found[name][0] for name in ("r", "s", "d")] == [1, 1, 0], "sessions come last"

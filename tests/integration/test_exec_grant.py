@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from handfast.client import Client, calls
-from handfast.core.domain.errors import GateClosed, NotFound, NotPermitted, StaleDecision
+from handfast.core.domain.errors import (
+    GateClosed,
+    NotFound,
+    NotPermitted,
+    StaleDecision,
+    StaleEpoch,
+)
+from handfast.core.domain.run import Run
 from handfast.runner import state
 from handfast.runner.execute import client_for, execute_grant
 from handfast.runner.state import InstalledHook
@@ -117,6 +124,41 @@ def test_the_command_does_not_get_our_token(bench: HookBench) -> None:
     given = (bench.repo / "env.txt").read_text()
     assert "PATH=" in given
     assert "HANDFAST_TOKEN" not in given
+
+
+def test_nothing_in_the_environment_runs_in_its_place(bench: HookBench, tmp_path: Path) -> None:
+    """What was approved is the command: a function, a start file or a trace of the shell is none of it."""
+    other = "echo other >> ran.txt"
+    (tmp_path / "first.sh").write_text(other)
+    grant_id = granted(bench)
+    steered = {
+        "PATH": os.environ["PATH"],
+        "BASH_ENV": str(tmp_path / "first.sh"),
+        "BASH_FUNC_git%%": f"() {{ {other}; }}",
+        "BASH_FUNC_echo%%": f"() {{ {other}; }}",
+        "SHELLOPTS": "xtrace",
+        "PS4": f"$({other})",
+    }
+    with agent(bench) as client:
+        execute_grant(client, grant_id, stream=lambda *_: None, environment=steered)
+    assert (bench.repo / "ran.txt").read_text() == "ran\n"
+
+
+def test_an_agent_that_was_taken_over_starts_nothing(
+    bench: HookBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process knows the lease it was started under; what it had approved is the next one's."""
+    grant_id = granted(bench)
+    run = bench.engine.kernel.state(Run, str(view(bench, grant_id)["run_id"]))
+    monkeypatch.setenv("HANDFAST_RUN_ID", run.run_id)
+    monkeypatch.setenv("HANDFAST_RUN_EPOCH", str(run.epoch + 1))
+    with agent(bench) as client:
+        with pytest.raises(StaleEpoch):
+            execute_grant(client, grant_id, stream=lambda *_: None)
+        assert effects(bench) == 0
+        monkeypatch.setenv("HANDFAST_RUN_EPOCH", str(run.epoch))
+        execute_grant(client, grant_id, stream=lambda *_: None)
+    assert effects(bench) == 1
 
 
 def test_what_a_command_leaves_running_does_not_hold_it_up(bench: HookBench) -> None:

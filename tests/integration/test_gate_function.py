@@ -209,7 +209,7 @@ def test_always_require_asks_where_policy_would_not_and_observing_does_not_matte
     monkeypatch.setenv("HANDFAST_TOKEN", bench.runner_token())  # its facts are believed
     body = {"session_id": "watched", "cwd": "/srv", "mode": "observe"}
     watched = bench.served.client("runner").post("/v1/runs", json=body).json()["run_id"]
-    monkeypatch.setenv("HANDFAST_RUN", watched)
+    monkeypatch.setenv("HANDFAST_RUN_ID", watched)
     read = {"effect": "read", "on_wait": "raise"}
     assert gated(ran, **read)("web") == "web is at 1"
     assert gated(ran, **read, approval_mode="never_require")("web") == "web is at 1"

@@ -161,7 +161,8 @@ def test_an_agent_gets_no_credentials_of_the_person(bench: RunBench) -> None:
     bench.ended(run_id)
     names = (bench.repository / "names.txt").read_text().split()
     assert "AWS_SECRET_ACCESS_KEY" not in names
-    assert {"HANDFAST_HOOK_URL", "HANDFAST_RUN_ID", "HANDFAST_TOKEN", "NO_PROXY"} <= set(names)
+    assert {"HANDFAST_HOOK_URL", "HANDFAST_RUN_ID", "HANDFAST_RUN_EPOCH"} <= set(names)
+    assert {"HANDFAST_TOKEN", "NO_PROXY"} <= set(names)
 
 
 def test_a_runner_takes_no_run_over_that_it_works_on(bench: RunBench) -> None:

@@ -7,16 +7,17 @@ import pytest
 
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.errors import InvalidTransition, NotFound, UsageError
-from handfast.core.domain.events_handoff import DecisionKind, Executor
+from handfast.core.domain.events_handoff import DecisionKind, Executor, HandoffKind
 from handfast.core.domain.events_work import Mode, RunOutcome
 from handfast.core.domain.handoff import GrantStatus, Status
+from handfast.core.domain.publication import ORGANISATION
 from handfast.core.domain.run import Run
 from handfast.engine.actions import Read
 from handfast.engine.gating import Proposal
 from handfast.engine.runs import Session
 from handfast.observe.claude_code import read_call
 from handfast.observe.scope import Scope
-from tests.engine_room import OPERATOR, RUNNER, Room, parallel
+from tests.engine_room import HAZARDS, OPERATOR, RUNNER, Room, parallel
 
 
 def test_the_whole_cycle(room: Room) -> None:
@@ -141,6 +142,29 @@ def test_an_expired_approval_that_is_still_open_hides_no_start(room: Room) -> No
     doubt = room.propose("t4", "git push")
     assert doubt["verdict"] == "wait"
     assert room.handoff(doubt["handoff_id"]).about == second["handoff_id"]
+
+
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("allowed_by", ["policy", "facts"])
+def test_what_is_in_doubt_runs_under_no_later_verdict(
+    room: Room, settled: bool, allowed_by: str
+) -> None:
+    """R4: neither a policy published since nor quieter facts of the same call start it a second time."""
+    asked = room.propose("t1", "git push")
+    room.decide(asked["handoff_id"])
+    assert room.propose("t1", "git push")["verdict"] == "allow"
+    if settled:
+        room.engine.runs.settle(RUNNER, room.run_id, None)
+    if allowed_by == "policy":
+        text = "version: 1\nbuiltin: {off: [push]}\n"
+        room.engine.policies.propose(room.me, ORGANISATION, text)
+    hazards = HAZARDS if allowed_by == "policy" else ()
+    again = room.propose("t2", "git push", hazards)
+    assert again["verdict"] == "wait"
+    doubt = room.handoff(again["handoff_id"])
+    assert (doubt.kind, doubt.about) == (HandoffKind.DOUBT, asked["handoff_id"])
+    room.decide(doubt.handoff_id, DecisionKind.ANSWER, answer="it_did_not_run")
+    assert room.propose("t3", "git push", hazards)["verdict"] == "allow"
 
 
 def _edited_body(room: Room, handoff_id: object) -> str:

@@ -1,6 +1,7 @@
 """The environments of a brief are a gate: a call that touches another one, or deploys to one nobody can tell, waits."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -11,6 +12,8 @@ from handfast.core.domain.canonical import JSON
 from handfast.core.domain.publication import ORGANISATION
 from handfast.engine.gating import Proposal
 from handfast.engine.tasks import NewTask
+from handfast.observe import scope as observed
+from handfast.observe.claude_code import read_call
 from tests.engine_room import OPERATOR, RUNNER, Room
 from tests.worked import Work, another_run
 
@@ -82,6 +85,31 @@ def test_the_arguments_of_a_tool_name_the_environment(
 ) -> None:
     told = asked(limited(room, "staging"), (), ("deploy",), "deploy", arguments)
     assert told["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        ("pytest -q tests/test_a.py", "allow"),
+        ("echo x > src/a.py", "allow"),
+        ("echo x > tests/a.py", "wait"),
+        ("pytest -q && echo x > tests/a.py", "wait"),
+        ("echo x | tee tests/a.py", "wait"),
+        ("npm run build > tests/log.txt", "wait"),
+        ("curl -s https://example.com/a -o tests/a.json", "wait"),
+    ],
+)
+def test_a_file_outside_the_paths_waits_whatever_else_the_call_does(
+    room: Room, tmp_path: Path, command: str, verdict: str
+) -> None:
+    new = NewTask(Brief("x", scope=Scope(paths=("src/**",))), "/repo", "main", "0" * 40)
+    task_id = cast("str", room.engine.tasks.create(OPERATOR, new)["task_id"])
+    work = another_run(room, task_id)
+    place = observed.Scope(worktree=tmp_path, cwd=tmp_path)
+    call, facts = read_call("Bash", {"command": command}, place)
+    assert facts.opaque == facts.hazards == (), "only the brief could stop it"
+    proposal = Proposal(work.run_id, "k", call, facts)
+    assert work.room.engine.actions.propose(RUNNER, proposal)["verdict"] == verdict
 
 
 def test_without_environments_in_the_brief_nothing_is_asked(room: Room) -> None:

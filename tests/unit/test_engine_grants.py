@@ -1,5 +1,6 @@
 """The mediated executor's side: one start, of exactly what was approved, in time, by the right party."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
@@ -15,7 +16,7 @@ from handfast.core.domain.errors import (
 )
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import EffectOutcome, Executor
-from handfast.core.domain.events_work import AgentStarted
+from handfast.core.domain.events_work import AgentStarted, RunOutcome
 from handfast.core.domain.handoff import GrantStatus, Status
 from handfast.core.domain.ids import RunId
 from handfast.core.domain.package import ReviewedWork
@@ -41,8 +42,6 @@ def _approved(room: Room, command: str = "git push") -> Redemption:
 
 
 def _with(r: Redemption, **other: object) -> Redemption:
-    from dataclasses import replace
-
     return replace(r, **other)  # type: ignore[arg-type]
 
 
@@ -223,6 +222,39 @@ def test_the_merge_of_finished_work_is_not_the_agents(room: Room) -> None:
     with pytest.raises(NotPermitted, match="merged by Handfast"):
         room.engine.grants.redeem(Actor("agent", room.agent_id, "token"), right)
     room.engine.grants.redeem(RUNNER, right)
+
+
+@pytest.mark.parametrize("executor", list(Executor)[:2])
+def test_a_grant_is_for_the_run_that_asked_and_ends_with_it(room: Room, executor: Executor) -> None:
+    right = _approved(room)
+    other = room.queued_run()
+    with pytest.raises(GateClosed, match="not given for run") as refused:
+        room.engine.grants.redeem(RUNNER, _with(right, run_id=other))
+    assert refused.value.code == "wrong_run"
+    room.engine.runs.ended(RUNNER, room.run_id, None, RunOutcome.SESSION_OVER)
+    for run_id in ("", room.run_id):
+        with pytest.raises(GateClosed, match="has ended"):
+            room.engine.grants.redeem(RUNNER, _with(right, run_id=run_id, executor=executor))
+    grant = room.handoff(right.handoff_id).grant
+    assert grant is not None
+    assert grant.used == 0
+
+
+def test_an_agent_does_not_verify_what_its_own_tool_ran(room: Room) -> None:
+    """`verified` says that an executor of ours saw it."""
+    asked = room.propose("t1", "git push")
+    room.decide(asked["handoff_id"])
+    room.propose("t1", "git push")
+    grant = room.handoff(asked["handoff_id"]).grant
+    assert grant is not None
+    agent = Actor("agent", room.agent_id, "token")
+    report = EffectReport(
+        cast("str", asked["handoff_id"]), grant.start_id, EffectOutcome.VERIFIED, exit_code=0
+    )
+    with pytest.raises(NotPermitted, match="own tool"):
+        room.engine.grants.effect(agent, report)
+    said = replace(report, outcome=EffectOutcome.REPORTED)
+    assert room.engine.grants.effect(agent, said)["outcome"] == "reported"
 
 
 def test_a_grant_and_its_handoff_name_each_other() -> None:

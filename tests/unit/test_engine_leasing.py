@@ -12,12 +12,13 @@ from handfast.core.domain.errors import (
     UsageError,
 )
 from handfast.core.domain.events import from_bytes
-from handfast.core.domain.events_work import AgentStarted, RunLeased
+from handfast.core.domain.events_work import AgentStarted, Mode, RunLeased
 from handfast.core.domain.ids import RunId
 from handfast.core.domain.run import Run, RunStatus
 from handfast.engine.leasing import Kept, Seat
 from handfast.engine.runners import NewRunner, Process
-from handfast.engine.runs import NewRun
+from handfast.engine.runs import NewRun, Session
+from handfast.storage.api import Query, StateRow
 from tests.engine_room import OPERATOR, RUNNER, Room, parallel
 
 
@@ -201,3 +202,31 @@ def test_what_cannot_be_is_refused(room: Room) -> None:
             runners.add(OPERATOR, new)
     with pytest.raises(NotFound):
         runners.start(RUNNER, "rn_none", Process("host", 1))
+
+
+def test_sessions_of_people_are_in_no_runners_way(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some never say that they ended. A dead runner's run is found behind any number of them."""
+    for n in range(70):
+        session = Session(room.agent_id, "claude-code", f"old-{n}", "/work", Mode.ENFORCE)
+        room.engine.runs.session(RUNNER, session)
+    run_id = room.queued_run()
+    first = room.engine.runs.lease(RUNNER, "dead", "host")
+    assert first is not None
+    room.clock.move(60)
+    store = room.engine.kernel.store
+    pages: list[int] = []
+
+    def find(query: Query) -> list[StateRow]:
+        rows = type(store).find(store, query)
+        pages.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(store, "find", find)
+    second = room.engine.runs.lease(RUNNER, "next", "host")
+    assert second is not None
+    assert (second.run_id, second.epoch) == (run_id, first.epoch + 1)
+    assert room.engine.runs.lease(RUNNER, "one-more", "host") is None
+    assert max(pages) <= 50
+    assert len(pages) <= 12, "a look ends where the sessions begin"

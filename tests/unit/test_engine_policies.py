@@ -64,6 +64,14 @@ def test_a_built_in_rule_can_be_switched_off_by_the_organisation_only(room: Room
     assert room.propose("2", "rm x", ("control-plane",))["verdict"] == "deny"
 
 
+def test_a_repository_does_not_say_who_is_behind_an_owner(room: Room) -> None:
+    """It could put anybody in the place of those whose files these are."""
+    with pytest.raises(UsageError, match="`owners` is for the organisation's"):
+        room.engine.policies.propose(
+            room.me, "/repo", 'version: 1\nowners: {"@a/dba": reviewers}\n'
+        )
+
+
 def test_a_refused_call_stays_refused_when_policy_would_now_allow_it(room: Room) -> None:
     waiting = room.propose("1", "git push")
     room.decide(waiting["handoff_id"], DecisionKind.REJECT)

@@ -9,6 +9,7 @@ from handfast.core.domain.errors import InvalidTransition, NotPermitted, UsageEr
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor
 from handfast.core.domain.publication import ORGANISATION
+from handfast.core.domain.run import Run
 from handfast.engine.grants import EffectReport, Redemption
 from handfast.engine.kernel import Result
 from handfast.engine.preview import CALLER, Previewed
@@ -113,6 +114,13 @@ def test_a_repository_may_not_loosen_by_a_contract(room: Room) -> None:
         room.engine.policies.propose(room.me, "/repo", "version: 1\ncarry_over: [trivial-rebase]\n")
 
 
+def test_a_folders_policy_declares_previews_for_a_session_without_a_repository(room: Room) -> None:
+    text = KINDS.replace("reversible: true", "reversible: false")
+    only = "\n".join(line for line in text.splitlines() if "reconcile" not in line) + "\n"
+    room.engine.policies.propose(room.me, room.engine.kernel.state(Run, room.run_id).root, only)
+    assert room.propose("t1", "git push", previews=True)["verdict"] == "preview"
+
+
 def ran(room: Room) -> str:
     with_kinds(room)
     asked = cast("str", room.propose("t1", "git push")["handoff_id"])
@@ -136,6 +144,18 @@ def test_an_undo_is_an_action_of_its_own_that_a_person_approves_and_runs(room: R
     with pytest.raises(NotPermitted):
         room.engine.grants.redeem(Actor("agent", room.agent_id, "token"), redeem)
     assert room.engine.grants.redeem(OPERATOR, redeem)["start_id"]
+
+
+def test_who_only_looks_asks_for_no_undo(room: Room) -> None:
+    asked = ran(room)
+    room.result("t1")
+    for login, role in (("vic", "viewer"), ("aud", "auditor")):
+        person = room.another(login, (role,))
+        for auth in ("browser", "token"):
+            with pytest.raises(NotPermitted, match="undo"):
+                room.engine.undoing.undo(Actor("person", person.id, auth), asked)
+    ops = room.another("ops", ("operator",))
+    assert room.engine.undoing.undo(ops, asked)["status"] == "routed"
 
 
 def test_an_agents_equal_call_does_not_use_the_undo(room: Room) -> None:

@@ -277,6 +277,26 @@ def test_a_start_is_settled_with_the_run_that_took_it(room: Room) -> None:
     assert push(room, "t3", run_id=one)["handoff_id"] == wide
 
 
+def test_a_start_of_a_grant_for_the_task_is_in_doubt_where_it_was_taken(room: Room) -> None:
+    """Also where a policy allows the call by now, and the run that took it never stopped before."""
+    one, other = _runs_of_one_task(room)
+    wide = scoped(room, Wanted(3, Span.TASK), run_id=one)
+    assert push(room, "t1", run_id=other)["handoff_id"] == wide
+    room.engine.policies.propose(room.me, ORGANISATION, "version: 1\nbuiltin: {off: [push]}\n")
+    again = push(room, "t2", run_id=other)
+    assert again["verdict"] == "wait"
+    assert room.handoff(again["handoff_id"]).about == wide
+
+
+def test_another_run_of_the_task_starts_it_through_the_api_too(room: Room) -> None:
+    one, other = _runs_of_one_task(room)
+    wide = scoped(room, Wanted(3, Span.TASK), run_id=one, executor=Executor.MEDIATED)
+    g = grant(room, wide)
+    asked = Redemption(wide, g.grant_id, g.action_digest, Executor.MEDIATED, run_id=other)
+    room.engine.grants.redeem(RUNNER, asked)
+    assert grant(room, wide).started_by == other
+
+
 def test_a_grant_for_a_run_ends_with_it(room: Room) -> None:
     handoff_id = scoped(room, Wanted(3), executor=Executor.MEDIATED)
     room.engine.runs.ended(RUNNER, room.run_id, None, RunOutcome.SESSION_OVER)

@@ -142,6 +142,8 @@ COMMANDS: Final = (
     Entry("person", "list", "people:list_people", "List the people who are set up."),
     Entry("person", "invite", "people:invite", "Make a one-time link for one more person."),
     Entry("person", "roles", "people:roles", "Give a person other roles."),
+    Entry("person", "disable", "people:disable", "Close a person's account; nothing acts as them."),
+    Entry("person", "enable", "people:enable", "Open an account again that was disabled."),
     Entry("person", "away", "people:away", "Say that you are away, and who is asked instead."),
     Entry("person", "sign-out", "project:sign_out", "End all sessions and tokens of a person."),
     Entry("project", "list", "project:list_projects", "List the projects and their members."),

@@ -15,6 +15,7 @@ SERVER_FILE: Final = "server.json"
 OPERATOR_TOKEN: Final = "operator.token"  # noqa: S105 - a file's name
 RUNNER_TOKEN: Final = "runner.token"  # noqa: S105 - a file's name
 URL_VARIABLE, TOKEN_VARIABLE = "HANDFAST_URL", "HANDFAST_TOKEN"
+RUN_VARIABLE, EPOCH_VARIABLE = "HANDFAST_RUN_ID", "HANDFAST_RUN_EPOCH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,14 @@ def from_environment() -> Found:
     url = os.environ.get(URL_VARIABLE) or server_url(folder)
     token = os.environ.get(TOKEN_VARIABLE) or file_token(folder, OPERATOR_TOKEN)
     return Found(url, token)
+
+
+def run_epoch(run_id: str) -> int | None:
+    """The lease under which this process was started as part of that run, if it was: an agent whose run
+    another runner has taken over starts nothing more."""
+    epoch = os.environ.get(EPOCH_VARIABLE, "")
+    ours = run_id and os.environ.get(RUN_VARIABLE) == run_id and epoch.isascii() and epoch.isdigit()
+    return int(epoch) if ours else None
 
 
 def server_url(folder: Path) -> str:

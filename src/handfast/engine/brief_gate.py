@@ -64,7 +64,7 @@ def _tool(scope: Scope, call: Call) -> str:
 
 
 def _paths(scope: Scope, facts: Facts, worktree: str) -> str:
-    if not scope.paths or facts.effect is not Effect.WRITE:
+    if not scope.paths:
         return ""
     named = [_relative(p, worktree) for c in facts.changes for p in (c.path, c.old_path) if p]
     left = [path for path in named if not in_scope(path, scope.paths)]

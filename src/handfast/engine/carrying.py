@@ -111,6 +111,6 @@ class Carrying:
         ):
             return "the patches differ"
         run = unit.get(Run, h.run_id)
-        if proof.kind not in self._policies.in_force(unit, run.repository).carry_over:
+        if proof.kind not in self._policies.in_force(unit, run.root).carry_over:
             return f"the policy in force does not carry over `{proof.kind}`"
         return ""

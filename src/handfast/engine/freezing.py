@@ -10,6 +10,7 @@ from handfast.core.domain.handoff import WAITING, Handoff, Status
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch, freezes
+from handfast.engine.paging import every
 from handfast.engine.projections import KINDS, load
 from handfast.storage.api import Query
 
@@ -53,7 +54,7 @@ class Freezing:
             return ("",)
         teams = [scope.removeprefix(TEAM) for scope in frozen]
         found = {a.agent_id for team in teams for a in self._switch.of_team(team)}
-        rows = self._kernel.store.find(Query("agent", statuses=("suspended",), limit=1000))
+        rows = every(self._kernel.store, Query("agent", statuses=("suspended",)))
         suspended = (load(KINDS[Agent], r.doc) for r in rows)
         return tuple(sorted(found | {a.agent_id for a in suspended if isinstance(a, Agent)}))
 
@@ -70,20 +71,15 @@ class Freezing:
 
     def _thaw(self, limit: int) -> tuple[int, bool]:
         """How many were thawed, and whether all that may be frozen were looked at: frozen ones have no date."""
-        done, after = 0, None
-        while True:
-            rows = self._kernel.store.find(
-                Query("handoff", statuses=_UNSTARTED, undated=True, after=after, limit=500)
-            )
-            for row in rows:
-                state = load(KINDS[Handoff], row.doc)
-                if isinstance(state, Handoff) and state.frozen_at is not None:
-                    done += self._one(row.stream)
-                    if done >= limit:
-                        return done, False
-            if len(rows) < 500:
-                return done, True
-            after = (rows[-1].rank, rows[-1].opened)
+        done = 0
+        query = Query("handoff", statuses=_UNSTARTED, undated=True, limit=500)
+        for row in every(self._kernel.store, query):
+            state = load(KINDS[Handoff], row.doc)
+            if isinstance(state, Handoff) and state.frozen_at is not None:
+                done += self._one(row.stream)
+                if done >= limit:
+                    return done, False
+        return done, True
 
     def _one(self, stream: str) -> int:
         """Bring one handoff into line with what is stopped. 1 when that changed it."""

@@ -119,28 +119,36 @@ class Gating:
         if earlier.status is Status.DECIDED:
             used = self._use_grant(unit, run, p, earlier, step_id)
             return used or self._hand_over(unit, run, p, judgement, step_id, same)
-        if commands.starts_unsettled(earlier):
-            opened = settle_unknown(
-                self._audiences, unit, earlier, "proposed again before a result"
-            )
-            return Stopped("wait", opened.handoff_id)
+        if doubt := self._in_doubt(unit, earlier):
+            return doubt
         if refusal := self._refused_before(earlier):
             return Stopped("deny", earlier.handoff_id, reason=refusal)
         return self._hand_over(unit, run, p, judgement, step_id, same)
 
-    def refused(self, unit: Unit, run: Run, p: Proposal) -> Stopped | None:
-        """Whether a person refused this very call in this run: then no later policy lets it through."""
-        if not run.counts.stopped:
+    def held_back(self, unit: Unit, run: Run, p: Proposal) -> Stopped | None:
+        """Whether a person refused this very call in this run, or nobody knows what came of a start of it:
+        then neither a later policy nor another look at it lets it through."""
+        if not run.counts.stopped and not run.task_id:
             return None
         earlier = self._earlier(unit, run, p.digest, of_form(self._kernel, run, p.form, p.digest))
         if earlier is None:
             return None
         earlier = self._followed(unit, earlier)
+        if doubt := self._in_doubt(unit, earlier):
+            return doubt
         if earlier.waiting:
             return None
         reason = self._refused_before(earlier)
         edited = _edited_away(earlier) and not _only_edited(earlier, p.digest)
         return Stopped("deny", earlier.handoff_id, reason=reason) if reason and not edited else None
+
+    def _in_doubt(self, unit: Unit, h: Handoff) -> Stopped | None:
+        """A start without an end becomes a doubt, and an open doubt is waited for: nothing is started twice."""
+        if commands.starts_unsettled(h):
+            h = settle_unknown(self._audiences, unit, h, "proposed again before a result")
+        elif h.kind is not HandoffKind.DOUBT or not h.waiting:
+            return None
+        return Stopped("wait", h.handoff_id)
 
     def _earlier(
         self, unit: Unit, run: Run, action_digest: str, known: Sequence[Handoff]
@@ -175,7 +183,8 @@ class Gating:
         ]
 
     def _for_the_task(self, unit: Unit, run: Run, action_digest: str) -> Handoff | None:
-        """A grant that another run of the same task and agent got for the whole task, with a start left."""
+        """A grant that another run of the same task and agent got for the whole task: with a start left, or
+        with one taken here that nobody knows the end of."""
         if not run.task_id:
             return None
         query = Query("handoff", task_id=run.task_id, agent_id=run.agent_id, statuses=_GRANTED)
@@ -183,7 +192,8 @@ class Gating:
             g = cast("Handoff", load(BY_NAME["handoff"], row.doc)).grant
             if g and g.span is Span.TASK and g.action_digest == action_digest:
                 h = unit.get(Handoff, row.stream.partition("/")[2])
-                if h.grant and h.grant.status is GrantStatus.MINTED:
+                unsettled = commands.starts_unsettled(h) and commands.started_in(h, run.run_id)
+                if unsettled or (h.grant and h.grant.status is GrantStatus.MINTED):
                     return h
         return None
 

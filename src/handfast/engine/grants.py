@@ -1,6 +1,7 @@
 """The mediated executor's side of a grant: redeem, then record what happened."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
@@ -12,9 +13,16 @@ from handfast.core.domain.errors import (
     RejectedError,
     StaleDecision,
 )
-from handfast.core.domain.events import Actor
-from handfast.core.domain.events_handoff import EffectOutcome, Executor, GrantRefused, HandoffKind
+from handfast.core.domain.events import Actor, from_bytes
+from handfast.core.domain.events_handoff import (
+    EffectOutcome,
+    Executor,
+    GrantRedeemed,
+    GrantRefused,
+    HandoffKind,
+)
 from handfast.core.domain.faults import fault_point
+from handfast.core.domain.grant_scope import MAX_TIMES, Span
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import GrantId, RunId, StartId
 from handfast.core.domain.person import Person
@@ -25,18 +33,23 @@ from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
+from handfast.engine.proofs import present
+from handfast.engine.repeats import said_by
 
 MAX_REASON = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
+    """`run_id` names the run that starts it, where the executor knows one, and `epoch` its lease."""
+
     handoff_id: str
     grant_id: str
     action_digest: str
     executor: Executor
     epoch: int | None = None
     request_key: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +76,8 @@ class Grants:
     def redeem(self, actor: Actor, r: Redemption) -> Result:
         """Take the next start. Result: start_id, handoff_id. A refusal is recorded in the audit trail.
 
-        Raises GateClosed (used, expired, in doubt, or stopped by the kill switch, a limit or a policy that
-        denies it by now), StaleDecision (not what was approved), NotPermitted (another agent's grant),
+        Raises GateClosed (used, expired, in doubt, given for another run or for one that has ended, or
+        stopped by the kill switch, a limit or a policy that denies it by now), StaleDecision (not what was approved), NotPermitted (another agent's grant),
         StaleEpoch, InvalidTransition (frozen).
         Idempotent only for an equal `request_key`.
         """
@@ -74,7 +87,7 @@ class Grants:
                 actor,
                 lambda unit: self._redeem(unit, actor, r),
                 key=r.request_key,
-                command=[r.handoff_id, r.grant_id, r.action_digest],
+                command=said_by(r),
             )
         except (GateClosed, StaleDecision, NotPermitted) as e:
             self._refused(actor, r, e)
@@ -95,18 +108,9 @@ class Grants:
                     f"agent `{handoff.agent_id}` is suspended", hint="Ask an operator."
                 )
         self._switch.check(unit, handoff.agent_id)
-        run = unit.find(Run, handoff.run_id) if handoff.run_id else None
-        if run is not None and run.held:
-            raise GateClosed(
-                f"a person has taken run `{run.run_id}` over: nothing of its agent is started",
-                hint="Propose the action again when the run was handed back.",
-            )
-        if run is not None and handoff.grant is not None and handoff.grant.uses > 1:
-            _check_may_repeat(unit, run, r.grant_id)
-        if run is not None and r.epoch is not None:
-            check_epoch(run, r.epoch)
-            unit.rely_on(Run, run.run_id)  # a take-over at this moment must not be missed
+        run = _run_of(unit, handoff, r)
         if run is not None:
+            _check_going_on(unit, run, handoff, r)
             _check_not_denied(unit, run, handoff, self._edits)
         command = commands.Redeem(
             grant_id=GrantId(r.grant_id),
@@ -146,12 +150,17 @@ class Grants:
 
     def effect(self, actor: Actor, r: EffectReport) -> Result:
         """Record what a start led to. A second report of the same start changes nothing; `outcome` of the
-        answer is the recorded one. `doubt` opens a doubt handoff about a start of unknown outcome."""
+        answer is the recorded one. `doubt` opens a doubt handoff about a start of unknown outcome.
+
+        Raises NotPermitted for another agent's start, and for an agent that calls `verified` what its own
+        tool ran; InvalidTransition for a start there is not; StaleDecision for what was not approved.
+        """
 
         def work(unit: Unit) -> Result:
             handoff = unit.get(Handoff, r.handoff_id)
             if actor.type == "agent" and actor.id != handoff.agent_id:
                 raise NotPermitted("this start belongs to another agent")
+            _check_seen(self._kernel, actor, r)
             settle = commands.Settle(
                 start_id=StartId(r.start_id),
                 outcome=r.outcome,
@@ -175,19 +184,61 @@ class Grants:
         return result
 
 
-def _check_may_repeat(unit: Unit, run: Run, grant_id: str) -> None:
-    """Several starts end with the run they were given for, and stop where a limit stopped it."""
-    if run.over:
+def _run_of(unit: Unit, handoff: Handoff, r: Redemption) -> Run | None:
+    """The run that a start belongs to. Another than its own only for a grant of their task and agent."""
+    own = unit.find(Run, handoff.run_id) if handoff.run_id else None
+    if r.run_id in ("", handoff.run_id):
+        return own
+    named = unit.find(Run, r.run_id)
+    shared = handoff.grant is not None and handoff.grant.span is Span.TASK
+    whose = (handoff.task_id, handoff.agent_id)
+    if named is not None and shared and (named.task_id, named.agent_id) == whose:
+        return named
+    raise GateClosed(
+        f"grant `{r.grant_id}` was not given for run `{r.run_id}`",
+        code="wrong_run",
+        hint="Propose the action in the run that needs it.",
+    )
+
+
+def _check_going_on(unit: Unit, run: Run, handoff: Handoff, r: Redemption) -> None:
+    """A grant of an agent ends with its run, and several starts stop where a limit stopped the run. What a
+    person runs, such as an undo, and the merge of finished work have no such end."""
+    if run.held:
         raise GateClosed(
-            f"grant `{grant_id}` was given for run `{run.run_id}`, which has ended",
-            code="grant_expired",
+            f"a person has taken run `{run.run_id}` over: nothing of its agent is started",
+            hint="Propose the action again when the run was handed back.",
         )
-    waits = run.limits.handoff_id
-    if run.limits.upheld or (waits and unit.get(Handoff, waits).waiting):
+    if run.over and handoff.agent_id and handoff.kind is not HandoffKind.REVIEW:
         raise GateClosed(
-            f"run `{run.run_id}` met a limit: no further start of grant `{grant_id}` is taken",
+            f"grant `{r.grant_id}` was given for run `{run.run_id}`, which has ended",
+            code="grant_expired",
+            hint="Propose the action again in a run that goes on.",
+        )
+    if r.epoch is not None:
+        check_epoch(run, r.epoch)
+    unit.rely_on(Run, run.run_id)  # its end or a take-over at this moment must not be missed
+    waits = run.limits.handoff_id
+    limited = run.limits.upheld or (waits and unit.get(Handoff, waits).waiting)
+    if handoff.grant is not None and handoff.grant.uses > 1 and limited:
+        raise GateClosed(
+            f"run `{run.run_id}` met a limit: no further start of grant `{r.grant_id}` is taken",
             code="limit_reached",
             hint="A person decides how the run goes on: see `handfast inbox`.",
+        )
+
+
+def _check_seen(kernel: Kernel, actor: Actor, r: EffectReport) -> None:
+    """`verified` is said of what an executor of ours ran: an agent's tool ran where nobody looked."""
+    if actor.type != "agent" or r.outcome is not EffectOutcome.VERIFIED:
+        return
+    stream = f"handoff/{r.handoff_id}"
+    rows = kernel.store.events(stream=stream, types=("grant.redeemed",), limit=MAX_TIMES)
+    starts = [cast("GrantRedeemed", from_bytes(row.data).event) for row in rows]
+    if any(s.start_id == r.start_id and s.executor is Executor.HOOKED for s in starts):
+        raise NotPermitted(
+            "`outcome` cannot be `verified`: the agent's own tool ran this",
+            hint="Report it as `reported`, or as `unknown`.",
         )
 
 
@@ -210,12 +261,11 @@ def _check_not_denied(unit: Unit, run: Run, handoff: Handoff, edits: Edits) -> N
 
 def deciding_person(unit: Unit, actor: Actor) -> Person:
     """Only a person with a role that decides, who proved who they are as a person does."""
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can decide; a token cannot",
-            hint="Decide in the browser, or in a terminal with your PIN.",
-        )
-    person = unit.get(Person, actor.id)
+    refused = NotPermitted(
+        "only a signed-in person can decide; a token cannot",
+        hint="Decide in the browser, or in a terminal with your PIN.",
+    )
+    person = present(unit, actor, refused)
     if not person.may_decide:
         raise NotPermitted(
             "your roles do not include deciding", hint="Ask an admin for the reviewer role."

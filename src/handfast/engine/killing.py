@@ -15,6 +15,7 @@ from handfast.core.domain.events_control import ControlKilled, ControlReleased
 from handfast.core.domain.ids import AgentId
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.paging import every
 from handfast.engine.people import People, signed_in
 from handfast.engine.projections import KINDS, load
 from handfast.storage.api import Query
@@ -127,8 +128,8 @@ class KillSwitch:
         ]
 
     def of_team(self, team: str) -> list[Agent]:
-        """At most 1,000 agents of a team."""
-        rows = self._kernel.store.find(Query("agent", limit=1000))
+        """The agents of a team."""
+        rows = every(self._kernel.store, Query("agent"))
         found = (load(KINDS[Agent], row.doc) for row in rows)
         return [a for a in found if isinstance(a, Agent) and team and a.team == team]
 

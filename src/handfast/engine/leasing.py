@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import takewhile
 from typing import Final, cast
 
 from handfast.core.domain import events_work as e
@@ -17,7 +18,8 @@ from handfast.core.domain.run import Run, RunStatus, check_epoch
 from handfast.core.domain.runner import Runner
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
-from handfast.engine.projections import BY_NAME, load
+from handfast.engine.paging import every
+from handfast.engine.projections import BY_NAME, SESSION_RANK, load
 from handfast.storage.api import Lease, Query, StateRow
 
 LEASABLE: Final = (RunStatus.READY.value, RunStatus.QUEUED.value)
@@ -25,7 +27,6 @@ HELD: Final = (RunStatus.LEASED.value, RunStatus.RUNNING.value, RunStatus.EXITED
 TAKEN: Final = RunStatus.TAKEN_OVER.value
 _PAGE: Final = 50
 CLOCKS_APART: Final = timedelta(minutes=1)  # how much the clocks of two servers may differ
-_MAX_LOOKED_AT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,8 @@ class Leasing:
         return runner
 
     def _rows(self, status: str) -> Iterator[StateRow]:
-        after: tuple[int, int] | None = None
-        for _ in range(_MAX_LOOKED_AT // _PAGE):
-            query = Query("run", statuses=(status,), after=after, limit=_PAGE)
-            rows = self._kernel.store.find(query)
-            yield from rows
-            if len(rows) < _PAGE:
-                return
-            after = (rows[-1].rank, rows[-1].opened)
+        """All that a runner may take: sessions come last."""
+        return _delegated(self._kernel, (status,))
 
     def _fits(self, runner: Runner | None, seat: Seat, row: StateRow) -> bool:
         run = cast("Run", load(BY_NAME["run"], row.doc))
@@ -203,13 +198,18 @@ class Leasing:
         return self._kernel.run(actor, work)
 
     def held_by(self, runner_ids: Sequence[str]) -> dict[str, list[str]]:
-        """The runs each of these runners holds now; at most 1,000 runs are looked at."""
+        """The runs each of these runners holds now."""
         found: dict[str, list[str]] = {runner_id: [] for runner_id in runner_ids}
-        for row in self._kernel.store.find(Query("run", statuses=HELD, limit=_MAX_LOOKED_AT)):
+        for row in _delegated(self._kernel, HELD):
             run = cast("Run", load(BY_NAME["run"], row.doc))
             if run.runner_id in found:
                 found[run.runner_id].append(run.run_id)
         return found
+
+
+def _delegated(kernel: Kernel, statuses: tuple[str, ...]) -> Iterator[StateRow]:
+    rows = every(kernel.store, Query("run", statuses=statuses, limit=_PAGE))
+    return takewhile(lambda row: row.rank < SESSION_RANK, rows)
 
 
 def _has_worktree(run: Run, seat: Seat) -> bool:

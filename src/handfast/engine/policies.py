@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from handfast.core.domain import publication
 from handfast.core.domain.action import Call, Facts, Judgement
@@ -28,7 +28,9 @@ from handfast.core.policy.kinds import ActionKind, together
 from handfast.core.policy.limits import Limits
 from handfast.core.policy.subject import Subject
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.paging import every
 from handfast.engine.projections import KINDS, load
+from handfast.engine.proofs import present
 from handfast.engine.subjects import subject_of
 from handfast.storage.api import Query
 
@@ -50,10 +52,12 @@ class InForce:
     @property
     def roster(self) -> Roster:
         """Who is who. What the organisation defines, a repository's policy does not change."""
-        found = Roster()
-        for book in self.books:
-            found = book.policy.roster.under(found)
-        return found
+        rosters = [book.policy.roster for book in self.books]
+        return (
+            reduce(lambda stronger, weaker: weaker.under(stronger), rosters)
+            if rosters
+            else Roster()
+        )
 
     def judge(self, facts: Facts, subject: Subject) -> Judgement:
         return judge(facts, subject, self.books)
@@ -120,7 +124,7 @@ class Policies:
 
     def kind(self, unit: Unit, run: Run, call: Call, facts: Facts) -> ActionKind | None:
         """What is declared about actions like this one. Raises as `in_force` does."""
-        policy = self.in_force(unit, run.repository)
+        policy = self.in_force(unit, run.root)
         if not any(book.policy.actions for book in policy.books):
             return None
         return policy.kind(subject_of(unit, run, call, facts))
@@ -181,7 +185,7 @@ class Policies:
 
     def list(self) -> list[Result]:
         """Every scope with what is in force and what is proposed, the organisation's first."""
-        rows = self._kernel.store.find(Query("policy", limit=1000))
+        rows = every(self._kernel.store, Query("policy"))
         states = [load(KINDS[Publication], row.doc) for row in rows]
         found = [s for s in states if isinstance(s, Publication)]
         found.sort(key=lambda s: (s.scope != ORGANISATION, s.scope))
@@ -251,7 +255,7 @@ class Policies:
     def _only_publisher(self, unit: Unit, person_id: PersonId) -> bool:
         """Whether nobody else could approve. The people are part of what this decision rests on."""
         others = 0
-        for row in self._kernel.store.find(Query("person", limit=1000)):
+        for row in every(self._kernel.store, Query("person")):
             other = unit.get(Person, row.stream.partition("/")[2])
             if other.person_id != person_id and PUBLISHERS & set(other.roles):
                 unit.rely_on(Person, other.person_id)
@@ -280,12 +284,11 @@ def check_scope(scope: str) -> None:
 
 def publisher(unit: Unit, actor: Actor) -> PersonId:
     """The person behind a change of rules. Raises NotPermitted for everybody and everything else."""
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can change policy; a token cannot",
-            hint="Use a terminal with your PIN, or the browser.",
-        )
-    person = unit.get(Person, actor.id)
+    refused = NotPermitted(
+        "only a signed-in person can change policy; a token cannot",
+        hint="Use a terminal with your PIN, or the browser.",
+    )
+    person = present(unit, actor, refused)
     if not PUBLISHERS & set(person.roles):
         raise NotPermitted(
             "your roles do not include changing policy",
@@ -300,6 +303,7 @@ def _only_tightens(book: Rulebook) -> None:
         "builtin.off": policy.off,
         "limits: … off": policy.limits.off,
         "carry_over": policy.carry_over is not None,
+        "owners": bool(policy.roster.owners),
         "chat: decide: low": policy.chat is ChatDecides.LOW,
         **{f"actions: {kind.id}": kind.loosens for kind in policy.actions},
     }

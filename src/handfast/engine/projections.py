@@ -60,6 +60,10 @@ class Kind:
     fold: int = 1
 
 
+# Behind every run that a runner may take: sessions of people are many, and some never say that they ended.
+SESSION_RANK = 1
+
+
 def match_of_form(run_id: str, form: str) -> str:
     """How the handoffs of a run about one call are found. `form` is the digest of the call without what it
     depends on, or of the whole action where a handoff names no form."""
@@ -94,6 +98,7 @@ def _run(r: run.Run) -> dict[str, object]:
         "run_id": r.run_id,
         "agent_id": r.agent_id,
         "match": f"{r.agent_id}|{r.session_id}" if r.session_id and r.command is None else "",
+        "rank": SESSION_RANK if r.command is None else 0,
     }
 
 

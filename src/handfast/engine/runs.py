@@ -25,7 +25,9 @@ from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.leasing import Leasing, Seat
 from handfast.engine.limits import RunLimits, keep_measure
+from handfast.engine.paging import every
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.repeats import said_by
 from handfast.engine.runners import check_label
 from handfast.engine.tasks import Tasks
 from handfast.engine.track_records import history_for
@@ -118,9 +120,7 @@ class Runs:
             unit.post("run.queued", {"run_id": run_id})
             return {"run_id": run_id}
 
-        return self._kernel.run(
-            actor, work, key=new.request_key, command=[new.task_id, list(new.command)]
-        )
+        return self._kernel.run(actor, work, key=new.request_key, command=said_by(new))
 
     def _active_agent(self, unit: Unit, agent_id: str) -> Agent:
         agent = unit.find(Agent, agent_id)
@@ -299,20 +299,14 @@ class Runs:
         """Handoffs that may have a start of this run: its own, and of its task's other runs."""
         found = self._handoffs(run.run_id, (Status.RESUMED.value,))
         if run.task_id:
-            query = Query(
-                "handoff", task_id=run.task_id, statuses=(Status.RESUMED.value,), limit=1000
-            )
-            found += [r.stream.partition("/")[2] for r in self._kernel.store.find(query)]
+            query = Query("handoff", task_id=run.task_id, statuses=(Status.RESUMED.value,))
+            found += [r.stream.partition("/")[2] for r in every(self._kernel.store, query)]
         return list(dict.fromkeys(found))
 
     def _handoffs(self, run_id: str, statuses: tuple[str, ...]) -> list[str]:
         """All of them, however many; their states are read a page at a time."""
-        query = Query("handoff", run_id=run_id, statuses=statuses, limit=500)
-        found: list[str] = []
-        while rows := self._kernel.store.find(query):
-            found += [r.stream.partition("/")[2] for r in rows]
-            query = replace(query, after=(rows[-1].rank, rows[-1].opened))
-        return found
+        query = Query("handoff", run_id=run_id, statuses=statuses)
+        return [row.stream.partition("/")[2] for row in every(self._kernel.store, query)]
 
     def _close_task(self, unit: Unit, run: Run, outcome: TaskOutcome) -> None:
         if run.task_id:

@@ -1,7 +1,7 @@
 """A person takes a run over and hands it back: what is refused meanwhile, and what is recorded."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from handfast.core.domain import events_takeover as e
@@ -16,6 +16,7 @@ from handfast.core.domain.ids import HandoffId, PersonId
 from handfast.core.domain.run import Run, check_epoch, check_not_over
 from handfast.engine.grants import deciding_person
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.paging import every
 from handfast.engine.people import People
 from handfast.engine.projections import BY_NAME, load
 from handfast.storage.api import Query
@@ -126,11 +127,8 @@ class Takeovers:
             unit.record(Handoff, h.handoff_id, grant_commands.revoke(h, person_id, why))
 
     def _open(self, run_id: str) -> Iterator[str]:
-        query = Query("handoff", run_id=run_id, statuses=_OPEN, limit=500)
-        while rows := self._kernel.store.find(query):
-            for row in rows:
-                yield cast("Handoff", load(BY_NAME["handoff"], row.doc)).handoff_id
-            query = replace(query, after=(rows[-1].rank, rows[-1].opened))
+        for row in every(self._kernel.store, Query("handoff", run_id=run_id, statuses=_OPEN)):
+            yield cast("Handoff", load(BY_NAME["handoff"], row.doc)).handoff_id
 
     def hand_back(
         self, actor: Actor, run_id: str, note: str = "", following: str = Following.RESUME.value

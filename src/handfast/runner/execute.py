@@ -7,6 +7,7 @@ doubt afterwards, and a person settles it.
 
 import contextlib
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -81,7 +82,13 @@ def execute_grant(
     """
     plan = prepare(client, grant_id)
     taken = client.send(
-        calls.redeem(grant_id, plan.call.digest, executor="mediated", run_id=plan.run_id)
+        calls.redeem(
+            grant_id,
+            plan.call.digest,
+            executor="mediated",
+            run_id=plan.run_id,
+            epoch=discovery.run_epoch(plan.run_id),
+        )
     )
     start_id, handoff_id = str(taken["start_id"]), str(taken["handoff_id"])
     fault_point("exec.before_run")
@@ -138,6 +145,11 @@ def _worktree(client: Client, detail: Json, run_id: str) -> Path:
     return Path(place)
 
 
+_STEERS = re.compile(
+    rf"{discovery.TOKEN_VARIABLE}$|BASH_ENV$|ENV$|BASH_FUNC_|SHELLOPTS$|BASHOPTS$|PS4$|LD_PRELOAD$|LD_AUDIT$"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Ran:
     exit_code: int
@@ -147,8 +159,11 @@ class _Ran:
 
 
 def _run(plan: Plan, stream: Stream, environment: Mapping[str, str]) -> _Ran:
-    """`bash -c` in a process group of its own. Signals we get are passed on to the group."""
-    kept = {k: v for k, v in environment.items() if k != discovery.TOKEN_VARIABLE}
+    """`bash -c` in a process group of its own. Signals we get are passed on to the group.
+
+    Without our token, and without what would make its shell run something before it or in its place.
+    """
+    kept = {k: v for k, v in environment.items() if not _STEERS.match(k)}
     started = time.monotonic()
     output = _Bounded()
     try:

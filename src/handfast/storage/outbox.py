@@ -42,8 +42,9 @@ class OutboxCount:
 
 
 class Outbox(Protocol):
-    """Deliveries, each with an id that is never used twice. What ends an attempt is refused (False) once
-    that attempt is over, whoever says it: the row has another number of attempts then."""
+    """Deliveries, each with an id that is never used twice. What fails or repeats an attempt is refused
+    (False) once that attempt is over, whoever says it: the row has another number of attempts then. What was
+    delivered is done by whichever attempt."""
 
     def outbox(self, limit: int) -> list[OutboxRow]:
         """All rows that are not done, oldest first."""

@@ -16,7 +16,7 @@ from handfast.adapters.python.operands import code_of, hashed
 from handfast.adapters.python.options import Declared
 from handfast.adapters.python.receipt import AlreadyRan, Ran, Receipt, Undo, Waiting
 from handfast.adapters.python.steps import Invoke, Step
-from handfast.client import calls
+from handfast.client import calls, discovery
 from handfast.client.request import Json, new_key
 from handfast.core.domain.action import Call, Effect, Facts
 from handfast.core.domain.canonical import JSON
@@ -179,7 +179,13 @@ def _taken(
     call = order.call()
     grant_id = str(grant["grant_id"])
     try:
-        taken = yield calls.redeem(grant_id, call.digest, executor="mediated", run_id=run_id)
+        taken = yield calls.redeem(
+            grant_id,
+            call.digest,
+            executor="mediated",
+            run_id=run_id,
+            epoch=discovery.run_epoch(run_id),
+        )
     except StaleDecision:
         return None
     return grant_id, str(taken["start_id"]), call

@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
     - `idempotent`: a start in doubt may be asked for anew without a person settling the doubt first.
     - `summary`: called like the function, gives the ask in one line.
     - `on_wait`: `block` until the decision, at most `timeout_s` (default: no limit), or `raise` Waiting.
-    - `client`, `run_id`: instead of HANDFAST_URL, HANDFAST_TOKEN and HANDFAST_RUN.
+    - `client`, `run_id`: instead of HANDFAST_URL, HANDFAST_TOKEN and HANDFAST_RUN_ID.
     """
 
     tool: str

@@ -10,7 +10,7 @@ from handfast.client.request import Json
 from handfast.core.domain.canonical import digest
 from handfast.core.domain.errors import NotPermitted
 
-RUN_VARIABLE, SESSION_VARIABLE = "HANDFAST_RUN", "HANDFAST_SESSION"
+SESSION_VARIABLE = "HANDFAST_SESSION"
 HARNESS = "python"
 
 
@@ -32,7 +32,7 @@ def client() -> Client:
 
 
 def run_id() -> str:
-    return os.environ.get(RUN_VARIABLE, "")
+    return os.environ.get(discovery.RUN_VARIABLE, "")
 
 
 def session() -> Json:

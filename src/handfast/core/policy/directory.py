@@ -75,11 +75,12 @@ class Roster:
 
     def under(self, stronger: "Roster") -> "Roster":
         """Both together. A name that both define means what `stronger` says: a repository's policy adds
-        names of its own and never changes the organisation's."""
+        names of its own and never changes the organisation's. Who is behind an owner is the organisation's
+        to say alone: each entry could put other people in the place of those whom convention names."""
         return Roster(
             {**self.teams, **stronger.teams},
             {**self.rotations, **stronger.rotations},
-            {**self.owners, **stronger.owners},
+            stronger.owners,
             {**self.hours, **stronger.hours},
             self.delegates and stronger.delegates,
         )

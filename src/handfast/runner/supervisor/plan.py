@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from handfast.client.discovery import EPOCH_VARIABLE, RUN_VARIABLE
 from handfast.client.request import Json
 from handfast.core.domain.errors import UsageError
 from handfast.runner.environment import scrubbed_environment
@@ -140,7 +141,8 @@ class Agent:
         ours = {
             "HANDFAST_URL": self._settings.server_url,
             "HANDFAST_HOOK_URL": self._settings.hook_url,
-            "HANDFAST_RUN_ID": str(self._run["run_id"]),
+            RUN_VARIABLE: str(self._run["run_id"]),
+            EPOCH_VARIABLE: str(self._run["epoch"]),
             "HANDFAST_SESSION_ID": self.session_id,
         }
         for name in ("NO_PROXY", "no_proxy"):

@@ -39,6 +39,7 @@ def redeem_grant(
         grant_id=grant_id,
         action_digest=asked.action_digest,
         executor=asked.executor,
+        run_id=asked.run_id,
         epoch=asked.epoch,
         request_key=caller.key(idempotency_key),
     )

@@ -20,6 +20,7 @@ from handfast.server.api.schema_proof import Proof
 from handfast.server.api.schema_review import ReviewFilesOut, edited_files
 from handfast.server.api.tasks import After, Key, Limit
 from handfast.server.identity import Caller, CallerDep
+from handfast.server.identity import caller as known
 from handfast.server.waiting import hub_of, until_settled
 
 router = APIRouter(prefix="/v1/handoffs", tags=["handoffs"])
@@ -83,8 +84,15 @@ async def wait_handoff(
     await to_thread.run_sync(caller.handoff, handoff_id)
     deadline = time.monotonic() + timeout_s
     decided = await until_settled(hub_of(request), caller.engine, handoff_id, deadline)
-    handoff = await to_thread.run_sync(_shown, caller, handoff_id)
+    handoff = await to_thread.run_sync(_shown_now, request, handoff_id)
     return schema.WaitOut(decided=decided, handoff=handoff)
+
+
+def _shown_now(request: Request, handoff_id: str) -> schema.HandoffOut:
+    """After a wait: the credential and what its holder may know of may have ended meanwhile."""
+    now = known(request)
+    now.handoff(handoff_id)
+    return _shown(now, handoff_id)
 
 
 def _shown(caller: Caller, handoff_id: str) -> schema.HandoffOut:
@@ -107,7 +115,7 @@ def decide_handoff(
         reason=asked.reason,
         edited=asked.edited,
         answer=asked.answer,
-        request_key=caller.key(asked.idempotency_key or idempotency_key),
+        request_key=caller.key(asked.idempotency_key or idempotency_key, person),
         scope=asked.scope.wanted(caller.engine.kernel.clock.now())
         if asked.scope
         else AS_THE_RULE_SAYS,
@@ -177,8 +185,8 @@ def override_handoff(
     caller: CallerDep, handoff_id: str, asked: routed.OverrideIn, idempotency_key: Key = ""
 ) -> routed.Overridden:
     """An emergency: an admin or operator approves in place of all that it takes. Another must review it."""
-    key = caller.key(asked.idempotency_key or idempotency_key)
     person = caller.decider(asked.person, asked.pin, handoff_id)
+    key = caller.key(asked.idempotency_key or idempotency_key, person)
     given = Emergency(handoff_id, asked.presented_digest, asked.reason, key)
     return routed.Overridden.model_validate(caller.engine.overrides.override(person, given))
 

@@ -3,7 +3,6 @@
 Everything here is drawn from the record; the agent's own prose appears only as `agent_says`.
 """
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +14,7 @@ from handfast.core.domain.inert import inert
 from handfast.server.web.brief_view import Brief, brief_of
 from handfast.server.web.changed import Changed, StartApproved, changed_of, start_approved
 from handfast.server.web.claims_view import Claim, claim_of, tally
+from handfast.server.web.details_view import details_of
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.files_view import FileList, files_of
 from handfast.server.web.reach import blast, odd_characters
@@ -29,8 +29,6 @@ from handfast.server.web.wording import (
     opaque_sentence,
 )
 
-MAX_DETAILS = 500
-_MORE = re.compile(r"and (?:([0-9,]+) )?more, not listed")
 _UNDO = {
     True: ("Can be undone", "good"),
     False: ("No undo", "bad"),
@@ -87,6 +85,10 @@ class Effect:
     undo_text: str = ""
     undo_about: str = ""
     in_all: str = ""
+
+    @property
+    def lines(self) -> int:
+        return self.text.count("\n") + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,11 @@ class Case:
     files: FileList = field(default_factory=FileList)
 
     @property
+    def asks_only(self) -> bool:
+        """The agent's words are the question itself, which stands above as its words."""
+        return self.kind == "question" and self.agent_says == self.effect.text
+
+    @property
     def what_title(self) -> str:
         """The heading over the call: to come, past, or in doubt."""
         if self.kind == "review" and self.about:
@@ -190,6 +197,8 @@ class Case:
             return "What may have run"
         if self.kind == "escalation":
             return "What going on means"
+        if self.kind == "question":
+            return "What the agent asks"
         return "What was asked" if self.receipt else "What will happen"
 
 
@@ -263,14 +272,15 @@ def _effect(handoff: Record, package: Record) -> Effect:
     kind, body = text(will, "kind", "text"), text(will, "text")
     hazards, opaque = texts(will, "hazards"), texts(will, "opaque")
     undo, tone = _UNDO[flag(will, "reversible")]
+    details, in_all = details_of(will, body if kind == "command" else "")
     return Effect(
         kind=kind,
         text=body,
         command=colour_command(body, MAX_CHARS) if kind == "command" else Markup(),
         diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
-        details=tuple(texts(will, "details", MAX_DETAILS)),
-        in_all=_in_all(will),
+        details=details,
+        in_all=in_all,
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=odd_characters(body) if kind == "command" else (),
         blast=blast(hazards, opaque, text(handoff, "kind"), text(will, "effect")),
@@ -279,18 +289,6 @@ def _effect(handoff: Record, package: Record) -> Effect:
         preview_about=text(will, "preview_about"),
         undo_text=text(will, "undo"),
         undo_about=text(will, "undo_about"),
-    )
-
-
-def _in_all(will: Record) -> str:
-    """How many things the details name, with those that the last one only counts."""
-    found = texts(will, "details", MAX_DETAILS + 1)
-    more = _MORE.fullmatch(found[-1]) if found else None
-    if more is None:
-        return f"more than {MAX_DETAILS}" if len(found) > MAX_DETAILS else f"{len(found)} in all"
-    listed = len(found) - 1
-    return (
-        f"{listed + int(more[1].replace(',', '')):,} in all" if more[1] else f"more than {listed}"
     )
 
 
@@ -388,11 +386,12 @@ def _cost(package: Record) -> tuple[tuple[str, str], ...]:
     if plain:
         return (("Cost so far", plain),)
     cost = mapping(package, "cost")
-    usd = text(cost, "cost_usd")
+    usd, turns = text(cost, "cost_usd", "0"), text(cost, "turns", "0")
+    # Zero is what stands there when the harness told nothing; it is not shown as if it were known.
     figures = (
-        ("Cost", f"${usd}" if usd else ""),
-        ("Time", milliseconds(number(cost, "duration_ms"))),
+        ("Cost", "not told" if usd.strip("0.") == "" else f"${usd}"),
+        ("Time", milliseconds(number(cost, "duration_ms") or None)),
         ("Calls", text(cost, "tool_calls")),
-        ("Turns", text(cost, "turns")),
+        ("Turns", turns if turns != "0" else ""),
     )
     return tuple((label, figure) for label, figure in figures if figure)

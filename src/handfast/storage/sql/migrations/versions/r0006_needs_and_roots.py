@@ -1,7 +1,8 @@
 """What waits is ordered by what it needs of a person, and every row says the repository it belongs to.
 
 The rank of a handoff that waits is ten times the place of its need (judge, stamp, route, later, blocked) and
-the rank of its risk. Reviews of finished work that wait are found by a word of their own.
+the rank of its risk. Reviews of finished work that wait are found by a word of their own. Sessions of people
+rank behind the runs that a runner may take.
 """
 
 import sqlalchemy as sa
@@ -29,6 +30,8 @@ def upgrade() -> None:
     op.add_column("state", sa.Column("root", text))
     _roots(name)
     _needs(name)
+    command = _MEMBER[name].format("", "command")
+    op.execute(f"UPDATE state SET rank = 1 WHERE kind = 'run' AND {command} IS NULL")  # noqa: S608 - constants
     where = sa.text("root IS NOT NULL")
     op.create_index(
         "state_root",
