@@ -14,7 +14,7 @@ from handfast.core.domain.inert import inert
 from handfast.server.web.brief_view import Brief, brief_of
 from handfast.server.web.changed import Changed, StartApproved, changed_of, start_approved
 from handfast.server.web.claims_view import Claim, claim_of, tally
-from handfast.server.web.details_view import details_of, in_all
+from handfast.server.web.details_view import details_of
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
 from handfast.server.web.files_view import FileList, files_of
 from handfast.server.web.reach import blast, odd_characters
@@ -272,14 +272,15 @@ def _effect(handoff: Record, package: Record) -> Effect:
     kind, body = text(will, "kind", "text"), text(will, "text")
     hazards, opaque = texts(will, "hazards"), texts(will, "opaque")
     undo, tone = _UNDO[flag(will, "reversible")]
+    details, in_all = details_of(will, body if kind == "command" else "")
     return Effect(
         kind=kind,
         text=body,
         command=colour_command(body, MAX_CHARS) if kind == "command" else Markup(),
         diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
-        details=details_of(will, body if kind == "command" else ""),
-        in_all=in_all(will),
+        details=details,
+        in_all=in_all,
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=odd_characters(body) if kind == "command" else (),
         blast=blast(hazards, opaque, text(handoff, "kind"), text(will, "effect")),
