@@ -14,7 +14,7 @@ from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.reach import Quiet, Takes
 from handfast.core.policy.holding import held_until
 from handfast.engine.zones import to_utc
-from tests.engine_room import RUNNER, Room, opened
+from tests.engine_room import RUNNER, Room, in_a_moment
 from tests.receivers import Web, web
 from tests.told import deliver, statuses, write_settings
 
@@ -31,7 +31,7 @@ def hook() -> Iterator[Web]:
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
     write_settings(tmp_path / "home", {"private_hosts": ["127.0.0.1"]})
-    with opened(tmp_path / "home") as made:
+    with in_a_moment(tmp_path / "home") as made:
         yield made
 
 

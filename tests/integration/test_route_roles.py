@@ -98,6 +98,7 @@ TABLE: Mapping[str, str] = {
     "- --- yyyyyh -- pass": "decide_pass",
     "- --- -yyy-- -- delegate": "delegate",
     "- --- -----h -- rating": "rate",
+    "- --- yyyyyh -- attention": "attend",
     "- --- yyyyyh -- page": "show_task show_explanation show_case show_edit back_to_case show_state show_run",
     "- --y yyyyyh y- notices": "list_notices",
     "- --y yyyyyy y- notice": "get_notice",
@@ -356,6 +357,7 @@ FORMS: Mapping[str, Callable[[Shot], dict[str, str]]] = {
         "target_branch": "main",
     },
     "rate": lambda _: {"rating": "good"},
+    "attend": lambda s: {"ms": "1500", "presented_digest": str(s.handoff["presented_digest"])},
     "show_edit": lambda _: {"open": "a.py"},
     "sign": lambda s: {"kind": "approve", "presented_digest": s.handoff["presented_digest"]},
     "routing:acknowledge": lambda _: {"act": "acknowledge"},
@@ -444,7 +446,6 @@ NOT_THERE = frozenset(
 )
 
 
-@pytest.mark.timeout(300)
 def test_the_table_holds_for_every_caller(stage: Stage) -> None:
     shot, table, wrong = Shot(stage), expected(), []
     for name, method, path in routes(stage.app):

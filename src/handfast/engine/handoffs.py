@@ -10,7 +10,7 @@ from handfast.core.domain.action import Call
 from handfast.core.domain.assertion import Assertion, Signed, presented_after
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
-from handfast.core.domain.events import Actor
+from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_handoff import (
     DecisionKind,
     HandoffCommented,
@@ -208,6 +208,17 @@ class Handoffs:
             )
         edited = self._edited(unit, handoff, d, person)
         return options_of(person, d.relying, _signed(person, d, edited))
+
+    def closed_to(self, person_id: str, handoff_id: str) -> str:
+        """Why no decision of this person would be taken on what waits: `role`, `audience`, '' where one would.
+
+        To show before they write anything. `decide` says it again, and of an approval more.
+        """
+        unit = Unit(self._kernel, SYSTEM, "")
+        person, handoff = unit.get(Person, person_id), unit.get(Handoff, handoff_id)
+        if not person.may_decide:
+            return "role"
+        return "" if self._audiences.counts_for(unit, handoff, person.person_id) else "audience"
 
     def current_call(self, handoff: Handoff) -> Call:
         """The call as it is put to a vote now: edited, where somebody edited it."""

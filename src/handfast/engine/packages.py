@@ -15,6 +15,7 @@ from handfast.core.domain.events_work import Mode
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.inert import inert
 from handfast.core.domain.package import (
+    FINISHED,
     Attempt,
     Cost,
     DoubtFacts,
@@ -30,6 +31,7 @@ from handfast.core.policy import limit_words
 
 MAX_SHOWN = 200_000
 MAX_PROSE = 4_000
+MAX_INTENT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
             kind=shown.kind,
             text=shown.text,
             details=(
-                f"It was approved, and its one start was taken at {when}.",
+                "It was approved and started once.",
                 "No result was recorded after that: the process that ran it was lost.",
                 "Nothing repeats it. Look at what it should have changed, then say what you found.",
             ),
@@ -206,10 +208,15 @@ class ReviewFacts:
 
 
 def review(
-    f: ReviewFacts, run: Run, evidence: tuple[Evidence, ...], stopped: Sequence[MatchedRule] = ()
+    f: ReviewFacts,
+    run: Run,
+    evidence: tuple[Evidence, ...],
+    stopped: Sequence[MatchedRule] = (),
+    intent: str = "",
 ) -> Package:
-    """Finished work. `stopped` are the gates of the policy that this merge meets."""
-    w = replace(f.work, editable=tuple(editable(file) for file in f.files))
+    """Finished work. `stopped` are the gates of the policy that this merge meets, `intent` is the brief's."""
+    files = tuple(editable(file) for file in f.files)
+    w = replace(f.work, editable=files, intent=intent[:MAX_INTENT])
     size = f"{len(w.files)} file{'' if len(w.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
     return Package(
         ask=f"Merge {w.head_commit[:12]} into {w.target_branch}: {size}",
@@ -222,7 +229,7 @@ def review(
         ),
         why_now=" ".join(
             (
-                "The agent says it has finished. Finished work is always reviewed.",
+                FINISHED,
                 *(f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in stopped),
                 *limit_words.warnings(run),
             )

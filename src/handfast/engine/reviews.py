@@ -144,7 +144,7 @@ class Reviews:
         return Opening(
             kind=HandoffKind.REVIEW,
             risk=risk.value,
-            package=review(f, run, evidence, stopped),
+            package=review(f, run, evidence, stopped, brief.intent),
             action_digest=call.digest,
             agent_id=run.agent_id,
             within_s=self._kernel.settings.review_within_s,

@@ -43,6 +43,7 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "all": (),
 }
 MACHINE = "policy (a machine)"
+MAX_ASKED = 300
 
 
 class Views:
@@ -93,7 +94,7 @@ class Views:
 
     def queued(self, shown: Sequence[Handoff]) -> list[Result]:
         """These handoffs as rows of a queue, each with what it needs and why, why it stopped, what could not be
-        read and what backs it. Without the call's text."""
+        read and what backs it. Without the call's text; a question is said, of finished work what was wanted."""
         packages = open_packages(self._kernel, shown)
         around = self._around()
         return [self._queued(h, packages[h.package.body_id], around) for h in shown]
@@ -108,13 +109,15 @@ class Views:
         return Surroundings(self._kernel, self._people)
 
     def _queued(self, h: Handoff, package: Package, around: Surroundings) -> Result:
-        what = full(package.what_will_happen) | {"text": ""}
+        asked = package.what_will_happen.text[:MAX_ASKED] if h.kind is HandoffKind.QUESTION else ""
+        what = full(package.what_will_happen) | {"text": asked}
         evidence = [full(claim) for claim in package.evidence]
         return self._summary(h, package.ask, around) | {
             "why_now": package.why_now,
             "package": {"what_will_happen": what, "evidence": evidence},
             "presented_digest": h.presented_digest,
             "changed_lines": changed_lines(package),
+            "intent": package.review.intent if package.review else "",
             "need_why": need_why(h, package),
         }
 
@@ -276,8 +279,13 @@ class Views:
             "run", task_id=task_id, newest_first=True, after=cursor, limit=limit, within=within
         )
         rows = self._kernel.store.find(query)
-        items = [self.run_summary(cast("Run", load(BY_NAME["run"], r.doc))) for r in rows]
+        runs = [cast("Run", load(BY_NAME["run"], r.doc)) for r in rows]
+        intents = {t: self._intent(t) for t in {r.task_id for r in runs if r.task_id}}
+        items = [self.run_summary(r) | {"intent": intents.get(r.task_id, "")} for r in runs]
         return Page(items, next_of(rows, limit))
+
+    def _intent(self, task_id: str) -> str:
+        return self._tasks.brief(self._kernel.state(Task, task_id)).intent
 
     def run_summary(self, r: Run) -> Result:
         return {

@@ -70,6 +70,7 @@ HandoffEvent: TypeAlias = (
     | h.HandoffViewed
     | h.HandoffCommented
     | g.HandoffRated
+    | g.HandoffAttended
     | h.HandoffVoted
     | h.HandoffUnvoted
     | h.HandoffEdited
@@ -202,6 +203,7 @@ WIRE: dict[str, type[Event]] = {
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
     "handoff.rated": g.HandoffRated,
+    "handoff.attended": g.HandoffAttended,
     "handoff.voted": h.HandoffVoted,
     "handoff.unvoted": h.HandoffUnvoted,
     "handoff.edited": h.HandoffEdited,

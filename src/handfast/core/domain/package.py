@@ -120,12 +120,15 @@ class WrittenPart:
     changed_since: tuple[str, ...] = ()
 
 
+FINISHED = "The agent says it has finished. Finished work is always reviewed."
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewedWork:
     """Finished work: exactly `head_commit` is what approval merges into `target_branch`.
 
     `target_commit` is where that branch stood when the work was handed over. `tree` is that of the head, `editable`
-    the files a reviewer may edit, `left_out` the changed ones they may not.
+    the files a reviewer may edit, `left_out` the changed ones they may not. `intent` is what its brief wants.
     """
 
     base_commit: str
@@ -144,6 +147,7 @@ class ReviewedWork:
     tree: str = ""
     editable: tuple[EditableFile, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    intent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,16 +208,18 @@ def _context(
     also_open: tuple[str, ...] = (),
     edit: EditView | None = None,
 ) -> Context:
-    told = reader.engine.notices.of_handoff(str(handoff["handoff_id"]))
+    handoff_id = str(handoff["handoff_id"])
+    told = reader.engine.notices.of_handoff(handoff_id)
+    closed = reader.engine.handoffs.closed_to(reader.person_id, handoff_id)
     shown = case_page(
-        {**handoff, "notices": told},
+        {**handoff, "notices": told, "closed": closed},
         shell=replace(reader.shell(notice), also_open=also_open),
         now=reader.engine.kernel.clock.now(),
         brief=_part(handoff, "brief"),
         run=_part(handoff, "run"),
         typed=typed,
         error=error,
-        next_id=_next(reader, str(handoff["handoff_id"])),
+        next_id=_next(reader, handoff_id),
     )
     return {**shown, "edit": edit or edit_of(reader, handoff, form=typed)}
 

@@ -82,6 +82,10 @@ class Effect:
     undo_text: str = ""
     undo_about: str = ""
 
+    @property
+    def lines(self) -> int:
+        return self.text.count("\n") + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -175,6 +179,11 @@ class Case:
     stated: tuple[StatedClaim, ...] = ()
 
     @property
+    def asks_only(self) -> bool:
+        """The agent's words are the question itself, which stands above as its words."""
+        return self.kind == "question" and self.agent_says == self.effect.text
+
+    @property
     def what_title(self) -> str:
         """The heading over the call: to come, past, or in doubt."""
         if self.kind == "review" and self.about:
@@ -183,6 +192,8 @@ class Case:
             return "What may have run"
         if self.kind == "escalation":
             return "What going on means"
+        if self.kind == "question":
+            return "What the agent asks"
         return "What was asked" if self.receipt else "What will happen"
 
 
@@ -261,7 +272,7 @@ def _effect(handoff: Record, package: Record) -> Effect:
         command=colour_command(body) if kind == "command" else Markup(),
         diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
-        details=tuple(texts(will, "details", 50)),
+        details=_details(texts(will, "details", 50), body if kind == "command" else ""),
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=odd_characters(body) if kind == "command" else (),
         blast=blast(hazards, opaque, text(handoff, "kind"), text(will, "effect")),
@@ -271,6 +282,12 @@ def _effect(handoff: Record, package: Record) -> Effect:
         undo_text=text(will, "undo"),
         undo_about=text(will, "undo_about"),
     )
+
+
+def _details(found: list[str], command: str) -> tuple[str, ...]:
+    """Without those that only say the command again, which stands above them in full."""
+    said = f"`{command}`"
+    return tuple(detail for detail in found if not (command and said in detail))
 
 
 def _weighty(handoff: Record) -> bool:
@@ -367,11 +384,12 @@ def _cost(package: Record) -> tuple[tuple[str, str], ...]:
     if plain:
         return (("Cost so far", plain),)
     cost = mapping(package, "cost")
-    usd = text(cost, "cost_usd")
+    usd, turns = text(cost, "cost_usd", "0"), text(cost, "turns", "0")
+    # Zero is what stands there when the harness told nothing; it is not shown as if it were known.
     figures = (
-        ("Cost", f"${usd}" if usd else ""),
-        ("Time", milliseconds(number(cost, "duration_ms"))),
+        ("Cost", "not told" if usd.strip("0.") == "" else f"${usd}"),
+        ("Time", milliseconds(number(cost, "duration_ms") or None)),
         ("Calls", text(cost, "tool_calls")),
-        ("Turns", text(cost, "turns")),
+        ("Turns", turns if turns != "0" else ""),
     )
     return tuple((label, figure) for label, figure in figures if figure)

@@ -102,6 +102,10 @@ def decision_form(
         return None
     verbs = [_verb(handoff, kind) for kind in texts(handoff, "offered")]
     plain = [verb for verb in verbs if verb and verb.kind != "approve_with_edits"]
+    if (
+        text(handoff, "kind") == "escalation"
+    ):  # an answer does there what changes do: one field is enough
+        plain = [verb for verb in plain if verb.kind != "answer"]
     if text(handoff, "kind") == "doubt":
         plain = [*_doubt_verbs(), *(verb for verb in plain if verb.kind != "answer")]
     edit = next((verb for verb in verbs if verb and verb.kind == "approve_with_edits"), None)
@@ -253,12 +257,11 @@ def _doubt_verbs() -> list[Verb]:
 # what a person may say to a run that met a limit: label, key, tone, what follows
 _LIMIT_VERBS = {
     "approve": ("Let it go on", "a", "good", "The run goes on, with the room stated on this page."),
-    "answer": ("Send answer", "s", "good", "The agent gets your answer, and the run goes on."),
     "request_changes": (
-        "Go on with changes",
+        "Go on with words",
         "c",
         "plain",
-        "The agent gets your text first, and the run goes on.",
+        "The agent gets your words first, and the run goes on.",
     ),
     "reject": (
         "Stop the run",

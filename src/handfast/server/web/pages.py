@@ -40,7 +40,7 @@ def case_page(
     error: str = "",
     next_id: str = "",
 ) -> Context:
-    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue. `edit` of
+    """For `case.html`. `closed` of the handoff is why no decision of the reader would be taken, as the engine says it. `typed` and `error` show a refused form again; `next_id` is the next in the queue. `edit` of
     the context is what of finished work is open for editing: nothing, until the route says more.
     `since_look` in the handoff is what happened after this person's last look."""
     return context(
@@ -51,6 +51,7 @@ def case_page(
         case=case_of(handoff, brief, run),
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
+        closed=text(handoff, "closed"),
         next_id=next_id,
         edit=EditView(),
         asked_with=text(mapping(handoff, "checkpoint"), "checkpoint_id"),
