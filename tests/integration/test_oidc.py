@@ -284,7 +284,11 @@ def test_an_account_is_linked_from_within_and_keeps_the_roles_of_here(
     page = client.get("/account").text
     assert "Link your account at Example ID" in page
     assert client.post("/login/oidc/link", data={"csrf_token": "0"}).status_code == 403
-    sent = client.post("/login/oidc/link", data={"csrf_token": csrf(page)})
+    for wrong in ({}, {"password": "not the password"}):  # a session alone links nothing
+        form = {"csrf_token": csrf(page), **wrong}
+        assert client.post("/login/oidc/link", data=form).status_code == 403
+    form = {"csrf_token": csrf(page), "password": PASSWORD}
+    sent = client.post("/login/oidc/link", data=form)
     assert sent.status_code == 303
     done = client.get("/" + at_provider(sent.headers["location"]))
     assert (done.status_code, done.headers["location"]) == (303, "/account")
@@ -381,7 +385,8 @@ def test_another_pin_takes_the_password_of_who_has_one(served: Served) -> None:
 
 def test_linking_ends_with_the_session_it_was_begun_in(served: Served) -> None:
     client = served.browser()
-    sent = client.post("/login/oidc/link", data={"csrf_token": csrf(client.get("/account").text)})
+    form = {"csrf_token": csrf(client.get("/account").text), "password": PASSWORD}
+    sent = client.post("/login/oidc/link", data=form)
     back = at_provider(sent.headers["location"])
     me = Actor("person", served.person_id, "browser")
     served.engine.sessions.end_all(me)

@@ -9,6 +9,7 @@ from handfast.core.domain.handoff import Handoff, Status
 from handfast.core.domain.notice import Notice, NoticeStatus
 from handfast.core.domain.person import Person
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.paging import every
 from handfast.engine.people import signed_in
 from handfast.engine.projections import KINDS, load
 from handfast.engine.sessions import Sessions
@@ -16,7 +17,6 @@ from handfast.engine.staff import Staff
 from handfast.storage.api import Credential, Query
 
 ADMIN = frozenset({"admin"})
-LOOKED_AT = 1_000  # handoffs that somebody holds, notices that are held back
 
 
 class Disabling:
@@ -70,8 +70,8 @@ class Disabling:
 
     def _give_back(self, unit: Unit, person: Person) -> None:
         """Whatever they hold has its level's time again, also what a kill switch froze."""
-        held = Query("handoff", statuses=(Status.ACKNOWLEDGED.value,), limit=LOOKED_AT)
-        for row in self._kernel.store.find(held):
+        held = Query("handoff", statuses=(Status.ACKNOWLEDGED.value,))
+        for row in every(self._kernel.store, held):
             found = load(KINDS[Handoff], row.doc)
             if not isinstance(found, Handoff) or found.holder != person.person_id:
                 continue
@@ -81,8 +81,8 @@ class Disabling:
 
     def _drop_notices(self, unit: Unit, person: Person) -> None:
         """What is being sent already is looked at once more before it goes out."""
-        held = Query("notice", statuses=(NoticeStatus.HELD.value,), limit=LOOKED_AT)
-        for row in self._kernel.store.find(held):
+        held = Query("notice", statuses=(NoticeStatus.HELD.value,))
+        for row in every(self._kernel.store, held):
             found = load(KINDS[Notice], row.doc)
             if not isinstance(found, Notice) or found.person_id != person.person_id:
                 continue

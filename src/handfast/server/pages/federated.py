@@ -32,8 +32,12 @@ def sign_in_elsewhere(
 
 @router.post("/link")
 def link_account(request: Request, reader: ReaderDep, form: FormDep) -> Response:
-    """Send a signed-in person there, so that the account they come back with signs them in from then on."""
+    """Send a signed-in person there, so that the account they come back with signs them in from then on. It
+    outlives their session, so it takes what a PIN takes."""
     check_token(request, form)
+    _provider(request)
+    proving, password = reader.engine.proving, form.get("password", "")
+    proving.prove(reader.actor, "a linked account", secret=reader.secret, password=password)
     return _away(request, reader.engine, "/account", reader.secret)
 
 
