@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,13 +17,19 @@ from tests import needs, postgres, prepared
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# A slow machine is not a wrong answer. `--hypothesis-profile=thorough` looks longer; every run of `make test`
-# looks elsewhere, because the seed is another one.
+# A slow machine is not a wrong answer. Every run of `make test` looks elsewhere, because the seed is another
+# one; so it need not look long. `--hypothesis-profile=thorough` does.
 PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("handfast", PATIENT)
+settings.register_profile("handfast", PATIENT, max_examples=60)
 settings.register_profile("thorough", PATIENT, max_examples=2000)
 settings.load_profile("handfast")
 
+# What a shell starts in the background ignores an interrupt, and so does all that it starts: no test of
+# Ctrl-C would reach its process.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+PATIENCE_MS = 60_000  # only to end a hang
 CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -134,8 +142,9 @@ def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """A headless Chromium. For one module only: while it runs, its event loop is the thread's own."""
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import Error, expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     programs = ("chromium", "chromium-browser", "google-chrome")
     program = os.environ.get("HANDFAST_TEST_CHROMIUM") or next(
         filter(None, map(shutil.which, programs)), None
@@ -153,14 +162,22 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture
 def page(browser: "Browser") -> "Iterator[Page]":
     """A page in a context of its own. Fails the test on a script error or a breach of the page's policy."""
+    with page_of(browser) as (opened, wrong):
+        yield opened
+    assert wrong == []
+
+
+@contextmanager
+def page_of(browser: "Browser") -> "Iterator[tuple[Page, list[str]]]":
+    """In a context of its own; with it what went wrong so far. A new one costs two seconds of processor."""
     wrong: list[str] = []
     context = browser.new_context()
     opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on(
         "console",
         lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None,
     )
-    yield opened
+    yield opened, wrong
     context.close()
-    assert wrong == []

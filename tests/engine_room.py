@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -25,6 +26,7 @@ from handfast.engine.runs import NewRun, Session
 from handfast.engine.tasks import NewTask
 from handfast.testing.clock import FrozenClock
 from handfast.testing.store_writes import check_log
+from tests.prepared import Files, kept, put, quick_hashes
 
 T = TypeVar("T")
 OPERATOR = Actor("operator", "operator", "token")
@@ -118,7 +120,9 @@ def opened(home: Path, url: str = "", clock: FrozenClock | None = None) -> Itera
     clock = clock or FrozenClock()
     engine = open_engine(url, home, clock)
     try:
-        yield _furnished(engine, clock, home)
+        with quick_hashes():
+            made = _furnished(engine, clock, home)
+        yield made
     finally:
         engine.close()
 
@@ -142,6 +146,27 @@ class Furnished:
             yield Room(engine, clock, home, self.me, self.agent_id, self.run_id)
         finally:
             engine.close()
+
+
+@contextmanager
+def in_a_moment(home: Path) -> Iterator[Room]:
+    """As `opened` on SQLite in its own folder: what that makes is made once in each process."""
+    files, known = _kept()
+    home.mkdir(parents=True, exist_ok=True)
+    put(files, home)
+    clock = FrozenClock()
+    engine = open_engine(f"sqlite:///{home / 'handfast.db'}", home, clock)
+    try:
+        yield Room(engine, clock, home, known.me, known.agent_id, known.run_id)
+    finally:
+        engine.close()
+
+
+@cache
+def _kept() -> tuple[Files, Furnished]:
+    made: list[Furnished] = []
+    files = kept(lambda folder: made.append(furnish(folder)))
+    return files, made[0]
 
 
 def furnish(home: Path) -> Furnished:

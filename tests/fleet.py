@@ -20,6 +20,7 @@ from handfast.storage.api import EventRow
 from tests.nursery import SRC, Born, nursery
 from tests.repositories import git
 from tests.run_bench import Json, RunBench, plain_environment
+from tests.stillness import freeze, state_of_process
 
 STUB = Path(__file__).with_name("stub_claude.py")
 LEASE_S = 2
@@ -55,7 +56,7 @@ class Machine:
         self.process.wait()
 
     def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process.pid)
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -64,7 +65,7 @@ class Machine:
         self.process.send_signal(signal.SIGTERM)
 
     def ends(self) -> int:
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 class Fleet(RunBench):
@@ -233,11 +234,3 @@ def fleet(root: Path, repository: Path, *, shared: bool, database: str = "") -> 
 def alive(pid: int) -> bool:
     """Whether the process runs; one that only waits to be reaped does not."""
     return state_of_process(pid) not in ("", "Z")
-
-
-def state_of_process(pid: int) -> str:
-    """As the kernel says it: R, S, T for one that is stopped, Z; '' when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""

@@ -11,7 +11,7 @@ from handfast.engine.handoffs import Decision
 from tests.served import LOGIN, OPERATOR, PIN, Served
 
 Json = dict[str, Any]
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 @dataclass

@@ -123,7 +123,7 @@ class HookBench:
         )
         thread.start()
         yield answers
-        thread.join(60)
+        thread.join(120)
         assert answers, "no answer"
 
     def finished(self, command: str, call_id: str, **fields: Any) -> httpx.Response:
@@ -144,7 +144,7 @@ class HookBench:
 
     def waiting(self, count: int = 1) -> list[Json]:
         """Handoffs that wait, once there are `count`."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(found := self.engine.views.handoffs("waiting").items) < count:
             assert time.monotonic() < deadline, f"{len(found)} handoffs wait"
             time.sleep(0.02)
@@ -173,7 +173,7 @@ class HookBench:
         ]
 
     def until(self, holds: Any, what: str = "it") -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not holds():
             assert time.monotonic() < deadline, f"{what} never came about"
             time.sleep(0.02)

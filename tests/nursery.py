@@ -45,6 +45,7 @@ LOADED = (
 # It reads the name of its machine from the environment as it loads.
 LEFT_TO_THE_CHILD = "handfast.runner.supervisor"
 MESSAGE_BYTES = 1_000_000
+DEADLINE_S = 120.0  # only to end a hang
 
 
 @cache
@@ -73,10 +74,10 @@ class Born:
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises subprocess.TimeoutExpired."""
-        deadline = time.monotonic() + (60 if timeout is None else timeout)
+        deadline = time.monotonic() + (DEADLINE_S if timeout is None else timeout)
         while self.poll() is None:
             if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 60)
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or DEADLINE_S)
             self.nursery.hear(0.05)
         assert self.returncode is not None
         return self.returncode
@@ -96,9 +97,11 @@ class Born:
             self.stdin.write(said)
         self.wait(timeout)
         for reader in readers:
-            reader.join(60 if timeout is None else timeout)
+            reader.join(DEADLINE_S if timeout is None else timeout)
             if reader.is_alive():  # somebody else holds the other end
-                raise subprocess.TimeoutExpired(f"the pipes of process {self.pid}", timeout or 60)
+                raise subprocess.TimeoutExpired(
+                    f"the pipes of process {self.pid}", timeout or DEADLINE_S
+                )
         self.close()
         return found[0], found[1]
 

@@ -32,7 +32,7 @@ from handfast.server.serving import ServerThread
 from tests.prepared import Files, kept, put
 
 Json = dict[str, Any]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 UNCONTAINED = Containment(Contained.OFF)
 
 

@@ -64,6 +64,20 @@ class SoftPasskey:
         return json.dumps({**answer, "response": response})
 
 
+def registration(challenge: str, origin: str, name: bytes) -> dict[str, object]:
+    """What a browser brings back to an offer: a new passkey, made for `localhost`."""
+    at = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+    cose = {1: 2, 3: -7, -1: 1, -2: at.x.to_bytes(32, "big"), -3: at.y.to_bytes(32, "big")}
+    attested = bytes(16) + len(name).to_bytes(2, "big") + name + cbor2.dumps(cose)
+    data = hashlib.sha256(SITE.rp_id.encode()).digest() + b"\x45" + bytes(4) + attested
+    said = {"type": "webauthn.create", "challenge": challenge, "origin": origin}
+    response = {
+        "clientDataJSON": b64(json.dumps(said).encode()),
+        "attestationObject": b64(cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})),
+    }
+    return {"id": b64(name), "rawId": b64(name), "type": "public-key", "response": response}
+
+
 def soft_passkey(engine: Engine, person: Actor) -> SoftPasskey:
     """A new one, recorded as if its person had added it."""
     key = ec.generate_private_key(ec.SECP256R1())

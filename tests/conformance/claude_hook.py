@@ -45,7 +45,7 @@ class Harness:
             self.hook_url,
             json=event,
             headers={"Authorization": f"Bearer {self.token}"},
-            timeout=30,
+            timeout=120,
             trust_env=False,
             verify=False,  # noqa: S501 - plain HTTP on loopback
         )
@@ -120,7 +120,7 @@ class ClaudeHook:
 
     def recorded(self) -> str:
         """The case of what just ran, once its result is recorded: the runner delivers it by itself."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while True:
             cases = [c for c in self.place.cases() if c["status"] != "decided"]
             if all(c["effect"] for c in cases if c["status"] == "resumed"):

@@ -92,7 +92,7 @@ class ExecGrant(RawApi):
                 "HANDFAST_FAULT": FAULTS[at],
             },
             capture_output=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert ran.returncode == -9, ran

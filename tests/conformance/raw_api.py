@@ -47,7 +47,7 @@ class RawApi:
         self.http = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=10,
+            timeout=60,
             trust_env=False,
             verify=False,  # noqa: S501 - plain HTTP on loopback
         )

@@ -219,18 +219,18 @@ def test_all_who_came_while_one_wrote_are_one_group() -> None:
     def lead(jobs: list[Job]) -> None:
         groups.append(len(jobs))
         writing.set()
-        assert go_on.wait(20)
+        assert go_on.wait(120)
 
     line = Line(lead)
     threads = [threading.Thread(target=line.submit, args=(Job(WriteSet()),)) for _ in range(9)]
     threads[0].start()
-    assert writing.wait(20)
+    assert writing.wait(120)
     for thread in threads[1:]:
         thread.start()
     _until(lambda: len(line._waiting) == 8)
     go_on.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
         assert not thread.is_alive()
     assert groups == [1, 8]
 
@@ -256,7 +256,7 @@ def test_a_caller_that_is_interrupted_while_it_waits_is_left_out() -> None:
     def lead(jobs: list[Job]) -> None:
         led.append(jobs)
         writing.set()
-        assert go_on.wait(20)
+        assert go_on.wait(120)
 
     def interrupt(_: int, frame: object) -> None:
         raise _Interrupted
@@ -264,7 +264,7 @@ def test_a_caller_that_is_interrupted_while_it_waits_is_left_out() -> None:
     line = Line(lead)
     first = threading.Thread(target=line.submit, args=(Job(WriteSet()),))
     first.start()
-    assert writing.wait(20)
+    assert writing.wait(120)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
@@ -274,7 +274,7 @@ def test_a_caller_that_is_interrupted_while_it_waits_is_left_out() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     go_on.set()
-    first.join(20)
+    first.join(120)
     line.submit(Job(WriteSet()))
     assert [len(jobs) for jobs in led] == [1, 1]
 
@@ -288,14 +288,14 @@ def test_a_caller_that_is_interrupted_when_it_was_to_lead_hands_the_lead_on() ->
     waiting.start()
     _until(lambda: len(line._waiting) == 1)
     line._leave(gone)
-    waiting.join(20)
+    waiting.join(120)
     assert not waiting.is_alive()
     assert len(led) == 1
     assert not line._led
 
 
 def _until(true: object) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not true():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.001)

@@ -18,7 +18,7 @@ from handfast.storage.sql.store import SqlStore
 from handfast.testing.store_writes import whole, write
 
 pytestmark = pytest.mark.postgres
-WITHIN_S = 20.0
+WITHIN_S = 120.0
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def test_a_kill_in_the_middle_leaves_the_old_schema(store_url: str, later: Revis
     before = old_database.make(store_url)
     with closing(_reopened(store_url)) as store:
         process = _upgrading(store_url, later, "upgrade.before_commit:kill")
-        process.communicate("\n", timeout=60)
+        process.communicate("\n", timeout=120)
         assert process.returncode == -9
         assert current(open_database(store_url)) == HEAD
         assert old_database.contents(store_url) == before
@@ -175,7 +175,7 @@ def test_two_processes_upgrade_once(store_url: str, later: Revisions) -> None:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    said = [json.loads(process.communicate(timeout=120)[0]) for process in both]
     assert sorted(said) == [[HEAD, NEXT], [NEXT, NEXT]]
     with plain(store_url) as c:
         assert c.execute("SELECT number FROM kinds").fetchall() == [(300,)]
@@ -275,7 +275,7 @@ def test_a_write_that_waits_for_the_upgrade_is_refused(store_url: str, later: Re
             work.to(NEXT)
             writer.join(0.5)
             assert writer.is_alive(), "it did not wait for the lock"
-        writer.join(20)
+        writer.join(120)
         assert len(caught) == 1
         assert check_log(store) == 1
 

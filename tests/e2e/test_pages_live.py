@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from handfast.core.domain.events import Actor
+from handfast.core.domain.events import Actor, from_bytes
+from handfast.core.domain.events_rating import HandoffAttended as Attended
 from handfast.engine.actions import StepResult
 from handfast.engine.people import NewPerson
 from handfast.server.serving import ServerThread
@@ -154,7 +156,7 @@ def test_a_half_typed_reason_survives_a_restart_of_the_server(page: Page, served
     served.server.stop()
     expect(page.locator("#live")).to_contain_text("not live")
     with ServerThread(served.engine, port=port, at_address=True):
-        expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+        expect(page.locator("#live")).to_have_text("live")
         expect(page.get_by_label("Your reason")).to_have_value("because the branch is")
         page.reload()
         expect(page.get_by_label("Your reason")).to_have_value("because the branch is")
@@ -318,7 +320,7 @@ def test_a_change_of_three_thousand_lines_can_be_read_and_decided(
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Request changes").click()
     done = page.get_by_role("heading", name="Changes requested by Noor Haddad")
-    expect(done).to_be_visible(timeout=20_000)
+    expect(done).to_be_visible()
 
 
 def test_waiting_is_told_within_a_moment(page: Page, served: Served) -> None:
@@ -332,3 +334,31 @@ def test_waiting_is_told_within_a_moment(page: Page, served: Served) -> None:
     while not seen() and time.monotonic() < end:
         page.wait_for_timeout(20)
     assert seen()
+
+
+def test_how_long_a_case_was_in_view_and_what_was_unfolded_is_on_record(
+    page: Page, served: Served
+) -> None:
+    """Sent as the page is left; the next page is not held up by it."""
+    path = f"/handoffs/{served.stop()['handoff_id']}"
+    sign_in(page, served, path)
+    page.get_by_text("Ask others, put off, override").click()
+    page.wait_for_timeout(1_100)  # less than a second is nobody's reading
+    page.goto(served.url + "/")
+    stream = path.removeprefix("/handoffs/")
+
+    def said() -> list[Attended]:
+        rows = served.engine.kernel.store.events(
+            stream=f"handoff/{stream}", types=("handoff.attended",)
+        )
+        return [cast("Attended", from_bytes(row.data).event) for row in rows]
+
+    deadline = time.monotonic() + 30
+    while not said():
+        assert time.monotonic() < deadline, "nothing came"
+        page.wait_for_timeout(50)
+    (event,) = said()
+    assert event.person_id == served.person_id
+    assert event.dwell_ms >= 1_000
+    assert event.opened == ("Ask others, put off, override",)
+    assert event.presented_digest == served.engine.views.handoff(stream)["presented_digest"]

@@ -69,7 +69,9 @@ def sign_in(page: Page, served: Served, path: str) -> str:
 
 
 def add_passkey(page: Page) -> None:
-    page.get_by_label("What to call it").fill("my laptop")
+    adding = page.locator("#passkey-form")
+    adding.get_by_label("Password now").fill(PASSWORD)
+    adding.get_by_label("What to call it").fill("my laptop")
     page.get_by_role("button", name="Add a passkey").click()
     expect(page.locator("#passkeys-h + p + ul")).to_contain_text("my laptop")
 

@@ -1,9 +1,9 @@
 """The pages in a real browser: no accessibility violation, nothing wider than the screen, what must be
 on the first screen is on it, and the content policy holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 import pytest
@@ -15,9 +15,10 @@ from handfast.server.web.render import CONTENT_SECURITY_POLICY, render
 from tests import checkpoint_fixtures as cp
 from tests import web_fixtures as fx
 from tests import web_places
+from tests.conftest import page_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.browser
 SHELL = pages.Shell(
@@ -36,6 +37,24 @@ PLACES = {
     if not name.startswith(("bare", "no ", "known", "policy unread", "audit, nothing"))
 }
 WIDER = "document.documentElement.scrollWidth - innerWidth"
+
+
+@pytest.fixture(scope="module")
+def shared(browser: "Browser") -> "Iterator[tuple[Page, list[str]]]":
+    with page_of(browser) as made:
+        made[0].route("**/*", _serve)
+        yield made
+
+
+@pytest.fixture
+def page(shared: "tuple[Page, list[str]]") -> "Iterator[Page]":
+    """One for the module: what is looked at here keeps nothing in the browser."""
+    opened, wrong = shared
+    wrong.clear()
+    opened.emulate_media(color_scheme="light", reduced_motion="reduce")
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    yield opened
+    assert wrong == []
 
 
 def _html(name: str) -> str:
@@ -88,37 +107,25 @@ def _serve(route: "Route") -> None:
         route.fulfill(body=_html(path), content_type="text/html; charset=utf-8", headers=headers)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [*CASES, "inbox", "run", "runs", "checkpoint", "checkpoints", "setup", "notifications", "told"],
-)
-def test_accessible_and_within_the_screen(page: "Page", name: str) -> None:
+OTHERS = ["inbox", "run", "runs", "checkpoint", "checkpoints", "setup", "notifications", "told"]
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+# Each page in both schemes and at both widths: every other one is dark where the one before it is light.
+LOOKS = [(name, SCHEMES[:: (1, -1)[at % 2]]) for at, name in enumerate([*CASES, *OTHERS, *PLACES])]
+
+
+@pytest.mark.parametrize(("name", "schemes"), LOOKS, ids=[name for name, _ in LOOKS])
+def test_accessible_and_within_the_screen(
+    page: "Page", name: str, schemes: tuple[Literal["light", "dark"], ...]
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    page.route("**/*", _serve)
     page.goto(f"{SITE}/{name}")
-    for scheme in ("light", "dark"):
-        page.emulate_media(
-            color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
+    if name in PLACES:
+        page.evaluate(
+            "document.querySelectorAll('details').forEach((each) => { each.open = true })"
         )
-        for width in (1280, 360):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate(WIDER) <= 0
-            found = Axe().run(page)
-            assert found.violations_count == 0, found.generate_report()
-
-
-@pytest.mark.parametrize("name", PLACES)
-def test_every_other_page_is_accessible_on_a_desk_and_on_a_phone(page: "Page", name: str) -> None:
-    """Light and wide, then dark and narrow, with everything unfolded."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    page.route("**/*", _serve)
-    page.goto(f"{SITE}/{name}")
-    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
-    for scheme, width in (("light", 1280), ("dark", 360)):
-        dark = scheme == "dark"
-        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    for scheme, width in zip(schemes, (1280, 360), strict=True):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(WIDER) <= 0
         found = Axe().run(page)
@@ -129,8 +136,6 @@ def test_every_other_page_is_accessible_on_a_desk_and_on_a_phone(page: "Page", n
     "name", ["low", "high", "critical", "review", "doubt", "question", "escalation"]
 )
 def test_the_first_screen_holds_what_a_decision_needs(page: "Page", name: str) -> None:
-    page.route("**/*", _serve)
-    page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(f"{SITE}/{name}")
     for part in (".first", "#decision"):
         box = page.locator(part).bounding_box()
@@ -146,7 +151,6 @@ REACHED = """[...document.querySelectorAll('header.top a')].map((a) => {
 
 
 def test_every_place_is_one_tap_away_at_every_width(page: "Page") -> None:
-    page.route("**/*", _serve)
     page.goto(f"{SITE}/inbox")
     assert page.locator("nav[aria-label=Main] a").count() == len(PLACES_OF_THE_HEAD)
     for width in (320, 360, 390, 641, 800, 961, 1101, 1280):
@@ -155,7 +159,6 @@ def test_every_place_is_one_tap_away_at_every_width(page: "Page") -> None:
 
 
 def test_a_decision_needs_neither_script_nor_pointer(page: "Page") -> None:
-    page.route("**/*", _serve)
     page.goto(f"{SITE}/critical")
     seen = []
     for _ in range(40):

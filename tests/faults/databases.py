@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests import postgres
 from tests.postgres import FAST, NOBODY, PARENT, Postgres, _User
+from tests.stillness import freeze
 
 DURABLE = {
     **FAST,
@@ -27,7 +28,7 @@ DURABLE = {
     "max_wal_size": "4MB",
     "min_wal_size": "2MB",
 }
-RESTART_S = 30.0
+RESTART_S = 60.0
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Durable:
         """Nothing of it moves."""
         pids = [self.pid, *self.family()]
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""One decider in a process of its own: waits for the signal, decides at once, prints the answer.
+"""One decider in a process of its own: waits for the signal, decides at once, prints what came of it.
 
 The one argument is JSON: `url`, `token`, `body`, `ready` (a file it makes) and `go` (one it waits for).
 """
@@ -27,6 +27,11 @@ if __name__ == "__main__":
     while not Path(order["go"]).exists():
         assert time.monotonic() < deadline, "nobody gave the signal"
         time.sleep(0.0005)
-    connection.request("POST", where.path, body, headers)
-    answer = connection.getresponse()
-    print(json.dumps({"status": answer.status, "body": json.loads(answer.read())}))
+    while True:
+        connection.request("POST", where.path, body, headers)
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+        # Its key makes it the same decision: a server that is busy may be asked again.
+        if answer.status != 503 or not said["retryable"] or time.monotonic() > deadline:
+            break
+    print(json.dumps({"status": answer.status, "body": said}))

@@ -30,6 +30,7 @@ from handfast.server.sessions import COOKIE
 from handfast.server.site import PAGES_NAME
 from tests.commands import Command, Ran
 from tests.faults.checker import Json, Witness, check, read_log
+from tests.faults.journal import whole_lines
 from tests.faults.parts import DEADLINE_S, SOUND, Given, Part, run, start
 from tests.served import _TLS
 
@@ -64,11 +65,24 @@ def gated(effects: Path) -> str:
     return f"git push -q nowhere main 2> /dev/null; echo ran >> {effects}"
 
 
+def _ports() -> Iterator[int]:
+    """Each once, from a place by chance: below the range the system takes ports for outgoing connections
+    from, and of several processes of the tests each has its own. A part may be away while it has one."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    every = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(20_000 + worker % every, 32_000, every)
+    first = random.randrange(len(ports))  # noqa: S311 - no secret
+    yield from ports[first:]
+    yield from ports[:first]
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """Below the range the system takes ports for outgoing connections from: nobody takes it by chance,
-    and a client that knocks while nobody listens cannot be connected to itself."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
+    """Nobody takes it by chance, and a client that knocks while nobody listens cannot be connected to
+    itself."""
+    for port in _PORTS:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -76,6 +90,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+    raise AssertionError("every port was given away")
 
 
 @dataclass
@@ -89,8 +104,7 @@ class Agent:
 
     @property
     def notes(self) -> list[Json]:
-        text = self.journal.read_text() if self.journal.exists() else ""
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in whole_lines(self.journal)]
 
     def events(self, name: str) -> list[Json]:
         return [note for note in self.notes if note["event"] == name]
@@ -289,7 +303,7 @@ class Installation:
         headers = self.credentials(token)
         if key:
             headers["Idempotency-Key"] = key
-        with httpx.Client(timeout=20, trust_env=False, verify=_TLS) as client:
+        with httpx.Client(timeout=DEADLINE_S, trust_env=False, verify=_TLS) as client:
             return client.request(method, self.url + path, json=body, headers=headers)
 
     def credentials(self, token: str) -> dict[str, str]:
@@ -303,7 +317,7 @@ class Installation:
     def ask(self, event: Json) -> httpx.Response:
         """One event at the runner's hook, as the agent's harness posts it."""
         headers = {"Authorization": f"Bearer {self.names['agent']}"}
-        with httpx.Client(timeout=20, trust_env=False, verify=_TLS) as client:
+        with httpx.Client(timeout=DEADLINE_S, trust_env=False, verify=_TLS) as client:
             return client.post(self.hook, json=event, headers=headers)
 
     def get(self, path: str) -> Json:

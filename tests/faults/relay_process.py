@@ -25,10 +25,11 @@ from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.relay.relay import Relay
 from handfast.engine.relay.routing import Delivery, Routes, Segment, Sink, Steps
+from tests.faults.journal import whole_lines
 
 T = TypeVar("T")
 Json = dict[str, Any]
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0  # only to end a hang
 _forks = multiprocessing.get_context("forkserver")
 
 
@@ -54,7 +55,8 @@ class Order:
 
 
 class Receivers:
-    """`t.effect` keeps a journal, `t.once` has an idempotent effect: one file a delivery."""
+    """`t.effect` keeps a journal, `t.once` has an idempotent effect: one file a delivery. A delivery takes
+    as long as it says; the relay that it `holds` has it until there is a file `go`."""
 
     def __init__(self, name: str, root: Path) -> None:
         self._name = name
@@ -62,6 +64,9 @@ class Receivers:
 
     def effect(self, d: Delivery) -> None:
         self._note("begin", d)
+        if d.payload.get("holds") == self._name:
+            while not (self._root / "go").exists():
+                time.sleep(0.01)
         time.sleep(float(str(d.payload.get("takes_s", 0))))
         if d.payload.get("fails_on") == self._name:
             self._note("raised", d)
@@ -77,7 +82,7 @@ class Receivers:
             step(name, lambda name=name: self._note(name, d))  # type: ignore[misc]  # bound now
 
     def _note(self, what: str, d: Delivery) -> None:
-        line = {"what": what, "id": d.id, "attempt": d.attempt, "by": self._name, "at": time.time()}
+        line = {"what": what, "id": d.id, "attempt": d.attempt, "by": self._name}
         file = os.open(self._root / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             os.write(file, json.dumps(line).encode() + b"\n")
@@ -112,7 +117,11 @@ def run(order: Order) -> None:
     (order.root / f"{order.name}.ready").touch()
     while not told.wait(0.1):
         pass
-    relay.stop()
+    ending = threading.Thread(target=relay.stop)
+    ending.start()
+    relay._stopping.wait()
+    (order.root / f"{order.name}.stopping").touch()
+    ending.join()
     engine.close()
 
 
@@ -152,8 +161,7 @@ class Relays:
 
     @property
     def journal(self) -> list[Json]:
-        path = self.root / "journal"
-        return [json.loads(x) for x in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in whole_lines(self.root / "journal")]
 
     def noted(self, what: str, by: str = "") -> list[Json]:
         return [n for n in self.journal if n["what"] == what and by in ("", n["by"])]

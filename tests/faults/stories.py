@@ -159,7 +159,7 @@ class Run:
                 self.place.decide(review)
             return str(self.state["status"]) == "ended"
 
-        self.place.until(done, "the run's end", within_s=60)
+        self.place.until(done, "the run's end")
         assert git(self.place.repo, "status", "--porcelain") == ""
         return str(self.state["outcome"])
 

@@ -93,7 +93,7 @@ def test_postgres_is_killed_under_load(own: Durable, place: Installation, childr
         place.until(lambda: load.counts["handoff.decided"] >= 2 or load.over, "decisions")
         own.kill(children=children)
         own.start()
-        assert rest(load, within_s=90) == [], place.story()
+        assert rest(load, within_s=180) == [], place.story()
     finally:
         load.stop()
     assert load.counts["handoff.decided"] >= 3

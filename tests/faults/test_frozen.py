@@ -10,8 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.installation import Installation, decision
+from tests.faults.parts import DEADLINE_S
 from tests.faults.stories import Mediated, go_on
 from tests.faults.test_two_deciders import DECIDER, second
+from tests.stillness import freeze
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -31,11 +33,11 @@ def test_a_decider_thaws_and_is_told_who_decided(install: Callable[..., Installa
     words = [sys.executable, "-I", str(DECIDER), json.dumps(order)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as frozen:
         place.until(ready.exists, "the decider")
-        frozen.send_signal(signal.SIGSTOP)
+        freeze(frozen.pid)
         go.touch()
         place.decide(shown, "reject")
         frozen.send_signal(signal.SIGCONT)
-        answer = json.loads(frozen.communicate(timeout=30)[0])
+        answer = json.loads(frozen.communicate(timeout=DEADLINE_S)[0])
     assert (answer["status"], answer["body"]["code"]) == (409, "already_decided")
     assert answer["body"]["decided_by"] == place.names["person_id"]
     place.prove()
@@ -77,7 +79,7 @@ def test_a_server_thaws_in_the_middle_of_a_decision_that_another_has_made(
         other.until(lambda: part.struck, "the server to stand still")
         won = other.decide(shown, "reject")
         part.lift()
-        answer = json.loads(waits.communicate(timeout=60)[0])
+        answer = json.loads(waits.communicate(timeout=DEADLINE_S)[0])
         assert (answer["status"], answer["body"]["code"]) == (409, "already_decided")
         assert answer["body"]["decided_at"] == won["decision"]["at"]
     finally:
@@ -94,7 +96,7 @@ def test_an_agent_waits_for_what_is_frozen(
     place = install()
     place.start()
     pid = place.parts[frozen].process.pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     agent = place.agent("s1")
     place.until(lambda: agent.events("asked"), "its question")
     assert agent.words == []

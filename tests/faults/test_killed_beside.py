@@ -82,7 +82,7 @@ def test_work_that_never_left_its_machine_is_said_to_be_lost(apart: Fleet) -> No
 def test_a_heartbeat_that_fails_by_itself_ends_the_agent_and_the_run_goes_on(apart: Fleet) -> None:
     """Nobody keeps the lease then: the runner, which has room for one, is free again."""
     run_id = apart.order("bash", "-c", f"{WORKS}; sleep 300", repository=apart.origin)
-    first = apart.machine("ada", "--capacity", 1, fault="runner.before_heartbeat:raise:3")
+    first = apart.machine("ada", "--capacity", 1, fault="runner.before_heartbeat:raise:5")
     apart.decide(apart.waiting(run_id, "review"), "approve")
     assert "a.txt" in merged(apart, run_id)
     assert "is not kept" in first.said

@@ -42,11 +42,11 @@ def test_around_the_lease(install: Callable[..., Installation], fault: str) -> N
 def test_before_a_heartbeat(install: Callable[..., Installation]) -> None:
     """The agent ends with its runner, as at any other time, and what it had done is reviewed."""
     place = installed(install)
-    place.start(runner="runner.before_heartbeat:kill:2")
+    place.start(runner="runner.before_heartbeat:kill:4")
     run = Run(place, "echo work > work.txt\nsleep 300\n")
     run.merged()
     place.prove()
-    assert place.restarts == ["runner.before_heartbeat:kill:2"]
+    assert place.restarts == ["runner.before_heartbeat:kill:4"]
     assert run.lines("starts") == ["start"]
     assert [pid for pid in run.pids if there(pid)] == []
     assert [event["epoch"] for event in place.events("run.leased")] == [1, 2, 3]

@@ -25,7 +25,7 @@ def test_agents_and_deciders_while_server_and_runner_are_killed(
             )
             place.kill(name)
             place.again(name)
-        assert rest(load, within_s=60) == [], place.story()
+        assert rest(load, within_s=180) == [], place.story()
     finally:
         load.stop()
     assert load.counts["handoff.decided"] >= 8

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.checker import Json
 from tests.faults.installation import Installation, decision, free_port
+from tests.faults.parts import DEADLINE_S
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -45,7 +46,7 @@ def decide_at_once(place: Installation, servers: list[Installation], handoff: Js
         processes.append(subprocess.Popen(words, stdout=subprocess.PIPE, text=True))
     place.until(lambda: len(list(folder.glob("ready-*"))) == len(servers), "the deciders")
     (folder / "go").touch()
-    return [json.loads(process.communicate(timeout=30)[0]) for process in processes]
+    return [json.loads(process.communicate(timeout=DEADLINE_S)[0]) for process in processes]
 
 
 def test_one_wins_and_the_other_is_told(install: Callable[..., Installation]) -> None:

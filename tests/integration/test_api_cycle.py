@@ -1,5 +1,7 @@
 """The main job over HTTP: a call stops, a person decides, the call goes on once; work is leased and reviewed."""
 
+import json
+
 import httpx
 import pytest
 
@@ -278,7 +280,11 @@ def test_reads_are_recorded_in_a_batch_and_bodies_are_erased_by_a_person(
     assert found[0]["at"] == "2026-03-04T13:05:00.000000Z"
     secret = b"token ghp_" + b"a" * 36
     made = runner.post("/v1/bodies", content=secret, headers={"Content-Type": "text/plain"})
-    path = f"/v1/bodies/{made.json()['body_id']}"
+    propose(runner, run, "git push origin main")
+    said = {"key": "t1", "exit_code": 0, "output_body_id": made.json()["body_id"]}
+    assert runner.post(f"/v1/runs/{run}/results", json=said).status_code == 200
+    rows = served.engine.kernel.store.events(stream=f"run/{run}", types=("step.finished",))
+    path = f"/v1/bodies/{json.loads(rows[-1].data)['data']['output']['body_id']}?of={run}"
     assert operator.get(path).content == secret
     person = served.browser()
     shown = person.get(path)

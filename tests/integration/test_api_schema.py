@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -75,7 +74,6 @@ TASK = {
 }
 
 
-@pytest.mark.timeout(180)
 def test_no_request_makes_the_server_fail(served: Served) -> None:
     schema = schemathesis.openapi.from_dict(served.client().get("/openapi.json").json())
     fuzzed, began, seen = Fuzzed(served), time.monotonic(), set()

@@ -8,12 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from tests.served import Json, Served, decision
+from handfast.core.domain.events import Actor
+from handfast.engine.facade import Engine
+from handfast.engine.people import NewPerson
+from handfast.server.hub import Hub
+from handfast.server.waiting import until_settled
+from tests.prepared import quick_hashes
+from tests.served import PASSWORD, PIN, Json, Served, decision
 
 ELSEWHERE = """
 import sys
@@ -53,6 +60,45 @@ def test_a_wait_ends_with_the_decision_and_not_before(served: Served) -> None:
     assert agent.get(path, params={"timeout_s": "9999"}).status_code == 422
 
 
+@pytest.mark.parametrize("lost", ["token", "sight"])
+def test_who_may_not_see_it_any_more_is_not_shown_the_end_of_a_wait(
+    served: Served, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    engine, noor = served.engine, Actor("person", served.person_id, "browser")
+    with quick_hashes():
+        link = engine.people.invite_another(noor, ("reviewer",))
+        made = engine.people.set_up(link, NewPerson("Mia Lang", "mia", PASSWORD, PIN))
+    mia = Actor("person", str(made["person_id"]), "browser")
+    handoff, waits = served.stop(), threading.Event()
+
+    async def begun(hub: Hub, found: Engine, handoff_id: str, deadline: float) -> bool:
+        waits.set()
+        return await until_settled(hub, found, handoff_id, deadline)
+
+    monkeypatch.setattr("handfast.server.api.handoffs.until_settled", begun)
+    token = engine.own_tokens.issue(mia, "a script", ("read",))
+    client = served.client(Authorization=f"Bearer {token.token}")
+    path = f"/v1/handoffs/{handoff['handoff_id']}/wait?timeout_s=60"
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.get, path)
+        assert waits.wait(30)
+        if lost == "token":
+            engine.own_tokens.revoke(mia, token.token_id)
+        else:
+            engine.knowing.set_project(noor, "checkout", ["/srv/checkout"], [], [])
+        end_the_run(served, handoff)
+        answer = asked.result(60)
+    assert answer.status_code == (401 if lost == "token" else 404)
+    assert "git push" not in answer.text
+
+
+def end_the_run(served: Served, handoff: Json) -> None:
+    """The end of what is waited for, whoever may see it: its run ends."""
+    runner = served.client("runner")
+    ended = runner.post(f"/v1/runs/{handoff['run_id']}/ended", json={"outcome": "session_over"})
+    assert ended.is_success, ended.text
+
+
 def test_a_decision_of_another_process_ends_a_wait(served: Served) -> None:
     handoff = served.stop()
     home = str(served.engine.home)
@@ -71,7 +117,7 @@ def test_a_decision_of_another_process_ends_a_wait(served: Served) -> None:
         assert other.stdout.readline() == "ready\n"
         later = threading.Timer(0.2, other.communicate, ("go\n",))
         later.start()
-        found = served.client("runner").get(wait, params={"timeout_s": "15"}).json()
+        found = served.client("runner").get(wait, params={"timeout_s": "60"}).json()
         later.join()
     assert found["decided"] is True
     assert found["handoff"]["decision"]["reason"] == "from elsewhere"
@@ -90,7 +136,7 @@ def test_hundreds_wait_without_a_thread_each(served: Served) -> None:
         ) as client:
             asked = [asyncio.create_task(client.get(path)) for _ in range(waiters)]
             hub = served.server.hub
-            for _ in range(600):
+            for _ in range(2400):
                 if hub.waiting(f"handoff/{handoff['handoff_id']}") == waiters:
                     break
                 await asyncio.sleep(0.05)
@@ -169,12 +215,12 @@ def test_stopping_ends_streams_and_waits_at_once(
     for thread in threads:
         thread.start()
     hub = served.server.hub
-    for _ in range(600):
+    for _ in range(2400):
         if hub.waiting(f"handoff/{handoff['handoff_id']}") == waiters and hub.following:
             break
         time.sleep(0.05)
     served.server.stop()
     for thread in threads:
-        thread.join(5)
+        thread.join(120)
     assert sorted(results, key=str) == [[], *["stopping"] * waiters]
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []

@@ -89,7 +89,6 @@ def test_verification_reads_every_entry(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_pages_and_long_polls_of_a_server(tmp_path: Path) -> None:
     """Forty callers hang on a server without a thread each; none is answered while nothing is decided."""
     bench = open_bench(tmp_path, f"sqlite:///{tmp_path / 'handfast.db'}")
@@ -106,7 +105,6 @@ def test_pages_and_long_polls_of_a_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.postgres
 def test_mixed_load_on_two_servers(tmp_path: Path) -> None:
     """Everybody takes part, and the independent checker finds nothing."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handfast.cli.catalogue import COMMANDS, GROUPS, Entry
-from handfast.cli.entry import build
+from handfast.cli.entry import build, run
 from tests.commands import Command
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,22 @@ def test_a_command_has_a_heading_and_an_example(entry: Entry) -> None:
     )
     assert part, f"docs/cli.md has no heading ### `handfast {entry.words}`"
     assert f"handfast {entry.words}" in part[1], "its part has no example"
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=IDS)
+def test_a_commands_help_fits_the_terminal_in_two_columns(
+    entry: Entry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*entry.words.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"Usage: handfast {entry.words}")
+    assert [line for line in lines if len(line) > 80] == []
+    listed = lines[next(i for i, line in enumerate(lines) if line == "Options:") + 1 :]
+    # A name stands at the second column, its words and what wraps of them at the thirty-first.
+    assert [line for line in listed if line and not re.match(r"  \S| {30}\S", line)] == []
+    assert "STR" not in " ".join(lines)
+    assert "--empty-" not in " ".join(lines)
 
 
 def test_no_heading_without_a_command() -> None:

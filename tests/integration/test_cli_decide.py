@@ -26,6 +26,7 @@ from handfast.engine.reviews import FinishedWork
 from handfast.engine.runs import NewRun, Pause, Session
 from handfast.engine.tasks import NewTask
 from tests.commands import DEADLINE_S, Command, serving
+from tests.large_diff import large_diff, reviewed
 
 PIN = "123456"
 OPERATOR, RUNNER = Actor("operator", "operator", "token"), Actor("runner", "runner", "token")
@@ -338,3 +339,23 @@ def test_a_scope_is_given_and_taken_back_at_the_terminal(world: World) -> None:
     assert (taken.code, taken.out) == (0, f"{grant_id}: revoked\n")
     without = world.handfast("grant", "revoke", grant_id, stdin=f"ana\n{PIN}\n")
     assert without.code == 4
+
+
+def test_what_was_not_shown_is_printed_and_approved_by_a_word_of_its_own(world: World) -> None:
+    engine = open_engine(home=world.home)
+    try:
+        handoff_id = reviewed(engine, 8_000)
+    finally:
+        engine.close()
+    login = [("Login", "ana")]
+    refused = world.handfast.typed("handoff", "approve", handoff_id, answers=())
+    assert refused.code != 0
+    assert "too large to be shown with handoff" in refused.err
+    assert f"handfast handoff changes {handoff_id}" in refused.err
+    printed = world.handfast("handoff", "changes", handoff_id)
+    assert printed.out == large_diff(8_000)
+    answers = [*login, ("PIN", PIN)]
+    done = world.handfast.typed(
+        "handoff", "approve", handoff_id, "--covers-unshown", "--json", answers=answers
+    )
+    assert (done.code, done.json["decision"]["kind"]) == (0, "approve")

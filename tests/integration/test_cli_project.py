@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from handfast.app import open_engine
+from handfast.core.domain.errors import NotPermitted
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_work import Mode
 from handfast.engine.access import PrincipalKind
@@ -97,7 +98,7 @@ def test_only_an_admin_with_a_terminal_sets_projects_and_signs_out(world: World)
     piped = world.handfast(*SET, "--json", stdin=f"ana\n{PIN}\n")
     assert (piped.code, piped.problem["code"]) == (4, "no_terminal")
     assert "Bob" not in world.handfast("project", "list").out
-    for words in (SET, ("person", "sign-out", "ana")):
+    for words in (SET, ("person", "sign-out", "ana"), ("person", "disable", "cleo")):
         assert world.signed(*words, login="bob", pin="654321").code == 4
     assert world.handfast("project", "list").out == HEADS
 
@@ -112,3 +113,23 @@ def test_an_admin_ends_every_session_and_token_of_somebody(world: World) -> None
     assert (done.code, done.json) == (0, {"ended": 2, "tokens": 1})
     assert [people.of_session(each) for each in secrets] == ["", ""]
     assert world.signed("person", "sign-out", "nobody").code == 3
+
+
+def test_an_admin_closes_an_account_and_opens_it_again(world: World) -> None:
+    people = world.reader.people
+    with quick_hashes():
+        secret = people.sign_in("bob", PASSWORD).secret
+    done = world.signed("person", "disable", "bob")
+    assert (done.code, bool(done.json["disabled_at"]), done.json["roles"]) == (
+        0,
+        True,
+        ["reviewer"],
+    )
+    assert people.of_session(secret) == ""
+    assert "disabled since" in world.handfast("person", "list").out
+    with quick_hashes(), pytest.raises(NotPermitted, match="disabled"):
+        people.sign_in("bob", PASSWORD)
+    again = world.signed("person", "enable", world.ids["bob"])
+    assert (again.code, again.json["disabled_at"]) == (0, "")
+    with quick_hashes():
+        assert people.sign_in("bob", PASSWORD).person_id == world.ids["bob"]

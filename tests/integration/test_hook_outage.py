@@ -204,7 +204,7 @@ def _ask(runner: RunnerServer, folder: Path, tool: str, tool_input: dict[str, An
         runner.hook_url,
         content=json.dumps(event),
         headers=headers,
-        timeout=30,
+        timeout=120,
         trust_env=False,
         verify=_TLS,
     )

@@ -15,7 +15,7 @@ from handfast.engine.channels.mail import html, plain
 from handfast.engine.channels.message import Case, Message
 from handfast.engine.outbound import Poster
 from handfast.engine.outlets import read_outlets
-from tests.engine_room import HAZARDS, Room, opened
+from tests.engine_room import HAZARDS, Room, in_a_moment
 from tests.receivers import Mailbox, Web, certificate, mail_server, web
 from tests.told import deliver, statuses, write_settings
 
@@ -30,7 +30,7 @@ def hook() -> Iterator[Web]:
 
 def room_with(tmp_path: Path, settings: dict[str, Any]) -> Any:
     write_settings(tmp_path / "home", settings)
-    return opened(tmp_path / "home")
+    return in_a_moment(tmp_path / "home")
 
 
 def ask(room: Room, command: str = "git push origin main", says: str = "") -> str:
@@ -100,7 +100,7 @@ def test_starttls_with_a_login_and_a_certificate_that_is_checked(tmp_path: Path)
             "password_file": str(tmp_path / "password"),
         }
         write_settings(tmp_path / "home", smtp_settings(box, **more))
-        with opened(tmp_path / "home") as room:
+        with in_a_moment(tmp_path / "home") as room:
             room.engine.contacts.add(room.me, "email", "ana@x.example", "all")
             asked = ask(room)
             with pytest.raises(OSError, match="certificate verify failed"):
@@ -265,7 +265,7 @@ def test_a_retry_has_the_same_id_and_the_same_body(tmp_path: Path, hook: Web) ->
 def test_a_webhook_never_leads_into_the_servers_own_network(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError):
         Poster().check(url)
-    with opened(tmp_path / "home") as room, pytest.raises(UsageError):
+    with in_a_moment(tmp_path / "home") as room, pytest.raises(UsageError):
         room.engine.contacts.add(room.me, "webhook", url, "all")
 
 
@@ -273,7 +273,7 @@ def test_a_host_that_is_private_by_the_time_of_sending_gets_nothing(
     tmp_path: Path, hook: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name meant a public address when it was added, and means this machine now."""
-    with opened(tmp_path / "home") as room:
+    with in_a_moment(tmp_path / "home") as room:
         import socket
 
         there = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 443))]
@@ -283,8 +283,11 @@ def test_a_host_that_is_private_by_the_time_of_sending_gets_nothing(
         here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
         asked = ask(room)
-        with pytest.raises(UsageError, match="private network"):
+        with pytest.raises(UsageError, match="private network") as refused:
             deliver(room.engine)
+        assert "127.0.0.1" not in refused.value.message, (
+            "which address a name has inside is not told"
+        )
         assert statuses(room.engine, asked) == ["failing"]
 
 

@@ -14,7 +14,7 @@ from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.reach import Quiet, Takes
 from handfast.core.policy.holding import held_until
 from handfast.engine.zones import to_utc
-from tests.engine_room import RUNNER, Room, opened
+from tests.engine_room import RUNNER, Room, in_a_moment
 from tests.receivers import Web, web
 from tests.told import deliver, statuses, write_settings
 
@@ -31,7 +31,7 @@ def hook() -> Iterator[Web]:
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
     write_settings(tmp_path / "home", {"private_hosts": ["127.0.0.1"]})
-    with opened(tmp_path / "home") as made:
+    with in_a_moment(tmp_path / "home") as made:
         yield made
 
 
@@ -111,6 +111,18 @@ def test_a_digest_bundles_what_waits_and_leaves_out_what_was_decided(room: Room,
     urgent = push(room)
     deliver(room.engine)
     assert handoffs_in(hook.last()) == [urgent], "what is urgent does not wait for a digest"
+
+
+def test_what_is_held_for_somebody_disabled_ends_at_once(room: Room, hook: Web) -> None:
+    ann = room.another("ann")
+    add(room, hook, "digest", ann)
+    add(room, hook, "digest")
+    asked = question(room)
+    deliver(room.engine)
+    assert statuses(room.engine, asked) == ["held", "held"]
+    room.engine.disabling.disable(room.me, "ann")
+    told = {str(n["person_id"]): n["status"] for n in room.engine.notices.of_handoff(asked)}
+    assert told == {ann.id: "dropped", room.me.id: "held"}
 
 
 def test_what_would_expire_before_it_is_sent_goes_out_at_once(room: Room, hook: Web) -> None:

@@ -29,6 +29,7 @@ from handfast.runner.processes import (
     read_identity,
     start,
 )
+from tests.stillness import freeze
 
 LINUX = pytest.mark.skipif(not proctable.LINUX, reason="needs /proc")
 # Writes its number, then does what it is told. `leave` starts what a shell tool leaves behind: a process
@@ -56,7 +57,7 @@ for word in sys.argv[1:]:
 """
 
 
-def until(test: Callable[[], object], seconds: float = 20) -> None:
+def until(test: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not test():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -114,11 +115,21 @@ def place(tmp_path: Path) -> Iterator[Place]:
             os.kill(row, signal.SIGKILL)
 
 
+@pytest.fixture
+def ignoring() -> Iterator[None]:
+    """What a shell has its jobs in the background ignore, and `nohup` those below it."""
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
 def test_exit_code_and_output(place: Place) -> None:
     process = place.start(
         command=["sh", "-c", "cat; echo out; echo err >&2; pwd; exit 7"], stdin=b"in\n"
     )
-    found = process.wait(20)
+    found = process.wait(60)
     assert found is not None
     assert (found.code, found.signal, found.ended_by, found.left_behind) == (7, None, "agent", 0)
     assert found.stdout.path.read_text() == f"in\nout\n{place.cwd}\n"
@@ -128,7 +139,7 @@ def test_exit_code_and_output(place: Place) -> None:
 
 
 def test_signal_is_told_from_a_code(place: Place) -> None:
-    found = place.start("abort").wait(20)
+    found = place.start("abort").wait(60)
     assert found is not None
     assert (found.code, found.signal) == (None, signal.SIGABRT)
 
@@ -163,12 +174,12 @@ def test_program_is_looked_up_in_the_agents_path(place: Place) -> None:
     tool.parent.mkdir()
     tool.write_text("#!/bin/sh\nexit 5\n")
     tool.chmod(0o755)
-    found = place.start(command=["some-agent"], environment={"PATH": str(tool.parent)}).wait(20)
+    found = place.start(command=["some-agent"], environment={"PATH": str(tool.parent)}).wait(60)
     assert found is not None
     assert found.code == 5
 
 
-def test_agent_starts_from_a_clean_state(place: Place) -> None:
+def test_agent_starts_from_a_clean_state(place: Place, ignoring: None) -> None:
     """Exactly the given environment, three open files, no ignored or blocked signal."""
     text = (
         "import json, os, signal\n"
@@ -179,7 +190,7 @@ def test_agent_starts_from_a_clean_state(place: Place) -> None:
     process = place.start(
         command=[sys.executable, "-I", "-c", text], environment={"A": "é\n", "LC_ALL": "C.UTF-8"}
     )
-    found = process.wait(20)
+    found = process.wait(60)
     assert found is not None
     environment, files, ignored, blocked = json.loads(found.stdout.path.read_text())
     assert environment == {"A": "é\n", "LC_ALL": "C.UTF-8", "HANDFAST_PROCESS": f"{place.root}:1"}
@@ -194,7 +205,7 @@ def test_nothing_in_the_agents_folder_is_imported(place: Place) -> None:
         (place.cwd / f"{name}.py").write_text(
             "open('/proc/self/cwd/sprung', 'w')\nraise SystemExit(9)\n"
         )
-    found = place.start(command=["true"]).wait(20)
+    found = place.start(command=["true"]).wait(60)
     assert found is not None
     assert found.code == 0
     assert not (place.cwd / "sprung").exists()
@@ -203,7 +214,7 @@ def test_nothing_in_the_agents_folder_is_imported(place: Place) -> None:
 def test_output_is_bounded_and_the_end_is_kept(place: Place) -> None:
     text = "import sys; sys.stdout.write('a' * 3_000_000 + 'the end\\n')"
     process = place.start(command=[sys.executable, "-c", text], head_bytes=1000, tail_bytes=100)
-    found = process.wait(20)
+    found = process.wait(60)
     assert found is not None
     assert found.stdout.bytes == 3_000_008
     assert found.stdout.left_out == 3_000_008 - 1100
@@ -218,7 +229,7 @@ def test_output_at_the_bound_is_whole(place: Place, size: int) -> None:
     process = place.start(
         command=[sys.executable, "-c", f"print('x' * {size - 1})"], head_bytes=1000, tail_bytes=100
     )
-    found = process.wait(20)
+    found = process.wait(60)
     assert found is not None
     left_out = max(0, size - 1100)
     assert found.stdout.left_out == left_out
@@ -233,7 +244,7 @@ def test_output_can_be_read_while_it_runs(place: Place) -> None:
 def test_what_the_agent_leaves_behind_ends_with_it(place: Place) -> None:
     process = place.start("leave", "leave-bare", "fail")
     left = [number(place.cwd / f"{name}.pid") for name in ("left", "bare")]
-    found = process.wait(20)
+    found = process.wait(60)
     assert found is not None
     assert (found.code, found.left_behind) == (3, 2)
     assert not any(there(pid) for pid in left)
@@ -255,8 +266,8 @@ def test_end_asks_first_then_kills(place: Place) -> None:
 def test_a_stopped_agent_is_ended(place: Place) -> None:
     process = place.start("child", "ready", "sleep")
     until((place.cwd / "ready").exists)
-    os.kill(process.identity.agent_pid, signal.SIGSTOP)
-    os.kill(process.identity.keeper_pid, signal.SIGSTOP)
+    freeze(process.identity.agent_pid)
+    freeze(process.identity.keeper_pid)
     assert process.end(0.2).gone
     assert not there(process.identity.agent_pid)
     assert not there(process.identity.keeper_pid)
@@ -324,7 +335,7 @@ def test_runner_and_keeper_killed(place: Place) -> None:
         )
         until((place.root / "runner-ready").exists)
         identity = read_identity(place.folder)
-        os.kill(runner.pid, signal.SIGSTOP)
+        freeze(runner.pid)
         os.kill(identity.keeper_pid, signal.SIGKILL)
         runner.kill()
     until(lambda: not there(agent))
@@ -344,7 +355,7 @@ def test_keeper_killed_beside_a_live_runner(place: Place) -> None:
     process = place.start("leave", "sleep")
     left = number(place.cwd / "left.pid")
     os.kill(process.identity.keeper_pid, signal.SIGKILL)
-    found = process.wait(20)
+    found = process.wait(60)
     assert found is not None
     assert (found.code, found.signal, found.ended_by) == (None, None, "unknown")
     assert not there(left)
@@ -384,7 +395,7 @@ def test_ending_spares_who_asks(place: Place) -> None:
         "rows = processes.members(identity)\n"
         "print(os.getpid() in [row.pid for row in rows])\n"
     )
-    found = place.start(command=[sys.executable, "-c", text, str(place.folder)]).wait(20)
+    found = place.start(command=[sys.executable, "-c", text, str(place.folder)]).wait(60)
     assert found is not None
     assert found.stdout.path.read_text() == "False\n"
 

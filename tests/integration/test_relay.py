@@ -174,15 +174,16 @@ def test_bounds_of_a_topic_hold(rooms: RelayRoom) -> None:
         "t.few": Flow(concurrency=2),
         "t.slow": Flow(starts=3, within_s=1.5),
     }
-    for number in range(6):
-        rooms.post("t.few", number=number)
-        rooms.post("t.slow", number=number)
     with rooms.running(Routes([few.sink("t.few"), slow.sink("t.slow", "slow")], flows=flows)):
+        began = time.monotonic()
+        for number in range(6):
+            rooms.post("t.few", number=number)
+            rooms.post("t.slow", number=number)
         until(rooms.delivered, "all is delivered")
     assert few.most <= 2
     assert len(few.at) == len(slow.at) == 6
-    # What DBOS starts together reaches the receiver with some scatter.
-    assert slow.at[3] - slow.at[0] >= 1.0
+    # From before the first start: what is started reaches the receiver late on a busy machine.
+    assert slow.at[3] - began >= 1.5
 
 
 def test_the_own_bound_holds_and_what_is_urgent_goes_first(small: None, room: RelayRoom) -> None:
@@ -259,9 +260,11 @@ def test_a_schedule_runs_at_its_times_and_one_that_fails_runs_again(rooms: Relay
         if len(ticks) == 1:
             raise ConnectionError("not now")
 
+    began = time.time()
     with rooms.running(Routes(schedules=[Schedule("tick", tick, every_s=1)])):
         until(lambda: len(ticks) >= 3, "it ran three times")
-    assert ticks[2] - ticks[0] >= 1.0
+    # Late they may come together, because they wait in a queue; none comes before its second.
+    assert ticks[2] - began >= 2.0
     with rooms.running(Routes()):
         seen = len(ticks)
         time.sleep(1.2)

@@ -11,8 +11,9 @@ import pytest
 
 from handfast.core.domain.events import SYSTEM
 from tests.commands import Command
-from tests.fleet import LEASE_S, Fleet, Wire, alive, fleet, state_of_process
+from tests.fleet import LEASE_S, Fleet, Wire, alive, fleet
 from tests.repositories import git, new_repository
+from tests.stillness import state_of_process
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.property.corpus_adversarial import BENIGN, HARMFUL
+from tests.property import corpus_adversarial, corpus_outsider
 
 Answer = dict[str, list[str]]
+HARMFUL = [
+    (kinds, command)
+    for corpus in (corpus_adversarial, corpus_outsider)
+    for kinds, group in corpus.HARMFUL.items()
+    for command in group
+]
+BENIGN = [*corpus_adversarial.BENIGN, *corpus_outsider.BENIGN]
 
 
 def facts_of(commands: list[str], *options: str, cwd: Path | None = None) -> list[Answer]:
@@ -29,10 +36,10 @@ def facts_of(commands: list[str], *options: str, cwd: Path | None = None) -> lis
 
 
 def test_the_corpus_is_large_and_without_repeats() -> None:
-    harmful = [command for commands in HARMFUL.values() for command in commands]
-    assert len(harmful) >= 250
-    assert len(BENIGN) >= 80
-    assert len({*harmful, *BENIGN}) >= len(harmful) + len(BENIGN) - 20
+    harmful = [command for _, command in HARMFUL]
+    assert len(harmful) >= 1_800
+    assert len(BENIGN) >= 1_200
+    assert len({*harmful, *BENIGN}) >= len(harmful) + len(BENIGN) - 70
 
 
 @pytest.fixture(scope="module", params=[(), ("--no-second-opinion",)], ids=["with", "without"])
@@ -40,16 +47,15 @@ def answers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Answer]:
     """With the second parser and without it; in a folder that is no repository."""
-    commands = [command for group in HARMFUL.values() for command in group]
+    commands = [command for _, command in HARMFUL]
     options: tuple[str, ...] = request.param
     return facts_of(commands + BENIGN, *options, cwd=tmp_path_factory.mktemp("elsewhere"))
 
 
 def test_no_harmful_command_passes_unseen(answers: list[Answer]) -> None:
-    expected = [(kind, command) for kind, group in HARMFUL.items() for command in group]
     missed = [
         (command, answer["hazards"])
-        for (kind, command), answer in zip(expected, answers, strict=False)
+        for (kind, command), answer in zip(HARMFUL, answers, strict=False)
         if not answer["opaque"] and not set(kind.split()) & set(answer["hazards"])
     ]
     assert missed == []

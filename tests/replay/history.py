@@ -415,6 +415,9 @@ def _identities(room: Room) -> None:
     linked = engine.federation.link(me, Identity("https://id.example", "u-1"))
     engine.federation.unlink(me, str(linked["account"]))
     _passkey(room)
+    room.another("leaver")
+    engine.disabling.disable(me, "leaver")
+    engine.disabling.enable(me, "leaver")
     engine.knowing.set_teams(me, "ana", ["dba"])
     engine.knowing.set_project(me, "all", ["/repo"], ["ana"], ["dba"])
 

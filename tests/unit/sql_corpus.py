@@ -404,6 +404,14 @@ PASSES: list[tuple[str, str]] = [
 
 # Where nothing says which database is asked.
 ALSO_STOPS: list[str] = [
+    "\\echo `touch x`",
+    "\\. schema.sql",
+    "TABLE pg_shadow",
+    "SELECT passwd FROM pg_shadow",
+    "SELECT rolpassword FROM pg_authid",
+    "SELECT authentication_string FROM mysql.user",
+    "SELECT * FROM mysql.user",
+    "SELECT * FROM sys.sql_logins",
     "DELETE FROM users AS u WHERE u.id = u.id",
     "delete u from users u",
     "DELETE TOP (100) FROM users",

@@ -139,7 +139,7 @@ def test_threads_that_call_at_once_share_what_is_closed_at_the_end(
     answers = httpx.MockTransport(lambda _: httpx.Response(200, json={}))
 
     def ask(client: Client) -> None:
-        at_once.wait(10)
+        at_once.wait(60)
         client.send(calls.run("run_1"))
 
     with Client("http://x", transport=answers) as client, ThreadPoolExecutor(4) as threads:

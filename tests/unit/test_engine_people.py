@@ -14,7 +14,8 @@ from handfast.core.domain.errors import (
 )
 from handfast.core.domain.installation import Installation
 from handfast.engine.facade import Engine
-from handfast.engine.people import REMEMBERED, TRIES, NewPerson
+from handfast.engine.people import NewPerson
+from handfast.engine.tries import IN_ALL, TRIES
 from handfast.testing.clock import FrozenClock
 from tests.engine_room import PASSWORD, PIN, Room, parallel
 
@@ -139,12 +140,39 @@ def test_wrong_pins_lock_whether_or_not_there_is_such_a_person(room: Room, login
         assert caught.value.code == "wrong_secret"
     with pytest.raises(LimitExceeded):
         room.engine.people.with_pin(login, PIN)
-    with pytest.raises(LimitExceeded):
-        room.engine.people.sign_in(login, PASSWORD)
-    assert room.engine.kernel.state(Installation, "1").refusals == TRIES
+    with pytest.raises(NotPermitted):  # the password is counted by itself
+        room.engine.people.sign_in(login, "not the password")
+    assert room.engine.kernel.state(Installation, "1").refusals == TRIES + 1
     room.clock.move(15 * 60)
     if login == "ana":
         assert room.engine.people.with_pin("ana", PIN).auth == "pin"
+
+
+def test_a_stranger_who_guesses_locks_nobody_else(room: Room) -> None:
+    people = room.engine.people
+    for _ in range(TRIES):
+        with pytest.raises(NotPermitted):
+            people.sign_in("ana", "not the password", "192.0.2.1")
+    with pytest.raises(LimitExceeded):
+        people.sign_in("ana", PASSWORD, "192.0.2.1")
+    assert people.sign_in("ana", PASSWORD, "192.0.2.2").person_id == room.me.id
+    assert people.with_pin("ana", PIN).id == room.me.id
+    people.verify(room.me.id, "password", PASSWORD)
+    with pytest.raises(LimitExceeded):  # the right one from elsewhere frees the stranger of nothing
+        people.sign_in("ana", PASSWORD, "192.0.2.1")
+
+
+def test_guesses_from_many_places_have_a_ceiling(room: Room) -> None:
+    people = room.engine.people
+    assert people.sign_in("ana", PASSWORD, "home").person_id
+    for n in range(IN_ALL):
+        with pytest.raises(NotPermitted):
+            people.sign_in("ana", "not the password", f"place {n // TRIES}")
+    with pytest.raises(LimitExceeded, match="an hour"):
+        people.sign_in("ana", PASSWORD, "home")
+    assert people.with_pin("ana", PIN).id == room.me.id
+    room.clock.move(3600)
+    assert people.sign_in("ana", PASSWORD, "home").person_id
 
 
 def test_a_right_pin_forgets_the_wrong_ones(room: Room) -> None:
@@ -171,14 +199,14 @@ def test_guessing_at_once_is_not_more_guesses(room: Room) -> None:
 def test_invented_logins_do_not_fill_the_memory(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from handfast.engine import people
+    from handfast.engine import tries
 
-    assert REMEMBERED <= 100_000
-    monkeypatch.setattr(people, "REMEMBERED", 10)
+    assert tries.REMEMBERED <= 100_000
+    monkeypatch.setattr(tries, "REMEMBERED", 10)
     for n in range(30):
         with pytest.raises(NotPermitted):
             room.engine.people.with_pin(f"invented{n}", "000000")
-    assert len(room.engine.people._failures) <= 10
+    assert len(room.engine.people.tries) <= 10
 
 
 @pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 100_000, ""])

@@ -146,6 +146,18 @@ def test_an_undo_is_an_action_of_its_own_that_a_person_approves_and_runs(room: R
     assert room.engine.grants.redeem(OPERATOR, redeem)["start_id"]
 
 
+def test_who_only_looks_asks_for_no_undo(room: Room) -> None:
+    asked = ran(room)
+    room.result("t1")
+    for login, role in (("vic", "viewer"), ("aud", "auditor")):
+        person = room.another(login, (role,))
+        for auth in ("browser", "token"):
+            with pytest.raises(NotPermitted, match="undo"):
+                room.engine.undoing.undo(Actor("person", person.id, auth), asked)
+    ops = room.another("ops", ("operator",))
+    assert room.engine.undoing.undo(ops, asked)["status"] == "routed"
+
+
 def test_an_agents_equal_call_does_not_use_the_undo(room: Room) -> None:
     asked = ran(room)
     room.result("t1")

@@ -92,3 +92,29 @@ gates:
     found = looked(room, handoff_id)
     assert found is not None
     assert found["changed"] is True
+
+
+def test_how_a_case_was_read_is_recorded_and_bounded(room: Room) -> None:
+    handoff_id, ratings = asked(room), room.engine.ratings
+    shown = room.handoff(handoff_id).presented_digest
+    ratings.attended(
+        room.me, handoff_id, shown, 4_200, ["src/a.py", "", "src/a.py", "\x1b[31mb" * 99]
+    )
+    (entry,) = (
+        e
+        for e in room.engine.views.timeline(f"handoff/{handoff_id}", 0, 99)
+        if e["type"] == "handoff.attended"
+    )
+    said = cast("str", entry["text"])
+    assert said.startswith("had it in view for 4 s, unfolded src/a.py, ")
+    assert "\x1b" not in said
+    assert len(said) < 400
+    for ms in (0, -1, 86_400_001):
+        with pytest.raises(UsageError, match="`ms`"):
+            ratings.attended(room.me, handoff_id, shown, ms)
+    with pytest.raises(UsageError, match="digest"):
+        ratings.attended(room.me, handoff_id, "x", 1)
+    with pytest.raises(NotPermitted):
+        ratings.attended(OPERATOR, handoff_id, shown, 1)
+    assert since_last_look(room.engine.views, room.engine.kernel, handoff_id, room.me.id) is None
+    room.check()

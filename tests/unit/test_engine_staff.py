@@ -222,6 +222,37 @@ def test_roles_are_an_admins_to_change(room: Room) -> None:
     assert room.types(f"person/{bob.id}").count("person.roles_set") == 2
 
 
+def test_an_approval_of_somebody_disabled_counts_no_more(room: Room) -> None:
+    bob, carl = room.another("bob"), room.another("carl", ("reviewer", "operator"))
+    two = 'version: 1\ngates:\n  - id: two\n    when: "true"\n    require: {approvals: 2}\n'
+    done = room.engine.policies.propose(room.me, ORGANISATION, two)
+    room.engine.policies.approve(carl, ORGANISATION, str(done["digest"]))
+    handoff = room.propose("1", "git push")["handoff_id"]
+    room.decide(handoff, actor=bob)
+    room.engine.disabling.disable(room.me, "bob")
+    assert room.decide(handoff)["decided"] is False
+    assert [v.person_id for v in room.handoff(handoff).votes] == [room.me.id]
+    with pytest.raises(NotPermitted):
+        room.decide(handoff, actor=bob)
+    room.check()
+
+
+def test_two_admins_who_disable_each_other_at_once_leave_one(rooms: Room) -> None:
+    bob = rooms.another("bob", ("admin",))
+
+    def work(n: int) -> bool:
+        by, login = ((rooms.me, "bob"), (bob, "ana"))[n]
+        try:
+            rooms.engine.disabling.disable(by, login)
+        except (InvalidTransition, NotPermitted):
+            return False
+        return True
+
+    assert sorted(parallel(work, 2)) == [False, True]
+    closed = [p for p in rooms.engine.staff.everybody() if p["disabled_at"]]
+    assert len(closed) == 1
+
+
 def test_two_admins_who_take_each_others_role_at_once_leave_one(rooms: Room) -> None:
     room = rooms
     bob = room.another("bob", ("admin",))

@@ -133,6 +133,22 @@ def test_an_edit_that_does_not_apply_is_shown_as_its_parts(tmp_path: Path) -> No
     assert "two" in shown["text"]
 
 
+def test_a_large_change_is_sent_whole(tmp_path: Path) -> None:
+    """The server bounds what is shown and names the rest; a cut here would be no diff and name nothing."""
+    content = "".join(f"line {n}\n" for n in range(40_000))
+    shown = shown_change("Write", {"file_path": "new.txt", "content": content}, tmp_path)
+    assert shown is not None
+    assert (shown["kind"], shown["text"].count("\n+line ")) == ("diff", 40_000)
+
+
+def test_a_change_too_large_to_be_sent_says_so_first(tmp_path: Path) -> None:
+    content = "x" * 3_000_000
+    shown = shown_change("Write", {"file_path": "new.txt", "content": content}, tmp_path)
+    assert shown is not None
+    assert shown["kind"] == "text"
+    assert shown["text"].startswith("new.txt: only the first 100,000 of 3,000,0")
+
+
 # -- the spool
 
 

@@ -31,6 +31,20 @@ def test_a_critical_case_takes_a_reason_and_its_target_typed() -> None:
     assert (sent.body["kind"], sent.body["reason"]) == ("approve", "checked")
 
 
+def test_what_was_too_large_to_be_shown_is_approved_by_a_choice_of_its_own() -> None:
+    case = fx.review()
+    unshown = [{"path": "src/big.py", "added": 9_000, "removed": 0}]
+    approve = offered({**case, "package": {**case["package"], "unshown": unshown}}, "a")
+    asked = next(f for f in verbs.fields(approve, "ana") if f.name == "covers_unshown")
+    assert "src/big.py" in asked.label
+    assert (asked.kind, asked.value) == ("choice", "")
+    with pytest.raises(UsageError, match="your approval covers them"):
+        verbs.decision(approve, {**PROOF, "covers_unshown": ""})
+    sent = verbs.decision(approve, {**PROOF, "covers_unshown": "yes"})
+    assert sent.body is not None
+    assert sent.body["covers_unshown"] is True
+
+
 @pytest.mark.parametrize("key", ["a", "e", "c", "r", "t"])
 def test_nothing_is_sent_without_a_person_and_a_pin(key: str) -> None:
     verb = offered(fx.approval_critical(), key)

@@ -159,3 +159,14 @@ def test_lengths_of_time_and_decimals_are_read_exactly() -> None:
 def test_every_metric_has_words_and_every_relative_one_a_fixed_amount() -> None:
     assert set(limit_words.LABELS) == set(METRICS)
     assert set(FIRST_RUNS) == {m.name for m in METRICS.values() if m.relative}
+
+
+def test_a_bound_that_a_stronger_one_comes_before_is_not_said() -> None:
+    held = effective(None, None, Budget(tool_calls=200))
+    said = limit_words.beside("tool_calls", held, NO_HISTORY, None, None)
+    assert said.startswith("warns at 150, stops at 200 (")
+    assert "fixed until 5 earlier runs give a median, 0 so far" in said
+    # Figures are compared, not their digits: an hour comes before three.
+    assert limit_words.beside("wall_s", DEFAULTS, NO_HISTORY, None, None).startswith(
+        "warns at 60 min, hands over at 3 h ("
+    )

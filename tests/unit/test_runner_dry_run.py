@@ -38,7 +38,7 @@ def test_it_ends_in_time_with_all_it_started(tmp_path: Path) -> None:
     assert found.refused == ""
     assert time.monotonic() - began < 60
     child = Path("/proc") / (tmp_path / "pid").read_text().strip() / "stat"
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < until, "what it started still runs"
 

@@ -102,7 +102,7 @@ def test_line_ends_of_a_whole_file_are_one_note() -> None:
 
 def test_a_long_line_is_cut_with_its_figures() -> None:
     (file,) = parse_diff(f"--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+{'y' * 5_000}\n").files
-    assert "cut: 1,000 of 5,000 characters" in str(file.hunks[0].rows[0].html)
+    assert "cut: 2,000 of 5,000 characters" in str(file.hunks[0].rows[0].html)
 
 
 def test_a_command_keeps_every_character() -> None:

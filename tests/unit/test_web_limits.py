@@ -52,13 +52,13 @@ def test_the_buttons_of_an_escalation_are_about_the_run_and_not_about_a_call() -
     labels = [verb.label for verb in form.verbs]
     assert labels == [
         "Let it go on",
-        "Send answer",
-        "Go on with changes",
+        "Go on with words",
         "Stop the run",
         "Take over",
     ]
     assert not any("Exactly this runs" in verb.following for verb in form.verbs)
-    assert form.asks_answer
+    # One field for words: an answer would do what going on with words does.
+    assert not form.asks_answer
 
 
 def test_what_followed_is_said_of_the_run() -> None:

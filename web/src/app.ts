@@ -1,6 +1,7 @@
 // Entry point. The pages work without it; it makes them live and quick to use from the keyboard.
 import 'htmx.org'
 import 'htmx.org/dist/ext/hx-sse.js'
+import { noteAttention } from './attention'
 import { keepDrafts } from './drafts'
 import { offerHelp } from './help'
 import { followInbox } from './inbox'
@@ -16,3 +17,4 @@ followInbox()
 showConnection()
 keepTimes()
 usePasskeys()
+noteAttention()

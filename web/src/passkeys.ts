@@ -22,8 +22,13 @@ export function usePasskeys(): void {
 
 async function add(form: HTMLFormElement): Promise<void> {
   const label = (form.elements.namedItem('label') as HTMLInputElement).value
+  const password = (form.elements.namedItem('password') as HTMLInputElement | null)?.value ?? ''
   const headers = { 'x-csrf-token': form.dataset['csrf'] ?? '', 'content-type': 'application/json' }
-  const offer = await asked<Offer>('/account/passkeys/offer', { method: 'POST', headers })
+  const offer = await asked<Offer>('/account/passkeys/offer', {
+    method: 'POST',
+    headers,
+    body: JSON.stringify({ password }),
+  })
   const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(offer.options)
   const made = (await navigator.credentials.create({ publicKey })) as PublicKeyCredential
   const body = JSON.stringify({ label, ticket: offer.ticket, credential: made.toJSON() })

@@ -99,7 +99,9 @@ def _text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"the file is not UTF-8 text (byte {error.start})") from None
+        raise UsageError(
+            f"the file is not UTF-8 text (byte {error.start})", hint="Save it as UTF-8."
+        ) from None
 
 
 def check(file: Path, /, *, parent: str = "", as_json: Json = False) -> None:

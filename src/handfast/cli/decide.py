@@ -38,6 +38,7 @@ class Words:
     answer: str = ""
     scope: dict[str, object] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    covers_unshown: bool = False
 
 
 def approve(
@@ -48,6 +49,7 @@ def approve(
     times: int = 0,
     for_: Annotated[str, Parameter(name="--for")] = "",
     until: str = "",
+    covers_unshown: Annotated[bool, Parameter(negative=())] = False,
     as_json: Json = False,
 ) -> None:
     """Let exactly this action happen. Asks for your PIN on the terminal.
@@ -62,7 +64,7 @@ def approve(
     reason
         Why. Asked for when the risk is critical and it was left out.
     edit
-        The command as it should run instead: only that may run then.
+        The command as it should run instead, or the text that a Write or an Edit should put in: only that may run then.
     edit_file
         Of finished work: `PATH=FILE`. The file PATH of the change becomes what FILE here holds, byte for byte. It is
         committed in your name on top of the agent's commit, and both are merged. May be given several times.
@@ -72,20 +74,22 @@ def approve(
         `run` or `task`: whose calls it covers.
     until
         For how long, like `2h`. Alone, it takes the most starts the rule allows.
+    covers_unshown
+        Approve what was too large to be shown as well. `handfast handoff changes` prints all of it.
     """
     if edit and edit_file:
         raise UsageError("`--edit` and `--edit-file` exclude each other")
     kind = "approve_with_edits" if edit or edit_file else "approve"
     scope = _scope(times, for_, until)
     if len(handoff) != 1:
-        if not handoff or edit or edit_file or scope:
+        if not handoff or edit or edit_file or scope or covers_unshown:
             raise UsageError(
                 "several are approved as they are, once each" if handoff else "no handoff is named",
                 hint="`handfast inbox` lists ids; edit or widen one at a time.",
             )
         approve_several(handoff, reason, as_json=as_json)
         return
-    words = Words(reason, edited=edit, scope=scope, files=read_edits(edit_file))
+    words = Words(reason, edit, "", scope, read_edits(edit_file), covers_unshown)
     _decide(handoff[0], kind, words, as_json=as_json)
 
 
@@ -144,6 +148,7 @@ def _decide(
     with logged_in(f"{kind} {handoff_id}", attempt) as (control, terminal):
         shown = RemoteReads(control).handoff(handoff_id)
         _check_offered(shown, kind)
+        _check_covered(shown, kind, words)
         for line in handoff_lines(shown):
             terminal.say(line)
         terminal.say()
@@ -177,6 +182,19 @@ def _check_offered(shown: dict[str, Any], kind: str) -> None:
         )
 
 
+def _check_covered(shown: dict[str, Any], kind: str, words: Words) -> None:
+    """Before the PIN is asked, as well."""
+    unshown = shown["package"].get("unshown") or []
+    if unshown and kind.startswith("approve") and not words.covers_unshown:
+        names = ", ".join(f"`{cell(each['path'])}`" for each in unshown[:5])
+        more = f" and {len(unshown) - 5} more" if len(unshown) > 5 else ""
+        raise UsageError(
+            f"too large to be shown with handoff `{shown['handoff_id']}`: {names}{more}",
+            code="not_shown",
+            hint=f"Read `handfast handoff changes {shown['handoff_id']}`, then approve with `--covers-unshown`.",
+        )
+
+
 def _complete(
     terminal: Terminal, shown: dict[str, Any], kind: str, words: Words, *, ask_reason: bool
 ) -> Words:
@@ -202,6 +220,8 @@ def _call(shown: dict[str, Any], kind: str, words: Words, signed: Signature) -> 
     )
     if words.files:
         decision = review_calls.with_files(decision, words.files)
+    if words.covers_unshown:
+        decision = review_calls.with_unshown(decision)
     return grant_calls.with_scope(decision, words.scope) if words.scope else decision
 
 

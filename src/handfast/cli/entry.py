@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from handfast import __version__
 from handfast.cli.catalogue import COMMANDS, GROUPS
 from handfast.cli.failures import FAILED, INTERRUPTED, exit_code, report
+from handfast.cli.help_pages import Columns
 from handfast.core.domain.errors import HandfastError, StorageError, UsageError
 
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
@@ -22,8 +23,8 @@ def build() -> App:
         name="handfast",
         help="Handoff control plane for software-engineering agents.",
         version=__version__,
-        help_formatter="plain",
-        default_parameter=Parameter(show_default=False),
+        help_formatter=Columns(),
+        default_parameter=Parameter(show_default=False, negative_iterable=()),
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
@@ -94,12 +95,18 @@ def _call(words: Sequence[str]) -> int:
     try:
         result = build()(list(words), print_error=False, exit_on_error=False)
     except CycloptsError as error:
-        group = words[0] if words and words[0] in GROUPS else ""
-        raise UsageError(
-            str(error).splitlines()[0], hint=f"See `handfast {group} --help`.".replace("  ", " ")
-        ) from None
+        asked = " ".join(["handfast", *_command(words), "--help"])
+        raise UsageError(str(error).splitlines()[0], hint=f"See `{asked}`.") from None
     sys.stdout.flush()
     return result if isinstance(result, int) else 0
+
+
+def _command(words: Sequence[str]) -> Sequence[str]:
+    """The words that name a command or a group of them."""
+    known = {entry.words for entry in COMMANDS}
+    if " ".join(words[:2]) in known:
+        return words[:2]
+    return words[:1] if words[0] in GROUPS else ()
 
 
 def _unknown(word: str) -> UsageError:

@@ -1,6 +1,7 @@
 """Errors as a person and a script see them: what happened, what to do, one exit code for each branch."""
 
 import json
+import re
 import sys
 from typing import Final
 
@@ -17,6 +18,14 @@ from handfast.core.domain.errors import (
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
+_LISTS: Final = {
+    "agent": "handfast agent list",
+    "checkpoint": "handfast checkpoint list",
+    "grant": "handfast handoff list --status all",
+    "handoff": "handfast handoff list --status all",
+    "run": "handfast run list",
+    "task": "handfast task list",
+}
 # The first that fits counts: the special stands before the general.
 EXIT_CODES: Final[tuple[tuple[type[HandfastError], int], ...]] = (
     (UsageError, 2),
@@ -45,5 +54,11 @@ def report(error: HandfastError, *, as_json: bool) -> None:
         print(json.dumps(problem(error)), file=sys.stderr)
         return
     print(f"handfast: {shown(error.message)}", file=sys.stderr)
-    if error.hint:
-        print(f"  {shown(error.hint)}", file=sys.stderr)
+    if hint := error.hint or _where_to_look(error):
+        print(f"  {shown(hint)}", file=sys.stderr)
+
+
+def _where_to_look(error: HandfastError) -> str:
+    """What lists the things of a kind of which one was not found."""
+    kind = re.match(r"there is no (\w+) `", error.message)
+    return f"`{_LISTS[kind[1]]}` lists them." if kind and kind[1] in _LISTS else ""

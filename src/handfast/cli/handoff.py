@@ -1,10 +1,11 @@
 """`handfast handoff list` and `show`."""
 
-from handfast.cli.output import Json, say, say_json, short_time, show_table
+from handfast.cli.control import server
+from handfast.cli.output import Json, say, say_json, shown
+from handfast.cli.queue_list import show_handoffs
 from handfast.cli.reads import check_status, reads
 from handfast.cli.show import handoff_lines
-
-HEADS = ("id", "risk", "ask", "agent", "waiting since (UTC)", "status")
+from handfast.client import review_calls
 
 
 def list_handoffs(
@@ -33,27 +34,7 @@ def list_handoffs(
     if as_json:
         say_json({"items": items})
     else:
-        show_table(HEADS, [row(h) for h in items], f"No handoff is {status}.")
-
-
-def row(h: dict[str, object]) -> tuple[object, ...]:
-    """One handoff as cells under `HEADS`."""
-    return (
-        h["handoff_id"],
-        h["risk"],
-        h["ask"],
-        h["agent_name"],
-        short_time(h["requested_at"]),
-        _status(h),
-    )
-
-
-def _status(h: dict[str, object]) -> object:
-    """What waits for a checkpoint says so, and until when."""
-    note = h.get("checkpoint")
-    if isinstance(note, dict) and note["waits"] and h["waiting"]:
-        return f"for a checkpoint, by {short_time(note['open_by'])}"
-    return h["status"]
+        show_handoffs(items, f"No handoff is {status}.")
 
 
 def show(handoff: str, /, *, as_json: Json = False) -> None:
@@ -71,3 +52,15 @@ def show(handoff: str, /, *, as_json: Json = False) -> None:
         return
     for line in handoff_lines(found):
         say(line)
+
+
+def changes(handoff: str, /) -> None:
+    """Print the whole diff of a handoff, also where it is too large to be shown with it.
+
+    Parameters
+    ----------
+    handoff
+        Its id, `ho_…`.
+    """
+    text = server().send(review_calls.changes(handoff)).decode("utf-8", "replace")
+    print(shown(text.removesuffix("\n"), len(text)))

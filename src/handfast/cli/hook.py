@@ -17,6 +17,14 @@ from handfast.core.domain.errors import UsageError
 Harness = Literal["claude-code"]
 Flag = Annotated[bool, Parameter(negative=())]
 _RUNNER_URL = "http://127.0.0.1:8484"
+MAX_PAUSE_MIN = 8 * 60  # as the server has it; said before the PIN is asked for
+
+
+def _there(folder: Path | None) -> Path:
+    """The project's folder. Raises UsageError for one that is not there: a hook in it would cover nothing."""
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"`--folder` is `{folder}`, which is no folder", hint="Check the path.")
+    return folder or Path.cwd()
 
 
 def install(
@@ -48,13 +56,14 @@ def install(
     from handfast.runner import state
 
     scope, home = _scope(project=project, user=user), discovery.data_folder()
+    where = _there(folder)
     with server().client() as client:
         done = installing.install(
             client,
             home,
             state.runner_url(home) or _RUNNER_URL,
             scope=scope,
-            project=folder or Path.cwd(),
+            project=where,
             agent_name=agent,
         )
     if as_json:
@@ -122,9 +131,9 @@ def status(*, folder: Path | None = None, as_json: Json = False) -> None:
     """
     from handfast.runner import hook_status
 
-    control = running()
+    where, control = _there(folder), running()
     with control.client() if control else nullcontext() as client:
-        found = hook_status.status(discovery.data_folder(), folder or Path.cwd(), client)
+        found = hook_status.status(discovery.data_folder(), where, client)
     if as_json:
         say_json(found)
         return
@@ -167,8 +176,9 @@ def pause(duration: str, /, *, reason: str = "", as_json: Json = False) -> None:
         Why; it stands in the audit trail.
     """
     minutes, rest = divmod(seconds(duration, "duration"), 60)
-    if rest or not minutes:
-        raise UsageError(f"`duration` is `{duration}`", hint="Give whole minutes: 15m, 2h.")
+    if rest or not 0 < minutes <= MAX_PAUSE_MIN:
+        hint = "Give whole minutes, at most 8 hours: 15m, 2h."
+        raise UsageError(f"`duration` is `{duration}`", hint=hint)
     attempt = calls.pause_hooks(minutes, reason, "", "")
     with logged_in(f"pause the hook for {duration}", attempt) as (control, terminal):
         signed = sign(terminal, f"Pause the hook for {duration}: nothing will be stopped")

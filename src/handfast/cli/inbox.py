@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from handfast.cli.handoff import HEADS, row
-from handfast.cli.output import Json, cell, note, say, say_json, show_table
+from handfast.cli.output import Json, cell, note, say, say_json
+from handfast.cli.queue_list import row, show_handoffs, stacked
 from handfast.cli.reads import Reads, reads
 from handfast.core.domain.errors import Unavailable
 
@@ -49,7 +49,7 @@ def inbox(
         return
     for stop in stopped:
         note(f"STOPPED: {stop['says']}")
-    show_table(HEADS, [row(h) for h in items], "Nothing waits.")
+    show_handoffs(items, "Nothing waits.")
     if items and sys.stdout.isatty():
         note("Decide: handfast handoff approve ID (or reject, request-changes, answer)")
 
@@ -87,16 +87,13 @@ def _live(source: Reads, limit: int) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from handfast.cli.output import rich_table
-
     with Live(auto_refresh=False, screen=False) as live:
         while True:
             try:
                 items = source.handoffs("waiting", limit=limit)
                 count = f"{len(items)} waiting" if items else "Nothing waits."
-                cells = [[cell(value) for value in row(h)] for h in items]
                 stops = [Text(f"STOPPED: {cell(stop['says'])}") for stop in source.stopped()]
-                live.update(Group(*stops, rich_table(HEADS, cells), Text(count)), refresh=True)
+                live.update(Group(*stops, stacked(items), Text(count)), refresh=True)
             except Unavailable as error:  # a server that restarts is back in a moment
                 live.update(Text(f"{cell(error.message)}. Trying again."), refresh=True)
             time.sleep(_EVERY_S)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
+from handfast.core.domain.diff_parts import MAX_CHARS
 from handfast.core.domain.inert import inert
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 Json: TypeAlias = Annotated[
     bool, Parameter(name="--json", negative=(), help="Print one JSON document instead of text.")
 ]
-MAX_TEXT = 20_000
+MAX_TEXT = (
+    2 * MAX_CHARS
+)  # what a person decides on is printed whole, with its hidden characters written out
 _CELL = 200
 
 

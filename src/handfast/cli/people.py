@@ -27,6 +27,8 @@ def list_people(*, as_json: Json = False) -> None:
 
 
 def _there(person: dict[str, Any]) -> str:
+    if person.get("disabled_at"):
+        return f"disabled since {short_time(person['disabled_at'])}"
     if not person["away_until"]:
         return "yes"
     instead = f", {person['delegate']} instead" if person["delegate"] else ""
@@ -69,6 +71,38 @@ def roles(login: str, roles: str, /, *, as_json: Json = False) -> None:
         f"change the roles of {login}",
         f"From now on {login} has the roles {', '.join(wanted)}",
         lambda proof: staff.set_roles(login, wanted, proof),
+    )
+    _person(done, as_json=as_json)
+
+
+def disable(login: str, /, *, as_json: Json = False) -> None:
+    """Close a person's account until it is enabled again. Asks an admin for the PIN.
+
+    Parameters
+    ----------
+    login
+        The login of that person, or their id.
+    """
+    done = signed(
+        f"disable {login}",
+        f"Nothing acts as {login} any more: every session, token and passkey ends, and nobody asks them",
+        lambda proof: staff.disable(login, proof),
+    )
+    _person(done, as_json=as_json)
+
+
+def enable(login: str, /, *, as_json: Json = False) -> None:
+    """Open a disabled account again, with the roles it had. Asks an admin for the PIN.
+
+    Parameters
+    ----------
+    login
+        The login of that person, or their id.
+    """
+    done = signed(
+        f"enable {login}",
+        f"{login} may sign in again, and has the roles from before",
+        lambda proof: staff.enable(login, proof),
     )
     _person(done, as_json=as_json)
 

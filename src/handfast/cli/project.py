@@ -80,7 +80,7 @@ def remove(name: str, /, *, as_json: Json = False) -> None:
 
 
 def sign_out(login: str, /, *, as_json: Json = False) -> None:
-    """End every session and every token of a person. Asks an admin for the PIN.
+    """End every session, token and passkey of a person, and their link to Slack. Asks an admin for the PIN.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def sign_out(login: str, /, *, as_json: Json = False) -> None:
     """
     done = signed(
         f"sign {login} out",
-        f"End every session and every token of {login}",
+        f"End every session, token and passkey of {login}, and their link to Slack",
         lambda proof: staff.sign_out(login, proof),
     )
     if as_json:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from handfast.cli.output import cell, short_time, shown
+from handfast.core.domain.diff_parts import MAX_CHARS
 
-_MAX_EXACT = 8_000
+_MAX_WORDS = 8_000
 _MAX_SAID = 2_000
 
 
@@ -14,7 +15,8 @@ def handoff_lines(h: dict[str, Any]) -> Iterator[str]:
     yield from before_lines(h)
     yield ""
     yield "What will happen"
-    yield _indented(shown(h["package"]["what_will_happen"]["text"], _MAX_EXACT))
+    text = shown(h["package"]["what_will_happen"]["text"], MAX_CHARS)
+    yield from (f"  {line}" for line in text.splitlines() or [""])
     yield from after_lines(h)
 
 
@@ -68,7 +70,7 @@ def _takes(h: dict[str, Any]) -> Iterator[str]:
     yield f"Silence  {cell(takes['silence_means'])}"
     if h.get("edited_by"):
         yield f"Edited   by {cell(h['edited_by'])}: only this runs then"
-        yield _indented(shown(_command(h.get("edited_call")), _MAX_EXACT))
+        yield _indented(shown(_command(h.get("edited_call")), _MAX_WORDS))
 
 
 def _command(call: object) -> str:
@@ -105,7 +107,7 @@ def _facts(what: dict[str, Any]) -> Iterator[str]:
         yield f"  undo ({cell(what.get('undo_about', ''))}): {cell(what['undo'], 500)}"
     if what.get("preview_about"):
         yield f"Preview  {cell(what['preview_about'], 300)}"
-        yield _indented(shown(what.get("preview", ""), _MAX_EXACT))
+        yield _indented(shown(what.get("preview", ""), _MAX_WORDS))
 
 
 def _listed(title: str, items: list[Any]) -> Iterator[str]:
@@ -152,7 +154,7 @@ def _result(h: dict[str, Any]) -> Iterator[str]:
         if d.get("reason"):
             yield _indented(shown(d["reason"], _MAX_SAID))
         if d.get("edited_call"):
-            yield _indented(shown(_command(d["edited_call"]), _MAX_EXACT))
+            yield _indented(shown(_command(d["edited_call"]), _MAX_WORDS))
     if (g := h.get("grant")) and g.get("uses", 1) > 1:
         yield f"Used     {g['used']} of {g['uses']}, for this {cell(g['span'])}"
     if x := h.get("effect"):

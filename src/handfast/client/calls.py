@@ -318,8 +318,10 @@ def put_body(content: bytes, content_type: str) -> Request[Json]:
     )
 
 
-def body(body_id: str) -> Request[bytes]:
-    return Request("GET", f"/v1/bodies/{_id(body_id)}", read_bytes, accept="*/*", timeout_s=60.0)
+def body(body_id: str, of: str = "") -> Request[bytes]:
+    """`of` is the handoff, run or task that names it."""
+    path, query = f"/v1/bodies/{_id(body_id)}", {"of": of} if of else {}
+    return Request("GET", path, read_bytes, query=query, accept="*/*", timeout_s=60.0)
 
 
 def erase_body(body_id: str) -> Request[None]:

@@ -30,6 +30,14 @@ def set_roles(login: str, roles: Sequence[str], proof: Proof) -> Request[Json]:
     return _post("/v1/people/roles", {"login": login, "roles": list(roles)}, proof)
 
 
+def disable(login: str, proof: Proof) -> Request[Json]:
+    return _post("/v1/people/disable", {"login": login}, proof)
+
+
+def enable(login: str, proof: Proof) -> Request[Json]:
+    return _post("/v1/people/enable", {"login": login}, proof)
+
+
 def away(starts: str, ends: str, login: str, delegate: str, proof: Proof) -> Request[Json]:
     """Times are RFC 3339; `starts` '' is now, `login` '' oneself."""
     body = {"starts": starts, "ends": ends, "login": login, "delegate": delegate}

@@ -1,17 +1,18 @@
 """Who is calling: tokens to principals, and what each kind of principal may do."""
 
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from handfast.core.domain.errors import NotPermitted, StorageError
 from handfast.core.domain.events import SYSTEM, Actor
-from handfast.core.domain.events_org import AccessRefused
-from handfast.core.domain.installation import INSTALLATION_ID, Installation
+from handfast.core.domain.person import Person
 from handfast.engine.ids import hash_secret, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.own_tokens import KIND, PREFIX
+from handfast.engine.proofs import Proof, Proven
+from handfast.engine.refusals import Refusals
 from handfast.engine.runners import runner_of
 from handfast.storage.api import Credential
 
@@ -31,6 +32,7 @@ class Principal:
     id: str
     scopes: frozenset[str] = frozenset()
     by_token: bool = False  # of a person: with a token of their own, so not in a browser
+    proof: Proof | None = field(default=None, compare=False)  # of a person's session
 
     @property
     def runner_id(self) -> str:
@@ -42,6 +44,8 @@ class Principal:
     def actor(self) -> Actor:
         in_browser = self.kind is PrincipalKind.PERSON and not self.by_token
         auth = "browser" if in_browser else "token"
+        if self.proof is not None:
+            return Proven(self.kind.value, self.id, auth, proof=self.proof)
         return Actor(self.kind.value, self.id, auth)
 
 
@@ -58,6 +62,7 @@ class Access:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self.refusals = Refusals(kernel)
 
     def ensure_file_token(self, home: Path, kind: PrincipalKind) -> str:
         """The token in the data folder for this kind, made on first use (file mode 0600).
@@ -133,6 +138,8 @@ class Access:
 
     def _person(self, token: str) -> Principal:
         found = self._of_token(token.removeprefix(PREFIX), KIND)
+        if not self._kernel.state(Person, found.subject).roles:
+            raise _unknown()
         scopes = frozenset(found.scopes)
         return Principal(PrincipalKind.PERSON, found.subject, scopes, by_token=True)
 
@@ -149,14 +156,8 @@ class Access:
         return found
 
     def refused(self, actor: Actor, what: str, why: str) -> None:
-        """Put a refusal into the audit trail."""
-
-        def work(unit: Unit) -> Result:
-            event = AccessRefused(what=what[:200], why=why[:200], subject=actor.id)
-            unit.record(Installation, INSTALLATION_ID, [event])
-            return {}
-
-        self._kernel.run(actor, work)
+        """Put a refusal into the audit trail; see `Refusals` for one that is repeated."""
+        self.refusals.note(actor, what, why)
 
 
 def server_id(home: Path) -> str:

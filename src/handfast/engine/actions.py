@@ -35,6 +35,7 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import RULE, KillSwitch
 from handfast.engine.limits import RunLimits
 from handfast.engine.policies import Policies
+from handfast.engine.repeats import said, said_by
 from handfast.engine.staleness import form_of
 
 MAX_KEY = 200
@@ -99,7 +100,7 @@ class Actions:
             actor,
             lambda unit: self._propose(unit, proposal),
             key=p.request_key,
-            command=[p.run_id, p.key, action_digest],
+            command=said_by(p),
             before_commit=lambda: fault_point("action.before_commit"),
         )
         fault_point("action.after_commit")
@@ -223,7 +224,7 @@ class Actions:
                 unit.record(Run, run_id, [step])
             return {"recorded": len(reads)}
 
-        command = [run_id, [r.key for r in reads]]
+        command = said([run_id, reads]) if request_key else ""
         return self._kernel.run(actor, work, key=request_key, command=command)
 
     def record_result(self, actor: Actor, r: StepResult) -> Result:

@@ -16,7 +16,7 @@ from handfast.core.domain.events_org import BodyErased, BundleExported
 from handfast.core.domain.ids import BodyId
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
 from handfast.engine.bundle_file import BundleContent, ExportedBody, write_bundle
-from handfast.engine.erasure import MAY_ERASE, check_no_hold
+from handfast.engine.erasure import MAY_ERASE, check_no_hold, check_not_open
 from handfast.engine.heads import Heads
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.keys import SigningKey
@@ -129,7 +129,7 @@ class Audit:
     def erase(self, actor: Actor, body_id: str, reason: str) -> Result:
         """Overwrite a body and its salt. The proofs stay valid. Idempotent.
 
-        Raises NotFound, NotPermitted, InvalidTransition (`legal_hold`).
+        Raises NotFound, NotPermitted, InvalidTransition (`legal_hold`, `still_open`).
         """
         store = self._kernel.store
         if store.body(body_id) is None:
@@ -138,6 +138,7 @@ class Audit:
         def work(unit: Unit) -> Result:
             signed_in(unit, actor, MAY_ERASE)
             check_no_hold(store, body_id)
+            check_not_open(store, body_id)
             unit.record(Installation, INSTALLATION_ID, [BodyErased(BodyId(body_id), reason[:200])])
             unit.erase(body_id)
             return {"body_id": body_id, "erased": True}

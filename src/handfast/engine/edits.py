@@ -21,7 +21,7 @@ from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import HandoffId, PersonId
 from handfast.core.domain.package import ShowKind
 from handfast.core.domain.run import Run
-from handfast.core.policy.editing import asks_more
+from handfast.core.policy.editing import CONTENT, MAX_CONTENT, asks_more, edited_part
 from handfast.engine.audiences import About, Audiences
 from handfast.engine.gating import owners_of
 from handfast.engine.ids import new_id
@@ -31,10 +31,6 @@ from handfast.engine.packages import Shown, approval, shown_call
 from handfast.engine.policies import Policies
 from handfast.engine.preview import ahead, contract_of, with_kind
 from handfast.engine.reading import ReadCall
-
-MAX_CONTENT = 60_000
-# What of a file change may be edited. Its canonical form holds a digest of it, so the text is kept apart.
-_CONTENT = {"Write": "content", "Edit": "new_string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +76,13 @@ class Edits:
         if judgement.verdict is Verdict.DENY:
             why = " ".join(r.why for r in judgement.rules)
             raise UsageError(f"policy denies the edited call: {why}", code="edit_denied")
-        return Edited(call, facts, judgement, text if original.tool in _CONTENT else "")
+        return Edited(call, facts, judgement, text if original.tool in CONTENT else "")
 
     def _changed(self, original: Call, text: str, run: Run) -> tuple[Call, Facts]:
-        if "command" in original.arguments:
+        part = edited_part(original.tool, original.arguments)
+        if part == "command":
             return self._read_call(original.tool, {"command": text.strip()}, run, original.cwd)
-        part = _CONTENT.get(original.tool)
-        if part is None or not isinstance(original.arguments.get(part), str):
+        if not part:
             raise UsageError(
                 f"a `{original.tool}` call cannot be edited here",
                 hint="Request changes, and say what should be different.",

@@ -10,6 +10,7 @@ from handfast.core.domain import grant_commands
 from handfast.core.domain import handoff_commands as commands
 from handfast.core.domain.action import Risk
 from handfast.core.domain.codec import decode
+from handfast.core.domain.errors import InvalidTransition
 from handfast.core.domain.events_handoff import EffectOutcome, HandoffKind
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.package import Contract, Package, ShowKind, WhatWillHappen
@@ -78,6 +79,16 @@ def settle_doubt(unit: Unit, doubt: Handoff) -> None:
 def open_package(kernel: Kernel, handoff: Handoff) -> Package:
     """The package as it was recorded; an erased one says so."""
     return _package_in(kernel.vault.open(handoff.package.body_id))
+
+
+def check_readable(kernel: Kernel, handoff: Handoff) -> None:
+    """Before it is approved. Raises InvalidTransition (`erased`) where nobody can read what would be approved."""
+    if kernel.vault.open(handoff.package.body_id).erased:
+        raise InvalidTransition(
+            f"what handoff `{handoff.handoff_id}` asks was erased: nobody can read what would be approved",
+            code="erased",
+            hint="Reject it; the agent can ask again.",
+        )
 
 
 def open_packages(kernel: Kernel, handoffs: Sequence[Handoff]) -> dict[str, Package]:

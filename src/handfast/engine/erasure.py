@@ -225,15 +225,34 @@ def check_no_hold(store: Store, body_id: str) -> None:
             )
 
 
+def check_not_open(store: Store, body_id: str) -> None:
+    """Raises InvalidTransition (`still_open`) for a body of a handoff that is not over: a person may still decide
+    on it, or it may still run."""
+    after: tuple[int, int] | None = None
+    while rows := store.find(Query("handoff", statuses=_OPEN, after=after, limit=_PAGE)):
+        for row in rows:
+            if any(found == body_id for _, found in _named_in(store, row.stream)):
+                raise InvalidTransition(
+                    f"body `{body_id}` is still in use: handoff `{row.stream.partition('/')[2]}` is {row.status}",
+                    code="still_open",
+                    hint="Decide what waits first. Nothing was erased.",
+                )
+        after = (rows[-1].rank, rows[-1].opened)
+
+
 def task_bodies(store: Store, task_id: str) -> Iterator[tuple[BodyKind, str]]:
     """Kind and id of every body that the task's streams name, in bounded memory; may name one twice."""
     for stream in _streams(store, task_id):
-        after = 0
-        while rows := store.events(stream=stream, after=after, limit=_PAGE):
-            for row in rows:
-                if b'"body_id"' in row.data:
-                    yield from bodies_of(row.type, json.loads(row.data)["data"])
-            after = rows[-1].version
+        yield from _named_in(store, stream)
+
+
+def _named_in(store: Store, stream: str) -> Iterator[tuple[BodyKind, str]]:
+    after = 0
+    while rows := store.events(stream=stream, after=after, limit=_PAGE):
+        for row in rows:
+            if b'"body_id"' in row.data:
+                yield from bodies_of(row.type, json.loads(row.data)["data"])
+        after = rows[-1].version
 
 
 def _streams(store: Store, task_id: str) -> Iterator[str]:

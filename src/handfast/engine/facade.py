@@ -1,10 +1,12 @@
 """Everything an installation can do, in one object: the engine."""
 
+import logging
 import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from handfast.core.domain.errors import HandfastError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import InstallationCreated, ServerStarted
 from handfast.core.domain.installation import INSTALLATION_ID, Installation
@@ -23,6 +25,7 @@ from handfast.engine.checkpoints import Checkpoints
 from handfast.engine.contacts import Contacts
 from handfast.engine.deadlines import sweep
 from handfast.engine.directory import Directory
+from handfast.engine.disabling import Disabling
 from handfast.engine.edits import Edits
 from handfast.engine.erasure import Erasure
 from handfast.engine.federation import Federation
@@ -46,6 +49,7 @@ from handfast.engine.people import People
 from handfast.engine.pins import Pins
 from handfast.engine.policies import Policies
 from handfast.engine.progress import Progress
+from handfast.engine.proving import Proving
 from handfast.engine.ratings import Ratings
 from handfast.engine.reading import reader
 from handfast.engine.relay.deliveries import Deliveries
@@ -61,6 +65,8 @@ from handfast.engine.takeovers import Takeovers
 from handfast.engine.tasks import Tasks
 from handfast.engine.undoing import Undoing
 from handfast.engine.views import Views
+
+log = logging.getLogger("handfast.engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,10 @@ class Engine:
         return Sessions(self.kernel, self.people, self.directory)
 
     @property
+    def disabling(self) -> Disabling:
+        return Disabling(self.kernel, self.staff, self.sessions)
+
+    @property
     def own_tokens(self) -> OwnTokens:
         return OwnTokens(self.kernel)
 
@@ -125,12 +135,16 @@ class Engine:
         return Federation(self.kernel, self.people, self.sessions)
 
     @property
+    def proving(self) -> Proving:
+        return Proving(self.kernel, self.people, self.sessions)
+
+    @property
     def pins(self) -> Pins:
-        return Pins(self.kernel, self.people, self.sessions)
+        return Pins(self.kernel, self.proving)
 
     @property
     def passkeys(self) -> Passkeys:
-        return Passkeys(self.kernel)
+        return Passkeys(self.kernel, self.proving)
 
     def sweep(self) -> int:
         """Handle what became due. Called by every server about once a second."""
@@ -158,6 +172,10 @@ class Engine:
         self.kernel.run(SYSTEM, work)
 
     def close(self) -> None:
+        try:
+            self.access.refusals.flush(all_of_them=True)
+        except HandfastError as e:
+            log.warning("refusals that were counted are not in the log: %s", e.message)
         self.kernel.store.close()
 
 

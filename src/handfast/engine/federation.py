@@ -22,6 +22,7 @@ from handfast.storage.api import Credential, Query
 
 KIND = "account"
 METHOD = "oidc"
+DISABLED = "its person is disabled here"
 NO_ROLE, ASK_ADMIN = "none of its groups has a role here", "Ask an admin which group you need."
 
 
@@ -78,6 +79,8 @@ class Federation:
             person_id = self._provision(actor, identity, roles, teams)
         else:
             person_id = found.subject
+            if self._kernel.state(Person, person_id).disabled_at is not None:
+                raise self._refused(actor, DISABLED, "Ask an admin to enable you.", person_id)
             self._sync(actor, person_id, identity, roles, teams)
         return self._people.begin(person_id, METHOD)
 
@@ -200,9 +203,9 @@ class Federation:
     def _taken(self, login: str) -> bool:
         return bool(self._kernel.store.find(Query("person", match=digest_login(login), limit=1)))
 
-    def _refused(self, actor: Actor, why: str, hint: str) -> NotPermitted:
+    def _refused(self, actor: Actor, why: str, hint: str, person_id: str = "") -> NotPermitted:
         def work(unit: Unit) -> Result:
-            unit.record(Installation, INSTALLATION_ID, [_refusal(why)])
+            unit.record(Installation, INSTALLATION_ID, [_refusal(why, person_id)])
             return {}
 
         self._kernel.run(actor, work)
@@ -214,7 +217,7 @@ def _refusal(why: str, person_id: str = "") -> AccessRefused:
 
 
 def _not_let_in(why: str, hint: str) -> NotPermitted:
-    return NotPermitted(f"this account cannot sign in: {why}", hint=hint)
+    return NotPermitted(f"this account cannot sign in: {why}", hint=hint).told()
 
 
 def _credential_id(identity: Identity) -> str:

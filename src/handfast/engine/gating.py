@@ -19,6 +19,7 @@ from handfast.core.domain.ids import HandoffId, StartId, StepId
 from handfast.core.domain.package import Package
 from handfast.core.domain.run import Run, void_again
 from handfast.core.domain.task import Task
+from handfast.core.policy.editing import edited_part
 from handfast.core.policy.kinds import ActionKind
 from handfast.engine import operand_texts
 from handfast.engine.audiences import Audiences
@@ -300,6 +301,7 @@ class Gating:
                 form_digest=p.form,
                 subagent=p.subagent[:200],
                 operand_texts=unit.put_json(texts) if texts else None,
+                editable=bool(edited_part(p.call.tool, p.call.arguments)),
             ),
             handoff_id=handoff_id,
         )

@@ -33,6 +33,8 @@ from handfast.engine.effects import settle_unknown
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.killing import KillSwitch
+from handfast.engine.proofs import present
+from handfast.engine.repeats import said_by
 
 MAX_REASON = 2_000
 
@@ -85,7 +87,7 @@ class Grants:
                 actor,
                 lambda unit: self._redeem(unit, actor, r),
                 key=r.request_key,
-                command=[r.handoff_id, r.grant_id, r.action_digest],
+                command=said_by(r),
             )
         except (GateClosed, StaleDecision, NotPermitted) as e:
             self._refused(actor, r, e)
@@ -259,12 +261,11 @@ def _check_not_denied(unit: Unit, run: Run, handoff: Handoff, edits: Edits) -> N
 
 def deciding_person(unit: Unit, actor: Actor) -> Person:
     """Only a person with a role that decides, who proved who they are as a person does."""
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can decide; a token cannot",
-            hint="Decide in the browser, or in a terminal with your PIN.",
-        )
-    person = unit.get(Person, actor.id)
+    refused = NotPermitted(
+        "only a signed-in person can decide; a token cannot",
+        hint="Decide in the browser, or in a terminal with your PIN.",
+    )
+    person = present(unit, actor, refused)
     if not person.may_decide:
         raise NotPermitted(
             "your roles do not include deciding", hint="Ask an admin for the reviewer role."

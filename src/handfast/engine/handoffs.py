@@ -1,7 +1,7 @@
 """Decisions and the other things people do to a handoff."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from handfast.core.domain import handoff_routing as routing
@@ -10,7 +10,7 @@ from handfast.core.domain.action import Call
 from handfast.core.domain.assertion import Assertion, Signed, presented_after
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import NotPermitted, StaleDecision, UsageError
-from handfast.core.domain.events import Actor
+from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_handoff import (
     DecisionKind,
     HandoffCommented,
@@ -29,11 +29,13 @@ from handfast.engine.audiences import Audiences
 from handfast.engine.chat import Chat
 from handfast.engine.deferring import taken_up
 from handfast.engine.edits import Edited, Edits
-from handfast.engine.effects import settle_doubt
+from handfast.engine.effects import check_readable, settle_doubt
+from handfast.engine.glances import looked_lately
 from handfast.engine.grants import deciding_person, grant_of
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.limits import RunLimits
 from handfast.engine.passkeys import Relying, check, options_of
+from handfast.engine.repeats import said_by
 from handfast.engine.review_edits import ReviewEdits
 from handfast.engine.takeovers import Takeovers
 from handfast.engine.waking import wake
@@ -45,7 +47,8 @@ LOST = "a role, a team or the project was lost since"
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a person says. `edited` is the command or content as it should run, for approve_with_edits; of finished
-    work `edited_files` are the texts by path. `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`."""
+    work `edited_files` are the texts by path. `scope` is what an approval that decides gives, `assertion` what their passkey signed for `relying`.
+    `covers_unshown`: an approval is meant for what was too large to be shown, too."""
 
     handoff_id: str
     kind: DecisionKind
@@ -58,6 +61,7 @@ class Decision:
     assertion: str = ""
     relying: Relying | None = None
     edited_files: Mapping[str, str] = field(default_factory=dict)
+    covers_unshown: bool = False
 
 
 class Handoffs:
@@ -94,9 +98,7 @@ class Handoffs:
             actor,
             lambda unit: self._decide(unit, actor, d),
             key=d.request_key,
-            command=[d.handoff_id, d.kind.value, d.presented_digest, d.reason, d.edited, d.answer]
-            + ([d.scope.times, d.scope.span, d.scope.within_s] if d.scope.said else [])
-            + ([dict(d.edited_files)] if d.edited_files else []),
+            command=said_by(replace(d, scope=d.scope.as_sent)),
             before_commit=lambda: fault_point("decision.before_commit"),
         )
         fault_point("decision.after_commit")
@@ -112,6 +114,8 @@ class Handoffs:
         except NotPermitted as e:
             e.details["could"] = self._could(unit, handoff)
             raise
+        if d.kind in votes.APPROVING:
+            check_readable(self._kernel, handoff)
         edits = self._review_edits if handoff.kind is HandoffKind.REVIEW else self._edits
         if edited is not None and edits.asks_more(unit, handoff, edited):
             new = edits.hand_on(unit, handoff, edited, person.person_id, d.reason)
@@ -192,6 +196,7 @@ class Handoffs:
             answer=d.answer.strip(),
             scope=d.scope,
             assertion=assertion,
+            covers_unshown=d.covers_unshown,
         )
 
     def to_sign(self, actor: Actor, d: Decision) -> Result:
@@ -208,6 +213,17 @@ class Handoffs:
             )
         edited = self._edited(unit, handoff, d, person)
         return options_of(person, d.relying, _signed(person, d, edited))
+
+    def closed_to(self, person_id: str, handoff_id: str) -> str:
+        """Why no decision of this person would be taken on what waits: `role`, `audience`, '' where one would.
+
+        To show before they write anything. `decide` says it again, and of an approval more.
+        """
+        unit = Unit(self._kernel, SYSTEM, "")
+        person, handoff = unit.get(Person, person_id), unit.get(Handoff, handoff_id)
+        if not person.may_decide:
+            return "role"
+        return "" if self._audiences.counts_for(unit, handoff, person.person_id) else "audience"
 
     def current_call(self, handoff: Handoff) -> Call:
         """The call as it is put to a vote now: edited, where somebody edited it."""
@@ -312,14 +328,15 @@ class Handoffs:
         return self._kernel.run(actor, work)
 
     def viewed(self, actor: Actor, handoff_id: str, dwell_ms: int = 0) -> Result:
-        """Record that a person had the case before them, in the form they saw it."""
+        """Record that a person had the case before them, in the form they saw it: once a minute."""
 
         def work(unit: Unit) -> Result:
             state = unit.get(Handoff, handoff_id)
             event = HandoffViewed(
                 state.handoff_id, PersonId(actor.id), state.presented_digest, dwell_ms
             )
-            unit.record(Handoff, handoff_id, [event])
+            if not looked_lately(self._kernel.store, unit, event):
+                unit.record(Handoff, handoff_id, [event])
             return {"handoff_id": handoff_id}
 
         return self._kernel.run(actor, work)

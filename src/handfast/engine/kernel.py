@@ -37,7 +37,7 @@ from handfast.engine.roots import root_of
 from handfast.engine.settings import Settings
 from handfast.engine.snapshots import Snapshots
 from handfast.engine.telemetry import OFF, Telemetry
-from handfast.engine.vault import Vault
+from handfast.engine.vault import UPLOAD, Vault
 from handfast.storage.api import (
     Append,
     Credential,
@@ -74,7 +74,7 @@ class Unit:
     ) -> None:
         self.now: datetime = kernel.clock.now()
         self._kernel = kernel
-        self._actor = actor
+        self._actor = Actor(actor.type, actor.id, actor.auth)  # the log keeps no proof of theirs
         self._key = key
         self._from_memory = from_memory
         self._streams: dict[str, _Stream] = {}
@@ -130,6 +130,12 @@ class Unit:
         self._bodies.append(sealed)
         return ref
 
+    def upload(self, data: bytes, media: str) -> BodyRef:
+        """Content sent ahead of the request that it belongs to, which keeps a copy of its own."""
+        ref, sealed = self._kernel.vault.seal(data, media, UPLOAD)
+        self._bodies.append(sealed)
+        return ref
+
     def put_json(self, value: object) -> BodyRef:
         ref, sealed = self._kernel.vault.seal_json(value)
         self._bodies.append(sealed)
@@ -142,6 +148,10 @@ class Unit:
     def erase(self, body_id: str) -> None:
         """Overwrite a body and its salt. Idempotent."""
         self._erased.append(body_id)
+
+    def credential(self, credential_id: str) -> Credential | None:
+        """As stored. It holds until the commit where its changes are recorded of what the unit relies on."""
+        return self._kernel.store.credential(credential_id)
 
     def put_credential(self, credential: Credential) -> None:
         self._credentials.append(credential)

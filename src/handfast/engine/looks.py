@@ -13,7 +13,7 @@ from handfast.engine.views import Views
 # Looks that follow each other so closely are one visit.
 VISIT: Final = timedelta(minutes=10)
 _MAX_EVENTS: Final = 1_000
-_SILENT: Final = frozenset({"handoff.viewed", "handoff.rated"})
+_SILENT: Final = frozenset({"handoff.viewed", "handoff.attended", "handoff.rated"})
 
 
 def since_last_look(views: Views, kernel: Kernel, handoff_id: str, person_id: str) -> Result | None:

@@ -28,14 +28,14 @@ from handfast.engine.deferring import first_asked
 from handfast.engine.freezing import frozen_at_birth
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Unit
-from handfast.engine.packages import OFFERED, OVERRIDE_REVIEWED, presented_digest
+from handfast.engine.packages import OFFERED, OVERRIDE_REVIEWED, bounded, presented_digest
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a handoff is about. `action` is the body with the exact call, where there is one.
 
-    `refused` is a merge that policy denies: nobody can approve it. `returned` is what its agent has to supply
+    `editable`: a reviewer can write a part of the call anew. `refused` is a merge that policy denies: nobody can approve it. `returned` is what its agent has to supply
     first: then nobody is asked.
 
     `owners` are those of each changed file. `apart` are people who may not count besides those who asked
@@ -66,10 +66,12 @@ class Opening:
     form_digest: str = ""
     subagent: str = ""
     operand_texts: BodyRef | None = None
+    editable: bool = True
     refused: bool = False
     blocking: bool = True
     returned: tuple[str, ...] = ()
     files: BodyRef | None = None
+    whole: BodyRef | None = None
 
 
 def at_most(judgement: Judgement, facts: Facts) -> Requirement:
@@ -81,6 +83,7 @@ def at_most(judgement: Judgement, facts: Facts) -> Requirement:
 
 def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: str = "") -> Handoff:
     """Record it and ask the first level, or return it to its agent with what is missing."""
+    o = _bounded(unit, o)
     about = About(o.kind, o.risk, o.run_id, o.task_id, o.rules, o.tool, o.owners, o.about)
     takes = audiences.resolve(unit, about, o.requirement)
     if takes.note:
@@ -91,8 +94,6 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
     planned = askings(takes.requirement, o.requirement.within_s or o.within_s)
     hid = HandoffId(handoff_id or new_id("ho"))
     offered = OVERRIDE_REVIEWED if of_override else _offered(unit, o)
-    if o.refused:
-        offered = tuple(kind for kind in offered if kind not in APPROVING)
     request = HandoffRequested(
         handoff_id=hid,
         kind=o.kind,
@@ -123,12 +124,21 @@ def open_handoff(audiences: Audiences, unit: Unit, o: Opening, *, handoff_id: st
         operand_texts=o.operand_texts,
         blocking=o.blocking,
         files=o.files,
+        whole=o.whole,
     )
     if o.returned:
         return unit.record(Handoff, hid, [request, HandoffReturned(hid, o.returned)])
     people = audiences.asked(unit, planned[0].to, takes.repository)
     made = first_asked(audiences, unit, request, people, _asked(unit, o, takes))
     return frozen_at_birth(unit, made)
+
+
+def _bounded(unit: Unit, o: Opening) -> Opening:
+    """A change too large to be shown is kept whole beside the package."""
+    shown = bounded(o.package)
+    if shown is o.package:
+        return o
+    return replace(o, package=shown, whole=unit.put(o.package.what_will_happen.text, "text/x-diff"))
 
 
 def _asked(unit: Unit, o: Opening, takes: Resolved) -> Asked:
@@ -160,6 +170,10 @@ def _offered(unit: Unit, o: Opening) -> tuple[DecisionKind, ...]:
     offered, take = OFFERED[o.kind], DecisionKind.TAKE_OVER
     if o.files is not None and o.package.review is not None:
         offered = (DecisionKind.APPROVE, DecisionKind.APPROVE_WITH_EDITS, *offered[1:])
+    if not o.editable:
+        offered = tuple(kind for kind in offered if kind is not DecisionKind.APPROVE_WITH_EDITS)
+    if o.refused:
+        offered = tuple(kind for kind in offered if kind not in APPROVING)
     run = unit.find(Run, o.run_id) if o.run_id else None
     of_runner = run is not None and run.command is not None and o.kind is not HandoffKind.DOUBT
     return (*offered, take) if of_runner and take not in offered else offered
@@ -169,4 +183,5 @@ def _may_proceed(o: Opening) -> bool:
     """Whether `auto_proceed` may hold: low risk, reversible for certain, and read in full."""
     what = o.package.what_will_happen
     fully_read = what.reversible is True and not what.opaque
-    return o.kind is HandoffKind.APPROVAL and o.risk == Risk.LOW.value and fully_read
+    small = o.kind is HandoffKind.APPROVAL and o.risk == Risk.LOW.value
+    return small and fully_read and not o.package.unshown

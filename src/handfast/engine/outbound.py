@@ -47,11 +47,11 @@ def public_address(host: str, port: int, trusted: frozenset[str], remedy: str) -
     `remedy` says how a host becomes trusted. Raises UsageError, OSError.
     """
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    private = [a for a in found if not is_public(a)]
-    if (private or not found) and host.lower() not in trusted:
-        raise UsageError(
-            f"`{host}` is in a private network ({', '.join(private[:3])})", hint=remedy
-        )
+    private = not found or any(not is_public(a) for a in found)
+    if (
+        private and host.lower() not in trusted
+    ):  # which address it has is not told to who may only ask
+        raise UsageError(f"`{host}` is in a private network", hint=remedy)
     return found[0]
 
 

@@ -21,7 +21,7 @@ from handfast.core.domain.requirement import (
 )
 from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
-from handfast.engine.effects import open_package
+from handfast.engine.effects import check_readable, open_package
 from handfast.engine.grants import grant_of
 from handfast.engine.kernel import Result, Unit
 from handfast.engine.limits import RunLimits
@@ -29,6 +29,8 @@ from handfast.engine.opening import Opening, open_handoff
 from handfast.engine.packages import containment, cost_of
 from handfast.engine.paging import every
 from handfast.engine.projections import OVERRIDE_REVIEWS
+from handfast.engine.proofs import present
+from handfast.engine.repeats import said_by
 from handfast.engine.waking import wake
 from handfast.storage.api import Query
 
@@ -80,6 +82,7 @@ class Overrides:
                 only_one=self._only_one(unit, person.person_id),
             )
             events = votes.override(before, command, unit.now)
+            check_readable(self._kernel, before)
             after = unit.record(Handoff, e.handoff_id, events)
             if after.kind is HandoffKind.ESCALATION:
                 self._limits.decided(unit, after)
@@ -96,9 +99,7 @@ class Overrides:
                 "overrides": count + 1,
             }
 
-        return self._kernel.run(
-            actor, work, key=e.request_key, command=[e.handoff_id, e.presented_digest, e.reason]
-        )
+        return self._kernel.run(actor, work, key=e.request_key, command=said_by(e))
 
     def _only_one(self, unit: Unit, person_id: PersonId) -> bool:
         """Whether nobody else could decide or override. The people are part of what this rests on."""
@@ -113,13 +114,11 @@ class Overrides:
 
 
 def _overrider(unit: Unit, actor: Actor) -> Person:
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can override; a token cannot",
-            hint="Use the browser, or a terminal with your PIN.",
-        )
-    person = unit.get(Person, actor.id)
-    unit.rely_on(Person, person.person_id)
+    refused = NotPermitted(
+        "only a signed-in person can override; a token cannot",
+        hint="Use the browser, or a terminal with your PIN.",
+    )
+    person = present(unit, actor, refused)
     if not MAY_OVERRIDE & set(person.roles):
         raise NotPermitted(
             "your roles do not include overriding", hint="Ask an admin or an operator."

@@ -6,15 +6,17 @@ from datetime import datetime
 from decimal import Decimal
 
 from handfast.core.domain.action import Call, Facts, Judgement, MatchedRule, Verdict
-from handfast.core.domain.canonical import digest
+from handfast.core.domain.canonical import digest, sha256
 from handfast.core.domain.change import ChangedFile
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.containment import CONTAINED
+from handfast.core.domain.diff_parts import MAX_CHARS, fit
 from handfast.core.domain.events_handoff import DecisionKind, HandoffKind
 from handfast.core.domain.events_work import Mode
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.inert import inert
 from handfast.core.domain.package import (
+    FINISHED,
     Attempt,
     Cost,
     DoubtFacts,
@@ -22,19 +24,21 @@ from handfast.core.domain.package import (
     Package,
     ReviewedWork,
     ShowKind,
+    Unshown,
     WhatWillHappen,
 )
 from handfast.core.domain.reviewed_files import ReviewedFile, editable
 from handfast.core.domain.run import Run
 from handfast.core.policy import limit_words
 
-MAX_SHOWN = 200_000
 MAX_PROSE = 4_000
+MAX_INTENT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The call as a person should read it: the exact command, or a diff of a file."""
+    """The call as a person should read it: the exact command, or a diff of a file. `bounded` says what of it a page
+    shows."""
 
     kind: ShowKind
     text: str
@@ -66,12 +70,44 @@ def why_now(judgement: Judgement) -> str:
 def shown_call(call: Call, shown: Shown | None) -> Shown:
     """What to show when the runner sent no rendering: the canonical arguments, readable."""
     if shown is not None:
-        return Shown(shown.kind, shown.text[:MAX_SHOWN])
+        return shown
     command = call.arguments.get("command")
     if isinstance(command, str):
-        return Shown(ShowKind.COMMAND, command[:MAX_SHOWN])
+        return Shown(ShowKind.COMMAND, command)
     lines = [f"{call.tool}", *(f"  {k}: {v}" for k, v in sorted(call.arguments.items()))]
-    return Shown(ShowKind.TEXT, "\n".join(lines)[:MAX_SHOWN])
+    return Shown(ShowKind.TEXT, "\n".join(lines))
+
+
+def bounded(package: Package) -> Package:
+    """With no more of the change than can be shown at once; what that leaves out is named."""
+    what = package.what_will_happen
+    if what.kind is ShowKind.DIFF:
+        fitted = fit(what.text)
+        text = fitted.text
+        unshown = [Unshown(_name(part.path), part.added, part.removed) for part in fitted.unshown]
+    else:
+        text, left = what.text[:MAX_CHARS], len(what.text) - MAX_CHARS
+        unshown = [Unshown(f"the last {left:,} characters")] if left > 0 else []
+    if not unshown:
+        return package
+    return replace(
+        package,
+        what_will_happen=replace(what, text=text),
+        not_seen=(*package.not_seen, not_shown(unshown)),
+        unshown=tuple(unshown),
+        whole_digest=sha256(what.text.encode("utf-8", "replace")),
+    )
+
+
+def not_shown(unshown: Sequence[Unshown]) -> str:
+    """One sentence."""
+    names = ", ".join(each.path for each in unshown[:3])
+    more = f" and {len(unshown) - 3:,} more" if len(unshown) > 3 else ""
+    return f"Too large to be shown here, whole or in part: {names}{more}. All of it is kept, and can be read."
+
+
+def _name(path: str) -> str:
+    return inert(path, 400, multiline=False) or "text that belongs to no file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +198,7 @@ def doubt(about: Handoff, ask: str, shown: Shown, run: Run | None) -> Package:
             kind=shown.kind,
             text=shown.text,
             details=(
-                f"It was approved, and its one start was taken at {when}.",
+                "It was approved and started once.",
                 "No result was recorded after that: the process that ran it was lost.",
                 "Nothing repeats it. Look at what it should have changed, then say what you found.",
             ),
@@ -206,23 +242,28 @@ class ReviewFacts:
 
 
 def review(
-    f: ReviewFacts, run: Run, evidence: tuple[Evidence, ...], stopped: Sequence[MatchedRule] = ()
+    f: ReviewFacts,
+    run: Run,
+    evidence: tuple[Evidence, ...],
+    stopped: Sequence[MatchedRule] = (),
+    intent: str = "",
 ) -> Package:
-    """Finished work. `stopped` are the gates of the policy that this merge meets."""
-    w = replace(f.work, editable=tuple(editable(file) for file in f.files))
+    """Finished work. `stopped` are the gates of the policy that this merge meets, `intent` is the brief's."""
+    files = tuple(editable(file) for file in f.files)
+    w = replace(f.work, editable=files, intent=intent[:MAX_INTENT])
     size = f"{len(w.files)} file{'' if len(w.files) == 1 else 's'}, +{f.insertions} -{f.deletions}"
     return Package(
         ask=f"Merge {w.head_commit[:12]} into {w.target_branch}: {size}",
         what_will_happen=WhatWillHappen(
             kind=ShowKind.DIFF,
-            text=f.diff[:MAX_SHOWN] or "(no textual change)",
+            text=f.diff or "(no textual change)",
             details=f.details,
             hazards=f.hazards,
             reversible=True,
         ),
         why_now=" ".join(
             (
-                "The agent says it has finished. Finished work is always reviewed.",
+                FINISHED,
                 *(f"{r.why.rstrip('.')} (rule `{r.id}`)." for r in stopped),
                 *limit_words.warnings(run),
             )

@@ -4,7 +4,7 @@ A pass is no decision of its own: each item names the digest of what was shown, 
 itself, and takes exactly what it takes alone. What is refused is named, and changes nothing about the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from handfast.core.domain.checkpoint import MAX_HANDOFFS, Checkpoint
@@ -51,9 +51,13 @@ class Passes:
         self._knowing = knowing
         self._handoffs = handoffs
 
-    def decide(self, actor: Actor, p: Pass) -> Result:
+    def decide(
+        self, actor: Actor, p: Pass, refused: Callable[[HandfastError], object] = lambda _: None
+    ) -> Result:
         """Result: checkpoint_id, and for each item in order: handoff_id, decision, decided, grant_id, and
         `refused` (code, message, hint, retryable), None where it was taken.
+
+        `refused` is called with each error that is answered in place of a decision.
 
         What the person may not know of is not of the checkpoint, and is refused like that.
 
@@ -68,10 +72,17 @@ class Passes:
             raise UsageError(
                 f"a pass decides 1 to {MAX_HANDOFFS} handoffs, each once", code="bad_pass"
             )
-        results = [self._one(actor, seen, p, item) for item in p.items]
+        results = [self._one(actor, seen, p, item, refused) for item in p.items]
         return {"checkpoint_id": p.checkpoint_id, "results": results}
 
-    def _one(self, actor: Actor, seen: Sequence[str], p: Pass, item: Item) -> Result:
+    def _one(
+        self,
+        actor: Actor,
+        seen: Sequence[str],
+        p: Pass,
+        item: Item,
+        refused: Callable[[HandfastError], object],
+    ) -> Result:
         try:
             if item.handoff_id not in seen:
                 raise NotFound(
@@ -93,6 +104,7 @@ class Passes:
         except IntegrityError:  # nothing more is to be written
             raise
         except HandfastError as e:
+            refused(e)
             return _refused(item, e)
 
     def _shared(self, p: Pass, item: Item) -> str:
@@ -113,6 +125,8 @@ def looked_at_alone(kernel: Kernel, h: Handoff) -> str:
     """Why an approval of it needs a reason of its own, '' where one for several will do."""
     if h.risk in REASON_FOR_RISK:
         return f"{h.risk} risk"
+    if h.whole is not None:
+        return "not all of it is shown here"
     what = open_package(kernel, h).what_will_happen
     if what.opaque:
         return "it could not be read in full"

@@ -21,6 +21,7 @@ from handfast.core.domain.events_identity import PasskeyAdded, PasskeyRemoved
 from handfast.core.domain.person import ROLES, Person
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.people import signed_in
+from handfast.engine.proving import Proving
 
 OFFERED_FOR_S, MAX_PASSKEYS, MAX_LABEL, MAX_BYTES = 300, 20, 80, 20_000
 _PURPOSE = "passkey offer"
@@ -37,14 +38,20 @@ class Relying:
 class Passkeys:
     """Changes are a signed-in person's, and atomic."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, proving: Proving) -> None:
         self._kernel = kernel
+        self._proving = proving
 
-    def offer(self, actor: Actor, to: Relying) -> Result:
-        """What the browser needs to make one (`options`), and the `ticket` to bring back within five minutes."""
+    def offer(self, actor: Actor, to: Relying, *, secret: str, password: str = "") -> Result:
+        """What the browser needs to make one (`options`), and the `ticket` to bring back within five minutes.
+
+        For who proves themselves once more: nothing that was not offered is added. `secret` is of the session.
+        Raises what `Proving.prove` does.
+        """
         import webauthn
         from webauthn.helpers import base64url_to_bytes, structs
 
+        self._proving.prove(actor, "a passkey", secret=secret, password=password)
         person = self._kernel.state(Person, actor.id)
         ticket = f"{int(self._kernel.clock.now().timestamp())}.{secrets.token_urlsafe(16)}"
         options = webauthn.generate_registration_options(

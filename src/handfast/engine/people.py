@@ -3,12 +3,11 @@
 import hashlib
 import hmac
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from handfast.core.domain.errors import InvalidTransition, LimitExceeded, NotPermitted, UsageError
+from handfast.core.domain.errors import InvalidTransition, NotPermitted, UsageError
 from handfast.core.domain.events import SYSTEM, Actor
 from handfast.core.domain.events_org import (
     AccessRefused,
@@ -24,14 +23,14 @@ from handfast.core.domain.person import ROLES, Person
 from handfast.engine.ids import hash_secret, new_id, new_secret
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.passwords import hash_password, matches, never
+from handfast.engine.proofs import Proof, Proven, check_proof, present
+from handfast.engine.tries import Tries
 from handfast.storage.api import Credential, Lease, Query
 
 SETUP, INVITE = "setup", "invite:"
 FIRST_ROLES = ("reviewer", "operator", "admin", "auditor")
 SETUP_TTL = timedelta(hours=24)
 MIN_PASSWORD, MIN_PIN = 10, 6
-TRIES, LOCKED_FOR = 5, timedelta(minutes=15)
-REMEMBERED = 10_000  # logins with wrong tries; invented ones must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,11 @@ class OpenSession:
 
 
 class People:
-    """All calls are atomic. Wrong secrets are counted, recorded, and lock after five tries."""
+    """All calls are atomic. Wrong secrets are recorded, and counted by `Tries`."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._failures: dict[str, list[datetime]] = {}
-        self._failures_lock = threading.Lock()
+        self.tries = Tries(kernel.clock.now)
 
     def any(self) -> bool:
         return bool(self._kernel.store.find(Query("person", limit=1)))
@@ -188,34 +186,40 @@ class People:
             )
         unit.take_lease(Lease(SETUP, SETUP, 1, unit.now))
 
-    def sign_in(self, login: str, password: str) -> OpenSession:
-        """Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
+    def sign_in(self, login: str, password: str, place: str = "") -> OpenSession:
+        """`place` is the network it comes from. Raises NotPermitted for a wrong pair, LimitExceeded while locked."""
         digest = digest_login(login)
         person_id = self._by_login(digest)
-        self._verify(digest, person_id, "password", password)
-        return self.begin(person_id, "password")
+        proof = self._verify(digest, person_id, "password", password, place)
+        return self.begin(person_id, "password", proof)
 
-    def begin(self, person_id: str, method: str) -> OpenSession:
-        """A session of somebody who proved who they are. Raises NotPermitted for who has no role."""
+    def begin(self, person_id: str, method: str, proof: Proof | None = None) -> OpenSession:
+        """A session of somebody who proved who they are, by `proof` where that is a secret of theirs here.
+        Raises NotPermitted for who has no role, and for a proof that was changed meanwhile."""
         secret = new_secret()
         expires = self._kernel.clock.now() + timedelta(seconds=self._kernel.settings.session_s)
-        self.open_session(person_id, secret, expires, method)
+        self.open_session(person_id, secret, expires, method, proof)
         return OpenSession(secret, person_id, expires)
 
-    def verify(self, person_id: str, kind: str, text: str) -> None:
+    def verify(self, person_id: str, kind: str, text: str) -> Proof:
         """Somebody who is signed in proves it again. Raises NotPermitted, LimitExceeded."""
-        self._verify(self._kernel.state(Person, person_id).login_digest, person_id, kind, text)
+        who = self._kernel.state(Person, person_id).login_digest
+        return self._verify(who, person_id, kind, text, "signed in")
 
     def open_session(
-        self, person_id: str, secret: str, expires: datetime, method: str = "password"
+        self,
+        person_id: str,
+        secret: str,
+        expires: datetime,
+        method: str = "password",
+        proof: Proof | None = None,
     ) -> None:
         session_id = session_of(secret)
 
         def work(unit: Unit) -> Result:
-            if not unit.get(Person, person_id).roles:
-                raise NotPermitted(
-                    "you have no role here any more", hint="Ask an admin which one you need."
-                )
+            check_let_in(unit.get(Person, person_id))
+            if proof is not None:
+                check_proof(unit, person_id, proof)
             event = SignedIn(PersonId(person_id), method, session_id)
             unit.record(Person, person_id, [event])
             unit.put_credential(
@@ -248,13 +252,19 @@ class People:
             return ""
         if found.expires_at is None or found.expires_at <= self._kernel.clock.now():
             return ""
-        return found.subject if hmac.compare_digest(found.secret, hash_secret(secret)) else ""
+        if not hmac.compare_digest(found.secret, hash_secret(secret)):
+            return ""
+        return found.subject if self._kernel.state(Person, found.subject).roles else ""
 
-    def with_pin(self, login: str, pin: str) -> Actor:
+    def known_as(self, login: str) -> str:
+        """The id of who has this login, or this id; '' for nobody."""
+        return self._by_login(digest_login(login)) or self._by_id(login.strip())
+
+    def with_pin(self, login: str, pin: str, place: str = "") -> Actor:
         """A person at a terminal, by their login or their id: who came from an identity provider may not know
-        what they are called there. Raises NotPermitted (`no_pin` for who never set one), LimitExceeded."""
-        digest = digest_login(login)
-        person_id = self._by_login(digest) or self._by_id(login.strip())
+        what they are called there. `place` is what it came beside. Raises NotPermitted (`no_pin` for who never set one, `disabled`),
+        LimitExceeded."""
+        person_id = self.known_as(login)
         person = self._kernel.state(Person, person_id) if person_id else None
         if person is not None and not person.has_pin:
             raise NotPermitted(
@@ -262,8 +272,10 @@ class People:
                 code="no_pin",
                 hint="Sign in with the browser and set one on the account page, at /account.",
             )
-        self._verify(person.login_digest if person else digest, person_id, "pin", pin)
-        return Actor("person", person_id, "pin")
+        who = person.login_digest if person else digest_login(login)
+        proof = self._verify(who, person_id, "pin", pin, place)
+        check_let_in(self._kernel.state(Person, person_id))
+        return Proven("person", person_id, "pin", proof=proof)
 
     def name(self, person_id: str) -> str:
         """What to call a person on a page; an erased one is `a former member`."""
@@ -281,32 +293,14 @@ class People:
         known = text.startswith("pe_") and self._kernel.store.load(f"person/{text}") is not None
         return text if known else ""
 
-    def _verify(self, who: str, person_id: str, kind: str, text: str) -> None:
-        self._count_try(who)
+    def _verify(self, who: str, person_id: str, kind: str, text: str, place: str) -> Proof:
+        self.tries.take(kind, who, place)
         found = self._kernel.store.credential(f"{kind}:{person_id}") if person_id else None
         if matches(found.secret if found else never(), text) and found is not None:
-            with self._failures_lock:
-                self._failures.pop(who, None)
-            return
+            self.tries.right(kind, who, place)
+            return Proof(found.id, found.secret)
         self._refused(kind, person_id)
-        raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret")
-
-    def _count_try(self, who: str) -> None:
-        """Counted before the secret is looked at, so that many tries at once are not free.
-
-        Raises LimitExceeded.
-        """
-        now = self._kernel.clock.now()
-        with self._failures_lock:
-            if len(self._failures) >= REMEMBERED:
-                kept = {k: v for k, v in self._failures.items() if now - v[-1] < LOCKED_FOR}
-                self._failures = dict(list(kept.items())[-REMEMBERED // 2 :])
-            recent = [t for t in self._failures.get(who, []) if now - t < LOCKED_FOR]
-            if len(recent) >= TRIES:
-                raise LimitExceeded(
-                    "too many wrong tries; this account waits 15 minutes", hint="Try again later."
-                )
-            self._failures[who] = [*recent, now]
+        raise NotPermitted(f"the login or the {kind} is wrong", code="wrong_secret").told()
 
     def _refused(self, kind: str, person_id: str) -> None:
         def work(unit: Unit) -> Result:
@@ -319,15 +313,25 @@ class People:
         self._kernel.run(Actor("anonymous"), work)
 
 
+def check_let_in(person: Person) -> None:
+    """For who proved who they are. Raises NotPermitted for who has no role, as one who is disabled has none."""
+    if person.disabled_at is not None:
+        raise NotPermitted(
+            "your account is disabled", code="disabled", hint="Ask an admin to enable it."
+        )
+    if not person.roles:
+        raise NotPermitted(
+            "you have no role here any more", hint="Ask an admin which one you need."
+        )
+
+
 def signed_in(unit: Unit, actor: Actor, roles: frozenset[str]) -> Person:
     """The signed-in person behind a command, part of what it rests on. Raises NotPermitted."""
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can do this; a token cannot",
-            hint="Use a terminal with your PIN, or the browser.",
-        )
-    unit.rely_on(Person, actor.id)
-    person = unit.get(Person, actor.id)
+    refused = NotPermitted(
+        "only a signed-in person can do this; a token cannot",
+        hint="Use a terminal with your PIN, or the browser.",
+    )
+    person = present(unit, actor, refused)
     if not roles & set(person.roles):
         raise NotPermitted(
             "your roles do not include this", hint=f"It takes one of: {', '.join(sorted(roles))}."
@@ -365,6 +369,11 @@ def digest_login(login: str) -> str:
 
 def _invitation_id(secret: str) -> str:
     return INVITE + hash_secret("id:" + secret)[:24]
+
+
+def session_proof(secret: str) -> Proof:
+    """What a request with this session's secret proves itself with."""
+    return Proof(session_of(secret), hash_secret(secret))
 
 
 def session_of(secret: str) -> str:

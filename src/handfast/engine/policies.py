@@ -30,6 +30,7 @@ from handfast.core.policy.subject import Subject
 from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.paging import every
 from handfast.engine.projections import KINDS, load
+from handfast.engine.proofs import present
 from handfast.engine.subjects import subject_of
 from handfast.storage.api import Query
 
@@ -283,12 +284,11 @@ def check_scope(scope: str) -> None:
 
 def publisher(unit: Unit, actor: Actor) -> PersonId:
     """The person behind a change of rules. Raises NotPermitted for everybody and everything else."""
-    if actor.type != "person" or actor.auth not in ("browser", "pin"):
-        raise NotPermitted(
-            "only a signed-in person can change policy; a token cannot",
-            hint="Use a terminal with your PIN, or the browser.",
-        )
-    person = unit.get(Person, actor.id)
+    refused = NotPermitted(
+        "only a signed-in person can change policy; a token cannot",
+        hint="Use a terminal with your PIN, or the browser.",
+    )
+    person = present(unit, actor, refused)
     if not PUBLISHERS & set(person.roles):
         raise NotPermitted(
             "your roles do not include changing policy",

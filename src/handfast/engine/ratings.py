@@ -1,17 +1,23 @@
-"""The rating of a package by who decided on it: good, or lacking, and what."""
+"""How a package was read, and its rating by who decided on it: good, or lacking, and what."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from handfast.core.domain.errors import NotPermitted, UsageError
 from handfast.core.domain.events import Actor
-from handfast.core.domain.events_rating import HandoffRated, Part
+from handfast.core.domain.events_rating import HandoffAttended, HandoffRated, Part
 from handfast.core.domain.handoff import Handoff
 from handfast.core.domain.ids import PersonId
+from handfast.core.domain.inert import inert
 from handfast.engine.kernel import Kernel, Result, Unit
 
 MAX_NOTE: Final = 2_000
+MAX_OPENED, MAX_NAME, DAY_MS = 50, 120, 86_400_000
 PARTS: Final = tuple(part.value for part in Part)
+
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Ratings:
@@ -56,6 +62,42 @@ class Ratings:
                 good,
                 tuple(Part(each) for each in dict.fromkeys(lacks)),
                 unit.put(note.strip()) if note.strip() else None,
+            )
+            unit.record(Handoff, handoff_id, [event])
+            return {"handoff_id": handoff_id}
+
+        return self._kernel.run(actor, work)
+
+    def attended(
+        self,
+        actor: Actor,
+        handoff_id: str,
+        presented_digest: str,
+        dwell_ms: int,
+        opened: Sequence[str] = (),
+    ) -> Result:
+        """Record how long a person had a case in view and what they unfolded, as their browser says it. It decides
+        nothing and shows nothing to anybody who decides.
+
+        `dwell_ms` is at most a day; of `opened` the first 50 names count. Raises NotFound, NotPermitted for
+        anything but a person, UsageError for an amount out of range or what is no digest.
+        """
+        if actor.type != "person":
+            raise NotPermitted("a person reads a case; nothing else does")
+        if not 0 < dwell_ms <= DAY_MS:
+            raise UsageError(f"`ms` must be 1 to {DAY_MS}")
+        if not _DIGEST.fullmatch(presented_digest):
+            raise UsageError("`presented_digest` is no digest")
+        names = dict.fromkeys(inert(each.strip(), MAX_NAME, multiline=False) for each in opened)
+
+        def work(unit: Unit) -> Result:
+            h = unit.get(Handoff, handoff_id)
+            event = HandoffAttended(
+                h.handoff_id,
+                PersonId(actor.id),
+                presented_digest,
+                dwell_ms,
+                tuple(name for name in names if name)[:MAX_OPENED],
             )
             unit.record(Handoff, handoff_id, [event])
             return {"handoff_id": handoff_id}

@@ -140,6 +140,7 @@ class ReviewEdits:
                 editor=editor,
                 edited_text=unit.put(edited.text),
                 files=handoff.files,
+                whole=handoff.whole,
             ),
             handoff_id=new,
         )

@@ -21,6 +21,7 @@ from handfast.engine.ledger import attempts_of
 from handfast.engine.opening import Opening, at_most, open_handoff
 from handfast.engine.packages import ReviewFacts, containment, cost_of, review
 from handfast.engine.policies import InForce, Policies
+from handfast.engine.repeats import said_by
 from handfast.engine.review_files import keep_files
 from handfast.engine.runs import Pause, pause_events
 from handfast.engine.sent_back import since_review
@@ -106,7 +107,7 @@ class Reviews:
             actor,
             work,
             key=work_done.request_key,
-            command=[work_done.run_id, f.work.head_commit, f.work.target_branch],
+            command=said_by(work_done),
         )
 
     def _complete(self, opening: Opening, done: FinishedWork) -> Opening:
@@ -144,7 +145,7 @@ class Reviews:
         return Opening(
             kind=HandoffKind.REVIEW,
             risk=risk.value,
-            package=review(f, run, evidence, stopped),
+            package=review(f, run, evidence, stopped, brief.intent),
             action_digest=call.digest,
             agent_id=run.agent_id,
             within_s=self._kernel.settings.review_within_s,

@@ -12,6 +12,7 @@ from handfast.core.domain.codec import format_time
 from handfast.core.domain.errors import InvalidTransition, NotFound, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.ids import AgentId, RunnerId
+from handfast.core.domain.project import Sight
 from handfast.core.domain.run import Run
 from handfast.core.domain.runner import Runner
 from handfast.engine.ids import hash_secret, new_id, new_secret
@@ -193,12 +194,29 @@ class Runners:
         rows = self._kernel.store.find(query)
         return rows[0].stream.partition("/")[2] if rows else ""
 
-    def all(self) -> list[Result]:
-        """At most 500, oldest first, each with the time it was last heard of and the runs it holds."""
+    def all(self, sight: Sight | None = None) -> list[Result]:
+        """At most 500, oldest first, each with the time it was last heard of and the runs it holds.
+
+        With a limited `sight`: without what is of repositories beyond it, and without runners that are for those
+        alone.
+        """
         rows = self._kernel.store.find(Query("runner", limit=MAX_LISTED))
         found = [cast("Runner", load(BY_NAME["runner"], row.doc)) for row in rows]
         held = self._leasing.held_by([r.runner_id for r in found])
-        return [self._shown(r, held[r.runner_id]) for r in found]
+        shown = [self._shown(r, held[r.runner_id]) for r in found]
+        return shown if sight is None else [r for each in shown if (r := self._within(each, sight))]
+
+    def _within(self, shown: Result, sight: Sight) -> Result:
+        """Of a runner, what a sight covers; nothing when it works for other repositories only."""
+        bound, runs = cast("list[str]", shown["repositories"]), cast("list[str]", shown["runs"])
+        known = [r for r in bound if sight.covers(r)]
+        if bound and not known:
+            return {}
+        labels = (
+            shown["labels"] if known == bound else []
+        )  # they may name what the others are about
+        seen = [r for r in runs if sight.covers(self._kernel.state(Run, r).root)]
+        return {**shown, "repositories": known, "labels": labels, "runs": seen}
 
     def _shown(self, r: Runner, runs: list[str]) -> Result:
         lease = self._kernel.store.lease(_presence(r.runner_id))

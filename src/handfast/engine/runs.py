@@ -27,6 +27,7 @@ from handfast.engine.leasing import Leasing, Seat
 from handfast.engine.limits import RunLimits, keep_measure
 from handfast.engine.paging import every
 from handfast.engine.projections import BY_NAME, load
+from handfast.engine.repeats import said_by
 from handfast.engine.runners import check_label
 from handfast.engine.tasks import Tasks
 from handfast.engine.track_records import history_for
@@ -119,9 +120,7 @@ class Runs:
             unit.post("run.queued", {"run_id": run_id})
             return {"run_id": run_id}
 
-        return self._kernel.run(
-            actor, work, key=new.request_key, command=[new.task_id, list(new.command)]
-        )
+        return self._kernel.run(actor, work, key=new.request_key, command=said_by(new))
 
     def _active_agent(self, unit: Unit, agent_id: str) -> Agent:
         agent = unit.find(Agent, agent_id)

@@ -7,7 +7,7 @@ from handfast.core.domain import events_handoff as e
 from handfast.core.domain.codec import format_time
 from handfast.core.domain.events import Event
 from handfast.core.domain.events_checkpoint import HandoffDeferred
-from handfast.core.domain.events_rating import HandoffRated
+from handfast.core.domain.events_rating import HandoffAttended, HandoffRated
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.grant_scope import Scope, shown
 from handfast.core.domain.reviewed_files import edits_in
@@ -22,9 +22,8 @@ _WORDS: Mapping[type, str] = {
 def said(event: Event, text: Callable[[BodyRef | None], str], name: Callable[[str], str]) -> str:
     """'' where the type of the event says it all. `text` opens a body, `name` names a person."""
     match event:
-        case HandoffRated():
-            rated = "good" if event.good else f"lacking {', '.join(event.lacks)}".rstrip()
-            return _with(f"rated the package: {rated}", text(event.note))
+        case HandoffRated() | HandoffAttended():
+            return _read(event, text)
         case e.HandoffCommented():
             return text(event.text)
         case e.HandoffDecided():
@@ -47,6 +46,14 @@ def said(event: Event, text: Callable[[BodyRef | None], str], name: Callable[[st
             return f"put off until {format_time(event.until)}; its deadline stays"
         case _:
             return _ran(event, text)
+
+
+def _read(event: HandoffRated | HandoffAttended, text: Callable[[BodyRef | None], str]) -> str:
+    if isinstance(event, HandoffRated):
+        rated = "good" if event.good else f"lacking {', '.join(event.lacks)}".rstrip()
+        return _with(f"rated the package: {rated}", text(event.note))
+    unfolded = f", unfolded {', '.join(event.opened)}" if event.opened else ""
+    return f"had it in view for {event.dwell_ms / 1000:.0f} s{unfolded}"
 
 
 def _ran(event: Event, text: Callable[[BodyRef | None], str]) -> str:

@@ -1,5 +1,5 @@
 """Open sessions of people: listed, ended one by one or all at once, and everything else that acts as a
-person ended with them: their own tokens, and Slack."""
+person ended with them: their own tokens, Slack, and their passkeys."""
 
 import hmac
 from datetime import datetime
@@ -7,6 +7,7 @@ from datetime import datetime
 from handfast.core.domain.codec import format_time, parse_time
 from handfast.core.domain.errors import NotFound, NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
+from handfast.core.domain.events_identity import PasskeyRemoved
 from handfast.core.domain.events_org import CredentialSet, SignedIn, SignedOut
 from handfast.core.domain.ids import PersonId
 from handfast.core.domain.person import ROLES, Person
@@ -16,6 +17,7 @@ from handfast.engine.kernel import Kernel, Result, Unit
 from handfast.engine.own_tokens import strike
 from handfast.engine.passwords import hash_password
 from handfast.engine.people import People, check_password, session_of, signed_in
+from handfast.engine.proofs import check_proof
 from handfast.storage.api import Credential
 
 KIND = "session"
@@ -80,7 +82,7 @@ class Sessions:
         return self._kernel.run(actor, work)
 
     def end_of(self, actor: Actor, login: str) -> Result:
-        """Everything that lets somebody in: their sessions, their tokens, Slack. An admin's to do.
+        """Everything that acts as somebody: their sessions, their tokens, Slack, passkeys. An admin's to do.
 
         Raises NotPermitted, NotFound.
         """
@@ -95,17 +97,18 @@ class Sessions:
         return self._kernel.run(actor, work)
 
     def change_password(self, actor: Actor, old: str, new: str, secret: str = "") -> Result:
-        """A new password ends every other session, every token, and what acts as this person in Slack.
-        `secret` is of the session that stays.
+        """A new password ends every other session, and what `cut` ends: whoever knew the old one may have made
+        any of it. `secret` is of the session that stays.
 
         Raises NotPermitted for a wrong old password, LimitExceeded, UsageError.
         """
         check_password(new)
-        self._people.verify(actor.id, "password", old)
+        proof = self._people.verify(actor.id, "password", old)
         hashed = hash_password(new)
 
         def work(unit: Unit) -> Result:
             person = signed_in(unit, actor, frozenset(ROLES))
+            check_proof(unit, actor.id, proof)
             unit.record(Person, person.person_id, [CredentialSet(person.person_id, "password")])
             unit.put_credential(
                 Credential(f"password:{person.person_id}", "password", person.person_id, hashed)
@@ -115,10 +118,12 @@ class Sessions:
         return self._kernel.run(actor, work)
 
     def cut(self, unit: Unit, person: Person, by: PersonId, but: str = "") -> Result:
-        """As part of a command: end everything that acts as this person, but the session that `but` is of.
-        `by` '' is their identity provider. Result: ended, tokens."""
+        """As part of a command: end everything that acts or signs as this person, but the session that `but` is
+        of. `by` '' is their identity provider. Result: ended, tokens."""
         for token in person.tokens:
             strike(unit, person, token.token_id, by)
+        gone = [PasskeyRemoved(person.person_id, k.credential_id, by) for k in person.passkeys]
+        unit.record(Person, person.person_id, gone)
         cut_slack(self._kernel, unit, person.person_id, by)
         return {"ended": self._end_others(unit, person, but), "tokens": len(person.tokens)}
 

@@ -66,9 +66,9 @@ class Staff:
     # -- people
 
     def everybody(self) -> list[Result]:
-        """Everybody who is set up, oldest first: person_id, name, roles, added_at, away, delegate."""
+        """Everybody who is set up, oldest first: person_id, name, roles, added_at, away, delegate, disabled_at."""
         now = self._kernel.clock.now()
-        return [self._shown(p, now) for p in self._directory.everybody()]
+        return [self.shown(p, now) for p in self._directory.everybody()]
 
     def set_roles(self, actor: Actor, login: str, roles: Sequence[str]) -> Result:
         """Other roles for a person; an admin's to do. What they decided before stays decided.
@@ -83,18 +83,21 @@ class Staff:
 
         def work(unit: Unit) -> Result:
             admin = signed_in(unit, actor, frozenset({"admin"}))
-            person = self._named(unit, login)
+            person = self.named(unit, login)
+            if person.disabled_at is not None:
+                raise InvalidTransition("this person is disabled", hint="Enable them first.")
             if "admin" in person.roles and "admin" not in wanted:
-                self._another_admin(unit, person.person_id)
+                self.check_another_admin(unit, person.person_id)
             if person.roles != wanted:
                 event = RolesSet(person.person_id, wanted, admin.person_id)
                 unit.record(Person, person.person_id, [event])
-            return self._shown(unit.get(Person, person.person_id), unit.now)
+            return self.shown(unit.get(Person, person.person_id), unit.now)
 
         return self._kernel.run(actor, work)
 
-    def _another_admin(self, unit: Unit, person_id: PersonId) -> None:
-        """Two admins who take each other's role at once must not both succeed."""
+    def check_another_admin(self, unit: Unit, person_id: PersonId) -> None:
+        """Raises InvalidTransition for the last one. Two admins who take each other's role at once must not
+        both succeed."""
         for other in self._directory.everybody():
             if other.person_id != person_id:
                 unit.rely_on(Person, other.person_id)
@@ -117,7 +120,7 @@ class Staff:
             by, person = self._whose(unit, actor, a.login)
             if len(person.absences) >= MAX_PLANNED:
                 raise UsageError(f"{MAX_PLANNED} absences are planned already", hint="Use --back.")
-            delegate = self._named(unit, a.delegate) if a.delegate else None
+            delegate = self.named(unit, a.delegate) if a.delegate else None
             if delegate is not None and delegate.person_id == person.person_id:
                 raise UsageError("nobody is their own `delegate`")
             if delegate is not None and delegate.person_id == by.person_id:
@@ -134,7 +137,7 @@ class Staff:
                 delegate.person_id if delegate else PersonId(""),
             )
             unit.record(Person, person.person_id, [event])
-            return self._shown(unit.get(Person, person.person_id), unit.now)
+            return self.shown(unit.get(Person, person.person_id), unit.now)
 
         return self._kernel.run(actor, work)
 
@@ -146,14 +149,14 @@ class Staff:
             if person.absences:
                 event = AwayEnded(person.person_id, by.person_id)
                 unit.record(Person, person.person_id, [event])
-            return self._shown(unit.get(Person, person.person_id), unit.now)
+            return self.shown(unit.get(Person, person.person_id), unit.now)
 
         return self._kernel.run(actor, work)
 
     def _whose(self, unit: Unit, actor: Actor, login: str) -> tuple[Person, Person]:
         """Who speaks, and whom it is about."""
         by = signed_in(unit, actor, frozenset(ROLES))
-        person = self._named(unit, login) if login else by
+        person = self.named(unit, login) if login else by
         if person.person_id != by.person_id and "admin" not in by.roles:
             raise NotPermitted(
                 "only an admin says when somebody else is away", hint="Ask them or an admin."
@@ -178,7 +181,7 @@ class Staff:
 
         def work(unit: Unit) -> Result:
             by = signed_in(unit, actor, MAY_KILL)
-            person = self._named(unit, c.login) if c.login else None
+            person = self.named(unit, c.login) if c.login else None
             turns = {login for r in found if isinstance(r, Weekly) for login in r.people}
             if person is not None and c.login.strip().lower() not in turns:
                 _check_outsider(by, person)
@@ -274,8 +277,10 @@ class Staff:
             }
         return shown
 
-    def _named(self, unit: Unit, login: str) -> Person:
-        found = self._directory.by_login(unit, login)
+    def named(self, unit: Unit, login: str) -> Person:
+        """By their id, or else by their login: nobody is meant by taking another's id for a login."""
+        by_id = unit.find(Person, login) if login.startswith("pe_") else None
+        found = by_id or self._directory.by_login(unit, login)
         if found is None:
             raise NotFound(
                 f"nobody has the login `{login[:64]}`", hint="Logins are those used to sign in."
@@ -283,13 +288,14 @@ class Staff:
         unit.rely_on(Person, found.person_id)
         return found
 
-    def _shown(self, p: Person, now: datetime) -> Result:
+    def shown(self, p: Person, now: datetime) -> Result:
         away = p.away(now)
         planned = [a for a in p.absences if a.ends > now]
         return {
             "person_id": p.person_id,
             "name": self._people.name(p.person_id),
-            "roles": list(p.roles),
+            "roles": list(p.roles or p.held),
+            "disabled_at": format_time(p.disabled_at) if p.disabled_at else "",
             "added_at": format_time(p.added_at),
             "has_pin": p.has_pin,
             "away_until": format_time(away.ends) if away else "",

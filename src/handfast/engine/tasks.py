@@ -16,6 +16,7 @@ from handfast.core.domain.ids import TaskId
 from handfast.core.domain.task import Task, take_part
 from handfast.engine.ids import new_id
 from handfast.engine.kernel import Kernel, Result, Unit
+from handfast.engine.repeats import said_by
 from handfast.engine.reserving import Reserving
 
 
@@ -42,7 +43,6 @@ class Tasks:
         Raises NotFound for an unknown parent, InvalidTransition for one that is closed, UsageError
         (`wider_than_parent`, `beyond_what_is_left` of the budget) naming the field.
         """
-        asked = encode(new.brief)
 
         def work(unit: Unit) -> Result:
             narrow = self._within(unit, new)
@@ -64,9 +64,7 @@ class Tasks:
                 unit.record(Task, new.parent, part)
             return {"task_id": task_id}
 
-        return self._kernel.run(
-            actor, work, key=new.request_key, command=[asked, new.repository, new.target_branch]
-        )
+        return self._kernel.run(actor, work, key=new.request_key, command=said_by(new))
 
     def check(self, new: NewTask) -> Brief:
         """The brief as it would be delegated. Records nothing; raises what `create` raises."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from handfast.core.domain import events_handoff as e
 from handfast.core.domain.action import Verdict
-from handfast.core.domain.errors import InvalidTransition, UsageError
+from handfast.core.domain.errors import InvalidTransition, NotPermitted, UsageError
 from handfast.core.domain.events import Actor
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, Executor, HandoffKind
 from handfast.core.domain.handoff import Handoff, Status
 from handfast.core.domain.ids import AgentId, PersonId
 from handfast.core.domain.package import Package
+from handfast.core.domain.person import MAY_DELEGATE, Person
 from handfast.core.domain.run import Run
 from handfast.engine.audiences import Audiences
 from handfast.engine.edits import Edits
@@ -64,12 +65,13 @@ class Undoing:
         """Open a handoff for the undo of what this one permitted, or find the one that is open already.
         Result: handoff_id of that one, status.
 
-        Raises InvalidTransition when nothing ran or no undo is declared, UsageError (`undo_denied`) when policy
-        denies the undo itself.
+        Raises NotPermitted for a person whose roles do not let them delegate work, InvalidTransition when nothing
+        ran or no undo is declared, UsageError (`undo_denied`) when policy denies the undo itself.
         """
-        return self._kernel.run(actor, lambda unit: self._undo(unit, handoff_id))
+        return self._kernel.run(actor, lambda unit: self._undo(unit, actor, handoff_id))
 
-    def _undo(self, unit: Unit, handoff_id: str) -> Result:
+    def _undo(self, unit: Unit, actor: Actor, handoff_id: str) -> Result:
+        _check_may_ask(unit, actor)
         h = unit.get(Handoff, handoff_id)
         package = open_package(self._kernel, h)
         command = _declared_undo(h, package)
@@ -159,6 +161,17 @@ class Undoing:
         wake(unit, after)
         unit.post("handoff.decided", {"handoff_id": h.handoff_id})
         return {"handoff_id": h.handoff_id, "answer": answer}
+
+
+def _check_may_ask(unit: Unit, actor: Actor) -> None:
+    """A person's own token asks in their name, so this is by their roles and not by how they proved themselves."""
+    if actor.person:
+        unit.rely_on(Person, actor.person)
+        if not MAY_DELEGATE & set(unit.get(Person, actor.person).roles):
+            raise NotPermitted(
+                "your roles do not include asking for an undo",
+                hint=f"It takes one of: {', '.join(sorted(MAY_DELEGATE))}.",
+            )
 
 
 def _declared_undo(h: Handoff, package: Package) -> str:

@@ -14,6 +14,8 @@ from handfast.engine.keys import seal, unseal
 from handfast.storage.api import SealedBody, Store
 
 MAX_BODY = 32 * 1024 * 1024
+# What a machine sends ahead of a request. Its id is known to who sent it alone: no entry of the log names one.
+UPLOAD = "up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Content:
         return "(erased)" if self.erased else self.data.decode("utf-8", "replace")
 
 
+def is_upload(body_id: str) -> bool:
+    return body_id.startswith(f"{UPLOAD}_")
+
+
 class Vault:
     """Seals and opens bodies. It never writes: a sealed body goes into a write set."""
 
@@ -36,12 +42,14 @@ class Vault:
         self._store = store
         self._key = data_key
 
-    def seal(self, data: bytes | str, media: str = "text/plain") -> tuple[BodyRef, SealedBody]:
+    def seal(
+        self, data: bytes | str, media: str = "text/plain", prefix: str = "bo"
+    ) -> tuple[BodyRef, SealedBody]:
         """Raises UsageError above 32 MiB."""
         plain = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         if len(plain) > MAX_BODY:
             raise UsageError(f"a body has {len(plain)} bytes; at most {MAX_BODY} are taken")
-        body_id = new_id("bo")
+        body_id = new_id(prefix)
         salt = secrets.token_bytes(16)
         nonce, ciphertext = seal(self._key, body_id, media, plain)
         digest = body_digest(salt, [plain])

@@ -6,7 +6,7 @@ from typing import cast
 
 from handfast.core.domain.codec import encode, format_time
 from handfast.core.domain.events import Recorded, from_bytes
-from handfast.core.domain.events_handoff import HandoffKind
+from handfast.core.domain.events_handoff import HandoffClosed, HandoffKind, HandoffSuperseded
 from handfast.core.domain.events_work import BodyRef
 from handfast.core.domain.handoff import WAITING, Handoff
 from handfast.core.domain.need import need_of
@@ -43,6 +43,7 @@ STATUS_GROUPS: dict[str, tuple[str, ...]] = {
     "all": (),
 }
 MACHINE = "policy (a machine)"
+MAX_ASKED = 300
 
 
 class Views:
@@ -93,7 +94,7 @@ class Views:
 
     def queued(self, shown: Sequence[Handoff]) -> list[Result]:
         """These handoffs as rows of a queue, each with what it needs and why, why it stopped, what could not be
-        read and what backs it. Without the call's text."""
+        read and what backs it. Without the call's text; a question is said, of finished work what was wanted."""
         packages = open_packages(self._kernel, shown)
         around = self._around()
         return [self._queued(h, packages[h.package.body_id], around) for h in shown]
@@ -108,13 +109,15 @@ class Views:
         return Surroundings(self._kernel, self._people)
 
     def _queued(self, h: Handoff, package: Package, around: Surroundings) -> Result:
-        what = full(package.what_will_happen) | {"text": ""}
+        asked = package.what_will_happen.text[:MAX_ASKED] if h.kind is HandoffKind.QUESTION else ""
+        what = full(package.what_will_happen) | {"text": asked}
         evidence = [full(claim) for claim in package.evidence]
         return self._summary(h, package.ask, around) | {
             "why_now": package.why_now,
             "package": {"what_will_happen": what, "evidence": evidence},
             "presented_digest": h.presented_digest,
             "changed_lines": changed_lines(package),
+            "intent": package.review.intent if package.review else "",
             "need_why": need_why(h, package),
         }
 
@@ -167,6 +170,7 @@ class Views:
             "editor": h.editor,
             "edited_text": "" if h.files else self.text(h.edit.text if h.edit else h.edited_text),
             "edited_into": h.edited_into,
+            "successor": "" if h.waiting else self._successor(f"handoff/{handoff_id}"),
             "target_commit": h.target_commit,
             "missing": list(h.missing),
             "policy_digest": h.policy_digest,
@@ -243,6 +247,16 @@ class Views:
     def _json(self, ref: BodyRef | None) -> object:
         return self._kernel.vault.json(ref)
 
+    def _successor(self, stream: str) -> str:
+        """The handoff that took its place, '' for none: among the last events, for nothing but ratings and comments
+        follows an end."""
+        row = self._kernel.store.load(stream)
+        rows = self._kernel.store.events(
+            stream=stream, after=max(0, row.version - 50) if row else 0
+        )
+        events = [from_bytes(r.data).event for r in rows]
+        return next((e.by for e in events if isinstance(e, HandoffClosed | HandoffSuperseded)), "")
+
     def timeline(self, stream: str, after: int = 0, limit: int = 200) -> list[Result]:
         rows = self._kernel.store.events(stream=stream, after=after, limit=limit)
         return [self._line(from_bytes(r.data)) for r in rows]
@@ -276,8 +290,13 @@ class Views:
             "run", task_id=task_id, newest_first=True, after=cursor, limit=limit, within=within
         )
         rows = self._kernel.store.find(query)
-        items = [self.run_summary(cast("Run", load(BY_NAME["run"], r.doc))) for r in rows]
+        runs = [cast("Run", load(BY_NAME["run"], r.doc)) for r in rows]
+        intents = {t: self._intent(t) for t in {r.task_id for r in runs if r.task_id}}
+        items = [self.run_summary(r) | {"intent": intents.get(r.task_id, "")} for r in runs]
         return Page(items, next_of(rows, limit))
+
+    def _intent(self, task_id: str) -> str:
+        return self._tasks.brief(self._kernel.state(Task, task_id)).intent
 
     def run_summary(self, r: Run) -> Result:
         return {

@@ -21,27 +21,33 @@ _TEXT = re.compile(
     r"(?:-{0,2}[\w-]+=|shell |!|[\w.+-]+:\s*)?\s*((?:[\w./+-]*/)?[\w.+-]+)(?=\s|;|$)"
 )
 _JOINTS = re.compile(r"(?:^|[;&|]\s*)(?:[\w./+-]*/)?([\w.+-]+)\s")
-# What such a word says when the program is a service's own client: `x delete`, `x clusters destroy`.
-_DESTROYS = re.compile(
-    r"(?:delete|destroy|terminate|purge|wipe|erase|undefine|decommission)(?:-\w+)*\Z"
-)
 
 
-def look(call: Invocation, case: Case) -> None:
-    """Reads every command that may stand behind `call`'s own name."""
+def look(call: Invocation, case: Case) -> int:
+    """Reads every command that may stand behind `call`'s own name. Answers how many words stand before one."""
     for index, word in enumerate(call.args):
         if _is_telling(word.text):
             after = call.args[index + 1 :]
             # `start-stop-daemon --exec /bin/rm -- -rf x`: the dashes end the wrapper's own options.
             case.argv([word, *(after[1:] if after[:1] == [Word("--")] else after)], call.simple)
-            return
+            return index + (word.text == "rm" and index > 0)
         if " " in word.text and _starts(word.text):
             case.text(_command_in(word), call.simple.cwds)
+    return len(call.args)
 
 
 # Options that name a program another program starts, or code it obeys, in ways not followed here.
 _STEERS = {
-    "cargo": r"--config[ =]\S*(runner|wrapper|linker|rustc|rustdoc)",
+    "cargo": r"--config[ =]\S*(runner|wrapper|linker|rustc|rustdoc|alias)",
+    "less": r"(^| )\+\S*!",
+    "bat": r"--pager",
+    "man": r"(^| )(-P|--pager|-H|--html)",
+    "split": r"--filter",
+    "mysql": r"--pager",
+    "gcc": r"(^| )(-wrapper|-B ?/|-fplugin=|-specs=)",
+    "apt": r"(Pre|Post)-Invoke|Dpkg::\w+|APT::\S*::=",
+    "emacsclient": r"(^| )-\w*e|--eval",
+    "ctest": r"(^| )-S",
     "go": r"-(vettool|toolexec)\b",
     "npm": r"\bscript-shell|\bset-script\b|\bpkg set scripts|\bnode-options",
     "cmake": r"_LAUNCHER(:\w+)?=(?!s?ccache\b)",
@@ -56,7 +62,18 @@ _STEERS = {
     "make": r"\$[({]shell|!=|`",
 }
 _STEERED = {name: re.compile(pattern) for name, pattern in _STEERS.items()}
-_SAME_AS = {"pnpm": "npm", "yarn": "npm", "mvnw": "mvn", "gmake": "make", "awk": "gawk"}
+_SAME_AS = {
+    **dict.fromkeys(names("g++ cc c++ clang clang++"), "gcc"),
+    **dict.fromkeys(names("apt-get aptitude apt-cache"), "apt"),
+    **dict.fromkeys(names("mariadb mycli pgcli"), "mysql"),
+    "batcat": "bat",
+    "zless": "less",
+    "pnpm": "npm",
+    "yarn": "npm",
+    "mvnw": "mvn",
+    "gmake": "make",
+    "awk": "gawk",
+}
 
 
 def steered(call: Invocation, case: Case) -> None:
@@ -71,6 +88,8 @@ def steered(call: Invocation, case: Case) -> None:
 _FOLDERS = {
     "pip": names("-t --target --prefix --root -d --dest"),
     "cmake": names("--prefix"),
+    "cargo": names("--root --target-dir --artifact-dir --out-dir"),
+    "gem": names("-i --install-dir -n --bindir --build-root"),
     "pip3": names("-t --target --prefix --root -d --dest"),
 }
 
@@ -84,15 +103,6 @@ def folders(call: Invocation, case: Case) -> None:
         if name in options:
             folder = flag.cut(len(name) + 1) if equals else value
             case.writes(folder, call.simple.cwds, "installs into")
-
-
-def destroys(call: Invocation, case: Case) -> None:
-    """An unknown client whose first words say that it destroys something."""
-    if "/" in call.program.text:
-        return
-    for word in [each for each in call.args if not each.is_option][:3]:
-        if _DESTROYS.match(word.text):
-            case.findings.hazard("deploy", f"by its words destroys something: `{call.shown}`")
 
 
 def _is_telling(text: str) -> bool:

@@ -13,7 +13,7 @@ from handfast.observe.findings import Findings
 from handfast.observe.operands import file_operand, tree_operand
 from handfast.observe.places import Place, Places
 from handfast.observe.textonly import Deletion, Session, loss, overwrites
-from handfast.observe.words import BENEATH, Word, glob_pattern
+from handfast.observe.words import BENEATH, DYNAMIC, Word, glob_pattern
 
 MAX_DEPTH = 6
 MAX_QUESTIONS = 40
@@ -41,7 +41,7 @@ class Invocation:
 class Case:
     """`run_text` and `run_argv` examine a nested command; `written` holds scripts this very call writes.
 
-    `enclosing` are the programs around the one that is read, `deploys_read` counts what deploys and was looked
+    `outer_input` feeds the commands of a nested text; `steps` are the names of all commands of the outermost one. `enclosing` are the programs around the one that is read, `deploys_read` counts what deploys and was looked
     at for the environment it names.
     """
 
@@ -58,6 +58,8 @@ class Case:
     opinions: int = 0
     enclosing: list[Invocation] = field(default_factory=list)
     deploys_read: int = 0
+    outer_input: Simple | None = None
+    steps: set[str] = field(default_factory=set)
 
     @property
     def on_disk(self) -> bool:
@@ -66,13 +68,16 @@ class Case:
 
     # -- nested commands
 
-    def text(self, command: str, cwds: tuple[str, ...]) -> None:
+    def text(self, command: str, cwds: tuple[str, ...], fed: Simple | None = None) -> None:
+        """A nested shell text. What `fed` reads, its commands read."""
         self.depth += 1
+        outer, self.outer_input = self.outer_input, fed
         if self.depth > MAX_DEPTH:
             self.findings.opaque("nesting", "hides commands inside commands too deeply to follow")
         else:
             self.run_text(self, command, cwds)
         self.depth -= 1
+        self.outer_input = outer
 
     def argv(self, words: list[Word], outer: Simple) -> None:
         """A command given as words behind another command, such as `sudo`."""
@@ -89,6 +94,8 @@ class Case:
     # -- paths
 
     def reads(self, word: Word, cwds: tuple[str, ...]) -> None:
+        if word.dynamic:  # `$DIR/.ssh/id_rsa`: what is fixed may tell enough
+            word = Word(word.raw.replace(DYNAMIC, "unknown"), word.sources)
         for path in self.places.expand(word, cwds) or ():
             if self.places.is_ours(path):
                 self.findings.hazard(
@@ -104,8 +111,13 @@ class Case:
                     "secret.access", f"reads {self.places.shown(path)}, which holds credentials"
                 )
 
-    def writes(self, word: Word, cwds: tuple[str, ...], verb: str = "writes") -> None:
-        """A file or folder created or changed. Inside the worktree git keeps the undo: no hazard."""
+    def writes(
+        self, word: Word, cwds: tuple[str, ...], verb: str = "writes", *, content: bool = True
+    ) -> None:
+        """A file or folder created or changed. Inside the worktree git keeps the undo: no hazard.
+
+        `content` says that what it holds may change, not only its mode.
+        """
         paths = self.places.expand(word, cwds)
         if paths is None:
             self.findings.at_least(Effect.WRITE)
@@ -114,7 +126,8 @@ class Case:
             )
             return
         for path in paths:
-            self.written.setdefault(self.places.real(path), None)
+            if content:
+                self.written.setdefault(self.places.real(path), None)
             self._place_write(path, verb)
 
     def empties(self, word: Word) -> None:

@@ -167,7 +167,7 @@ def _bash(use: _Use) -> _Answer:
         facts = replace(
             facts,
             hazards=(*facts.hazards, "priv.sandbox"),
-            details=(sentence, *facts.details)[:50],
+            details=(sentence, *facts.details),
             reversible=False,
         )
     return arguments, facts

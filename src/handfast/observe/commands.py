@@ -31,3 +31,29 @@ class Simple:
     piped: bool = False
     reader: "Simple | None" = None
     starts: list[int] = field(default_factory=list)
+
+
+def feed(commands: list[Simple], source: Simple) -> None:
+    """Gives what `source` reads to every command that reads nothing of its own."""
+    for command in commands:
+        own = command.fed or command.stdin is not None
+        if not own and not any(each.operator == "<" for each in command.redirects):
+            command.feeder, command.fed, command.stdin = source.feeder, source.fed, source.stdin
+            command.redirects += [each for each in source.redirects if each.operator == "<"]
+
+
+def pass_inputs_on(commands: list[Simple], functions: dict[str, tuple[int, int]]) -> None:
+    """What feeds a function feeds the commands in it; what `exec <file` opens feeds all that follow.
+
+    `functions` says for each name from where to where in `commands` its body stands.
+    """
+    for index, command in enumerate(commands):
+        name = command.argv[0].text if command.argv else ""
+        opened = any(each.operator == "<" for each in command.redirects)
+        if not (command.fed or command.stdin is not None or opened):
+            continue
+        if name in functions:
+            first, end = functions[name]
+            feed(commands[first:end], command)
+        elif name == "exec" and len(command.argv) == 1:
+            feed(commands[index + 1 :], command)

@@ -15,10 +15,10 @@ _RIGHTS = re.compile(
 def check(call: Invocation, case: Case) -> None:
     """A mount from outside the worktree lets the container write there, unless it is read-only."""
     texts = call.texts
-    if call.texts[:1] == ["cp"] or call.texts[:2] == ["container", "cp"]:
-        for word in [each for each in call.args[1:] if ":" not in each.text][-1:]:
-            if word is call.args[-1]:
-                case.writes(word, call.simple.cwds)
+    if "cp" in texts[:2] and call.args[-1:] and ":" not in texts[-1]:
+        case.writes(call.args[-1], call.simple.cwds)
+    if "build" in texts[:2]:
+        _build(call, case)
     if not {"run", "create", "exec"} & set(texts[:3]):
         return
     case.findings.at_least(Effect.EXEC)
@@ -28,10 +28,22 @@ def check(call: Invocation, case: Case) -> None:
             case.findings.hazard(
                 "priv.sudo", f"gives a container rights over this machine: {word.shown}"
             )
-        elif word.text in {"-v", "--volume", "--mount"}:
+        elif word.text in {"--volume", "--mount"}:
             _mount(following, call, case)
-        elif word.text.startswith(("-v", "--volume=", "--mount=")):
-            _mount(word.cut(word.text.find("=") + 1 or 2), call, case)
+        elif word.text.startswith(("--volume=", "--mount=")):
+            _mount(word.cut(word.text.find("=") + 1), call, case)
+        elif cluster := re.match(r"-[ditPq]*v", word.text):
+            attached = word.cut(cluster.end())
+            _mount(attached if attached.raw else following, call, case)
+
+
+def _build(call: Invocation, case: Case) -> None:
+    """A build from an address runs its code; some outputs of a build are a push."""
+    for word in call.args:
+        if re.match(r"(https?|git|ssh)://|git@|github\.com/", word.text):
+            case.findings.hazard("exec.remote", f"builds code from the network: {word.shown}")
+        if "type=registry" in word.text or "push=true" in word.text:
+            case.findings.hazard("publish", f"pushes an image to a registry: `{call.shown}`")
 
 
 def _mount(word: Word, call: Invocation, case: Case) -> None:

@@ -19,7 +19,9 @@ SECRET_NAME = re.compile(
 # Variables whose value is a command some program will run.
 _COMMANDS = names(
     "PAGER GIT_PAGER MANPAGER EDITOR VISUAL GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_SSH_COMMAND GIT_ASKPASS SSH_ASKPASS"
-    " BROWSER SUDO_ASKPASS GIT_PROXY_COMMAND LESSOPEN"
+    " BROWSER SUDO_ASKPASS GIT_PROXY_COMMAND LESSOPEN PSQL_PAGER PSQL_EDITOR AWS_PAGER BAT_PAGER DELTA_PAGER SYSTEMD_PAGER"
+    " SYSTEMD_EDITOR GH_PAGER GH_EDITOR GH_BROWSER KUBE_EDITOR SUDO_EDITOR FCEDIT HGEDITOR SVN_EDITOR CVS_RSH RSYNC_RSH"
+    " npm_config_script_shell NPM_CONFIG_SCRIPT_SHELL npm_config_editor"
 )
 # Variables that make programs load or obey something else, in ways not followed here.
 _LOADERS = names(
@@ -32,6 +34,18 @@ _LOADERS = names(
 _TOOLS = names("CC CXX AR LD RUSTC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_RUSTC_WRAPPER")
 # Keeping these makes names run something else.
 _NAME_TABLES = names("BASH_CMDS BASH_ALIASES")
+# What these hold are options of a program, which may name another one.
+_OPTIONS_OF = {
+    "TAR_OPTIONS": re.compile(
+        r"--(checkpoint-action|to-command|use-compress|rsh|info|rmt)|-[IF]|-P|--absolute"
+    ),
+    "ZIPOPT": re.compile(r"-TT|--unzip-command"),
+    "RIPGREP_CONFIG_PATH": re.compile(r"."),
+}
+# What these hold is written.
+_WRITTEN = names(
+    "SSLKEYLOGFILE GOBIN CARGO_INSTALL_ROOT PIP_TARGET PIP_PREFIX CARGO_TARGET_DIR npm_config_prefix"
+)
 _MAKE_OBEYS = re.compile(r"--eval|SHELL|-f|--file|--makefile")
 _NODE_LOADS = re.compile(r"--(require|import|loader|experimental-loader)|(^|\s)-r")
 
@@ -73,8 +87,12 @@ def _hidden(name: str, value: Word, simple: Simple, case: Case) -> None:
         case.findings.opaque("alias", f"makes a name run something else, through {name}")
     elif HIDDEN.search(value.text):
         case.findings.opaque("hidden-substitution", f"puts a command into a subscript in {name}")
+    elif name in _WRITTEN and not value.dynamic:
+        case.writes(value, simple.cwds)
     elif name in _TOOLS and not value.dynamic:
         case.text(value.text, simple.cwds)
+    elif name in _OPTIONS_OF and _OPTIONS_OF[name].search(value.text):
+        case.findings.opaque("other-program", f"makes a program run another one, through {name}")
     elif name in {"MAKEFLAGS", "GNUMAKEFLAGS"} and _MAKE_OBEYS.search(value.text):
         case.findings.opaque("given-recipe", f"gives make a recipe through {name}")
 
@@ -125,11 +143,19 @@ def printenv(call: Invocation, case: Case) -> None:
             case.findings.hazard("control-plane", "prints Handfast's own settings or tokens")
 
 
+# What may stand beside `handfast exec` in one text: it leaves the environment as the approval saw it.
+_BESIDE_A_GRANT = names("handfast cd echo pwd tail head cat grep tee true : wc sleep")
+
+
 def handfast(call: Invocation, case: Case) -> None:
     """Only redeeming a grant by its id is open to an agent's shell."""
     texts = call.texts
     case.findings.at_least(Effect.CONTROL)
     if len(texts) == 2 and texts[0] == "exec" and call.args[1].fixed and GRANT.match(texts[1]):
+        if case.depth or call.simple.assigns or not case.steps <= _BESIDE_A_GRANT:
+            case.findings.hazard(
+                "control-plane", "changes what surrounds an approved command before it is run"
+            )
         case.findings.at_least(Effect.EXEC)
         case.findings.effect = Effect.EXEC
         case.findings.headline(f"executes what grant {texts[1]} approves")

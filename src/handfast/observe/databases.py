@@ -45,10 +45,14 @@ _CLIENTS: dict[str, _Client] = {
     "litecli": _Client("sqlite", "e", ("-e", "--execute")),
     "sqlcmd": _Client("tsql", "QqSdUPiov", ("-Q", "-q", "--query", "--initial-query")),
     "clickhouse-client": _Client(
-        "clickhouse", "qhud", ("-q", "--query"), files=("--queries-file",)
+        "clickhouse", "qhudn", ("-q", "--query", "-n", "--multiquery"), files=("--queries-file",)
     ),
-    "clickhouse": _Client("clickhouse", "qhud", ("-q", "--query"), files=("--queries-file",)),
-    "clickhouse-local": _Client("clickhouse", "qhud", ("-q", "--query"), files=("--queries-file",)),
+    "clickhouse": _Client(
+        "clickhouse", "qhudn", ("-q", "--query", "-n", "--multiquery"), files=("--queries-file",)
+    ),
+    "clickhouse-local": _Client(
+        "clickhouse", "qhudn", ("-q", "--query", "-n", "--multiquery"), files=("--queries-file",)
+    ),
     "cockroach": _Client("postgres", "e", ("-e", "--execute")),
     "cqlsh": _Client("", "efukp", ("-e", "--execute")),
     "snowsql": _Client("snowflake", "qf", ("-q", "--query"), files=("-f", "--filename")),

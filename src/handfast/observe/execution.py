@@ -217,14 +217,24 @@ def _script_file(path: str, simple: Simple, case: Case, *, shell_like: bool) -> 
 def _fresh_script(real: str, shown: str, simple: Simple, case: Case, *, shell_like: bool) -> None:
     body = case.written[real]
     if body is not None:
-        if shell_like or body.startswith("#!") or real.endswith(".sh"):
+        if shell_like or re.match(r"#!.*\b(ba|z|da|k)?sh\b", body) or real.endswith(".sh"):
             nested_text(body, shown, simple.cwds, case, fresh=True)
+        else:
+            _fresh_code(body, real, shown, simple, case)
     elif case.downloads:
         case.findings.hazard(
             "exec.remote", f"runs {shown}, which the same command may have downloaded"
         )
     elif shell_like or simple.argv[0].text.endswith(shown):
         case.findings.opaque("written-then-run", f"runs {shown}, which the same command writes")
+
+
+def _fresh_code(body: str, real: str, shown: str, simple: Simple, case: Case) -> None:
+    """A program this very command wrote is the command's own text."""
+    stem = interpreter(simple.argv[0].text.rpartition("/")[2])
+    language = _INTERPRETERS[stem][0] if stem else inline.language_of(real)
+    for reason in inline.examine_written(language, body, case.places, simple.cwds):
+        case.findings.hazard(reason.hazard, f"{shown}: {reason.sentence}")
 
 
 def _read(path: str) -> str | None:
@@ -302,7 +312,7 @@ def _after_options(
     language: str, words: list[Word], rest: list[Word], call: Invocation, case: Case, *, found: bool
 ) -> None:
     in_place = re.compile(r"-(?!I)[a-z0-9]*i")
-    if language == "perl" and any(in_place.match(word.text) for word in words):
+    if language in {"perl", "ruby"} and any(in_place.match(word.text) for word in words):
         for word in rest:
             case.writes(word, call.simple.cwds, "edits")
     elif rest and not found and not _STDIN.match(rest[0].text):

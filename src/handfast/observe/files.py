@@ -6,10 +6,11 @@ from pathlib import Path
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
 from handfast.observe.commands import Simple
-from handfast.observe.options import Parsed, names, parse
+from handfast.observe.options import names, parse
 from handfast.observe.outputs import SCRATCH_NAME, known_output
 from handfast.observe.places import Place
-from handfast.observe.words import DYNAMIC, Word
+from handfast.observe.words import DYNAMIC, TILDE, Word
+from handfast.observe.wrappers import DOWNLOADERS
 
 _LONG = frozenset(
     {"--target-directory", "--suffix", "--mode", "--owner", "--group", "--reference", "--size"}
@@ -36,6 +37,8 @@ def redirections(simple: Simple, case: Case) -> None:
             said = " ".join(word.text for word in simple.argv).strip()
             if said in _SAY_NOTHING and ">>" not in redirect.operator:
                 case.empties(target)
+            if simple.argv and simple.argv[0].text.rpartition("/")[2] in DOWNLOADERS:
+                case.downloads = True
             case.writes(target, simple.cwds, "adds to" if ">>" in redirect.operator else "writes")
             _remember(simple, target, case, appends=redirect.operator in {">>", "&>>"})
 
@@ -100,22 +103,39 @@ def copy(call: Invocation, case: Case) -> None:
     sources = parsed.operands if folder else parsed.operands[:-1]
     if call.name == "install" and parsed.has("-d", "--directory"):
         targets, sources = parsed.operands, []
-    if call.name == "ln":
-        _link(sources, call, case)
+    links = parsed.has("-s", "--symbolic-link") or parsed.has("-l", "--link")
+    if call.name == "ln" or (call.name == "cp" and links):
+        _link(sources, targets, call, case)
         if len(parsed.operands) == 1:
             targets = [Word(".")]
     for target in targets:
         if any(source.text in {"/dev/null", "/dev/zero"} for source in sources):
             case.empties(target)
-        case.writes(target, call.simple.cwds)
+        if not (len(sources) == 1 and _fills_in(sources[0], target)):
+            case.writes(target, call.simple.cwds)
     if call.name == "mv":
         _moved_away(sources, targets, call, case)
 
 
-def _link(sources: list[Word], call: Invocation, case: Case) -> None:
-    """A link that leads outside would carry later writes outside."""
+def _fills_in(source: Word, target: Word) -> bool:
+    """`cp .env.example .env`: the file a project says to make from its example."""
+    example = re.sub(r"[.-](example|sample|template|dist|default|local)\b", "", source.text)
+    return (
+        target.text == example != source.text
+        and target.fixed
+        and not target.text.startswith(("/", "~", ".."))
+    )
+
+
+def _link(sources: list[Word], targets: list[Word], call: Invocation, case: Case) -> None:
+    """A link that leads outside would carry later writes outside. A symbolic one starts at its own folder."""
+    cwds = call.simple.cwds
+    symbolic = any(re.match(r"-\w*s|--symbolic", text) for text in call.texts)
+    if symbolic and targets and len(sources) == 1 and targets[0].fixed:
+        folder = targets[0].text.rpartition("/")[0]
+        cwds = tuple(folder if folder.startswith("/") else f"{cwd}/{folder}" for cwd in cwds)
     for source in sources:
-        for path in case.places.expand(source, call.simple.cwds) or ():
+        for path in case.places.expand(source, cwds) or ():
             if case.places.place(path) not in {Place.WORKTREE, Place.SCRATCH, Place.NOWHERE}:
                 case.findings.hazard(
                     "fs.write-outside",
@@ -153,6 +173,7 @@ def write_operands(call: Invocation, case: Case) -> None:
         case.writes(word, call.simple.cwds, "makes" if keeps else "writes")
 
 
+_SET_ID = re.compile(r"0?[4567][0-7]{3}|(?:[a-z]*,)*u?a?[+=][rwxXt]*s[rwxXst]*(?:,.*)?")
 _MODE = re.compile(r"-[rwxXst][rwxXstugo,=+-]*")
 
 
@@ -166,9 +187,12 @@ def write_after_first(call: Invocation, case: Case) -> None:
         case.findings.hazard("git.history-rewrite", f"changes .git too: `{call.shown}`", undo=True)
     # `chmod -x file`: what looks like an option is the mode.
     taken = parsed.has("", "--reference") or any(_MODE.fullmatch(text) for text in call.texts)
+    taken = taken or call.name not in {"chmod", "chown", "chgrp"}
     operands = parsed.operands if taken else parsed.operands[1:]
+    if call.name == "chmod" and any(_SET_ID.fullmatch(text) for text in call.texts):
+        case.findings.hazard("host.control", f"lets a file run as its owner: `{call.shown}`")
     for word in operands or ([Word(DYNAMIC)] if not parsed.operands else []):
-        case.writes(word, call.simple.cwds, "changes")
+        case.writes(word, call.simple.cwds, "changes", content=False)
 
 
 def make_temporary(call: Invocation, case: Case) -> None:
@@ -192,8 +216,11 @@ def patch(call: Invocation, case: Case) -> None:
 def disk_dump(call: Invocation, case: Case) -> None:
     for word in call.args:
         if word.text.startswith("of="):
-            case.empties(word.cut(3))
-            case.writes(word.cut(3), call.simple.cwds)
+            target = word.cut(3)
+            if target.raw.startswith("~"):  # bash expands what follows `name=`
+                target = Word(TILDE + target.raw[1:], target.sources)
+            case.empties(target)
+            case.writes(target, call.simple.cwds)
         elif word.text.startswith("if="):
             case.reads(word.cut(3), call.simple.cwds)
         elif DYNAMIC in word.raw.partition("=")[0]:
@@ -223,108 +250,16 @@ def build_tool(call: Invocation, case: Case) -> None:
             case.writes(word, call.simple.cwds)
 
 
-def archive(call: Invocation, case: Case) -> None:
-    """tar: extraction writes below `-C` (GNU tar strips leading slashes and `..`); creation writes `-f`."""
-    words = list(call.args)
-    if words and not words[0].is_option:
-        words[0] = Word("-" + words[0].raw)
-    parsed = parse(
-        words,
-        "fCTXIbgHKLNVF",
-        frozenset({"--file", "--directory", "--to-command", "--use-compress-program"}),
-    )
-    _archive_options(parsed, call, case)
-    folders = parsed.all_values("-C") + parsed.all_values("--directory")
-    folders += parsed.all_values("--one-top-level")
-    if parsed.has("-t", "--list"):
-        return
-    if parsed.has("-x", "--extract") or parsed.has("", "--get"):
-        if not parsed.has("-O", "--to-stdout"):
-            for folder in folders or [Word(".")]:
-                case.writes(folder, call.simple.cwds, "unpacks into")
-        return
-    for name in parsed.all_values("-f") + parsed.all_values("--file"):
-        if name.text != "-":
-            case.writes(name, call.simple.cwds)
-
-
-_STARTED = ("--rsh-command", "--rmt-command", "--new-volume-script", "--recursive-unlink")
-
-
-def _archive_options(parsed: Parsed, call: Invocation, case: Case) -> None:
-    if (
-        parsed.has("", "--to-command")
-        or parsed.has("", "--checkpoint-action")
-        or parsed.has("-P", "--absolute-names")
-    ):
-        case.findings.opaque(
-            "archive-option", f"lets tar run commands or leave its folder: `{call.shown}`"
-        )
-    if parsed.has("-I", "--use-compress-program") or any(
-        parsed.has(short, long)
-        for short, long in (("-F", "--info-script"), *(("", each) for each in _STARTED))
-    ):
-        case.findings.opaque("archive-option", f"lets tar run another program: `{call.shown}`")
-    if parsed.has("", "--remove-files"):
-        case.deletes(parsed.operands, call.simple.cwds, recursive=True)
-
-
-def pack(call: Invocation, case: Case) -> None:
-    """zip, 7z: the archive is written; with `-m` or `-sdel` what went in is deleted."""
-    case.findings.at_least(Effect.WRITE)
-    moves = any(re.match(r"-[a-ln-z]*m|--move|-sdel", text) for text in call.texts)
-    operands = [word for word in call.args if not word.is_option]
-    if call.name != "zip":
-        operands = operands[1:]
-    for word in operands[:1]:
-        case.writes(word, call.simple.cwds)
-    for word in call.args if call.name != "zip" else ():
-        if word.text.startswith("-o"):
-            case.writes(word.cut(2), call.simple.cwds, "unpacks into")
-    if moves:
-        case.deletes(operands[1:] or operands, call.simple.cwds, recursive=True)
-    if any(text.startswith(("-TT", "--unzip-command")) for text in call.texts):
-        case.findings.opaque("archive-option", f"lets zip run another program: `{call.shown}`")
-
-
-def unpack(call: Invocation, case: Case) -> None:
-    """cpio, pax, ar: names in the archive may lead anywhere."""
-    case.findings.at_least(Effect.WRITE)
-    if any(re.match(r"-[a-zA-Z]*[ir]|--extract", text) for text in call.texts):
-        case.findings.opaque("archive-option", f"writes wherever the archive says: `{call.shown}`")
-
-
-def split(call: Invocation, case: Case) -> None:
-    for word in parse(call.args, "abClnt").operands[1:2]:
-        case.writes(word, call.simple.cwds)
-
-
-def unzip(call: Invocation, case: Case) -> None:
-    parsed = parse(call.args, "dPx")
-    if not (
-        parsed.has("-l", "") or parsed.has("-p", "") or parsed.has("-t", "") or parsed.has("-v", "")
-    ):
-        case.writes(parsed.value("-d") or Word("."), call.simple.cwds, "unpacks into")
-
-
-def compress(call: Invocation, case: Case) -> None:
-    parsed = parse(call.args, "S")
-    if parsed.has("-c", "--stdout") or parsed.has("-l", "--list") or parsed.has("-t", "--test"):
-        return
-    for word in parsed.operands:
-        case.writes(word, call.simple.cwds)
-
-
 def edit_script(call: Invocation, case: Case) -> None:
     """Line editors obey a script on standard input, which may start commands with `!`."""
     case.findings.at_least(Effect.WRITE)
     body = call.simple.stdin.text if call.simple.stdin else " ".join(call.texts)
     if call.simple.fed or re.search(
-        r"(^|\n|\s|\+)['\"]?[:0-9,$%.]*(r|w|e)?\s*!|system\(|:!|py(thon)?3? |lua |--?(eval|execute|load|funcall)",
+        r"(^|\n|\s|\+)['\"]?[:0-9,$%.]*(r|w|e)?\s*!|system\(|(delete|rename|writefile)\(|:!|py(thon)?3? |lua |--?(eval|execute|load|funcall)",
         body,
     ):
         case.findings.hazard("exec.inline", f"{call.name} may run other commands from its script")
-    for word in parse(call.args, "cSsuTt").operands:
+    for word in parse(call.args, "cSuTt").operands:
         if not word.text.startswith("+"):
             case.writes(word, call.simple.cwds, "edits")
 
@@ -360,14 +295,6 @@ HANDLERS = {
     "mktemp": make_temporary,
     "patch": patch,
     "dd": disk_dump,
-    **dict.fromkeys(("tar", "gtar", "bsdtar"), archive),
-    "unzip": unzip,
-    **dict.fromkeys(("zip", "7z", "7za", "7zz"), pack),
-    **dict.fromkeys(("cpio", "pax"), unpack),
-    "split": split,
     "cmake": build_tool,
-    **dict.fromkeys(
-        ("gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "unzstd"), compress
-    ),
     **dict.fromkeys(("ed", "ex", "vi", "vim", "nvim", "emacs", "red"), edit_script),
 }

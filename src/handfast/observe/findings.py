@@ -6,6 +6,7 @@ from handfast.observe.secrets import redact
 
 _RANK = {effect: rank for rank, effect in enumerate(Effect)}
 _MAX_DETAILS = 50
+_MAX_COUNTED = 100_000
 _MAX_PATHS = 200
 _MAX_ENVIRONMENTS = 50
 _MAX_SENTENCE = 300
@@ -46,7 +47,8 @@ class Findings:
         self.detail(sentence)
 
     def detail(self, sentence: str) -> None:
-        if len(self._details) <= _MAX_DETAILS:
+        """All are counted, the first ones listed."""
+        if len(self._details) < _MAX_COUNTED:
             self._details.setdefault(sentence)
 
     def headline(self, sentence: str) -> None:
@@ -115,7 +117,8 @@ class Findings:
     def _sentences(self) -> tuple[str, ...]:
         sentences = list(self._details)
         if len(sentences) > _MAX_DETAILS:
-            sentences = [*sentences[: _MAX_DETAILS - 1], "and more, not listed"]
+            more = len(sentences) - (_MAX_DETAILS - 1)
+            sentences = [*sentences[: _MAX_DETAILS - 1], f"and {more:,} more, not listed"]
         return tuple(clean(sentence, _MAX_SENTENCE) for sentence in sentences)
 
 

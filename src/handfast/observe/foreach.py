@@ -20,6 +20,9 @@ def xargs(call: Invocation, case: Case) -> None:
     for reading in behind(words, known, 0):
         if not reading:
             continue
+        if replaced and replaced in reading[0].text:
+            case.findings.opaque("dynamic-command", f"runs what it reads: `{call.shown}`")
+            continue
         inner = [put(word, replaced, values) for word in reading] if replaced else [reading, values]
         case.argv(
             [word for group in inner for word in group],

@@ -134,6 +134,7 @@ _LONG_VALUES = frozenset(
         "--config",
         "--template",
         "--pathspec-from-file",
+        "--separate-git-dir",
     }
 )
 
@@ -193,7 +194,8 @@ def _read(use: GitUse) -> None:
         ("fsck", use.parsed.has("", "--lost-found")),
     }:
         use.found.at_least(Effect.WRITE)
-    if use.name in {"show", "diff", "cat-file", "grep"}:
+    shows = use.name in {"log", "whatchanged"} and use.parsed.has("-p", "--patch")
+    if shows or use.name in {"show", "diff", "cat-file", "grep", "blame", "annotate"}:
         for word in use.parsed.operands:
             tail = word.text.rpartition(":")[2]
             if tail and not word.dynamic:
@@ -223,6 +225,8 @@ def _create(use: GitUse) -> None:
         RUNS.match(word.text.partition("=")[0]) for word in given
     ):
         use.found.opaque("git-config-exec", f"gives git hooks or settings: `{use.call.shown}`")
+    for value in use.parsed.all_values("--separate-git-dir"):
+        use.case.writes(value, use.cwds, "creates a repository in")
     clones = use.name == "clone"
     targets = use.parsed.operands[1:] if clones else use.parsed.operands
     use.case.writes(targets[0] if targets else Word("."), use.cwds, "creates a repository in")
@@ -272,6 +276,8 @@ def _apply(use: GitUse) -> None:
 def _large_files(use: GitUse) -> None:
     if any(word.text in {"push", "unlock"} for word in use.parsed.operands[:1]):
         use.found.hazard("git.push", "uploads large files to the remote")
+    if any(word.text in {"migrate", "prune"} for word in use.parsed.operands[:1]):
+        use.found.hazard("git.history-rewrite", "rewrites or deletes what large files hold")
 
 
 def _outputs(use: GitUse) -> None:
@@ -293,6 +299,8 @@ def _merge(use: GitUse) -> None:
 def _collect(use: GitUse) -> None:
     if use.parsed.has("", "--prune"):
         use.found.hazard("git.history-rewrite", "deletes commits no branch holds any more")
+    if use.name == "maintenance" and {"start", "register"} & set(use.call.texts):
+        use.found.hazard("host.control", "lets the machine start git at set times")
 
 
 _OWN_WRITES: dict[str, Callable[[GitUse], None]] = {

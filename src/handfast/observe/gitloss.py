@@ -88,6 +88,10 @@ def checkout(use: GitUse) -> None:
     if use.name == "switch" or use.parsed.has("-b", "--orphan"):
         return
     paths = None if use.parsed.has("", "--pathspec-from-file") else _paths_of(use)
+    simple = use.call.simple
+    answered = simple.fed or simple.stdin is not None or bool(simple.redirects)
+    if answered and use.parsed.has("-p", "--patch"):  # something says yes to each change
+        paths = paths or [Word(".")]
     if paths is None or paths:
         _discards("restores files from git", paths, use)
 

@@ -10,7 +10,7 @@ def worktree(use: GitUse) -> None:
         return
     use.found.at_least(Effect.WRITE)
     if action in {"add", "move"}:
-        for word in use.parsed.operands[1:2]:
+        for word in use.parsed.operands[1:2] if action == "add" else use.parsed.operands[2:3]:
             use.case.writes(word, use.cwds, "creates a worktree in")
     elif action == "remove":
         use.found.hazard(

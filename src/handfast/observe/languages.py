@@ -29,6 +29,8 @@ _CODE = {
     "swift": "-e",
     "pwsh": "-c -command -encodedcommand -enc -e -ec",
     "powershell": "-c -command -encodedcommand -enc -e -ec",
+    "powershell.exe": "-c -command -encodedcommand -enc -e -ec",
+    "pwsh.exe": "-c -command -encodedcommand -enc -e -ec",
     "R": "-e",
     "wish": "",
     "m4": "",

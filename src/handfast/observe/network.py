@@ -12,86 +12,31 @@ from handfast.observe.words import Word
 _LOOPBACK = re.compile(
     r"(?i)^(localhost(\.localdomain)?|127(\.\d+){1,3}|\[?::1\]?|0\.0\.0\.0|0|ip6-localhost|.*\.localhost)$"
 )
+
+
+def _long(words: str) -> frozenset[str]:
+    return frozenset(f"--{word}" for word in words.split())
+
+
 _CURL_SHORT = "AbCcdDeEFhHKmoPQrTtuUwxXyYz"
-_CURL_LONG = frozenset(
-    {
-        f"--{name}"
-        for name in [
-            "data",
-            "data-raw",
-            "data-binary",
-            "data-ascii",
-            "data-urlencode",
-            "json",
-            "form",
-            "form-string",
-            "upload-file",
-            "request",
-            "header",
-            "output",
-            "user",
-            "user-agent",
-            "url",
-            "config",
-            "proxy",
-            "cookie",
-            "cookie-jar",
-            "dump-header",
-            "max-time",
-            "connect-timeout",
-            "cacert",
-            "cert",
-            "key",
-            "write-out",
-            "resolve",
-            "connect-to",
-            "retry",
-            "retry-delay",
-            "retry-max-time",
-            "referer",
-            "range",
-            "limit-rate",
-            "output-dir",
-            "interface",
-            "proxy-user",
-            "oauth2-bearer",
-            "trace",
-            "trace-ascii",
-            "stderr",
-            "unix-socket",
-            "socks5",
-            "preproxy",
-            "netrc-file",
-            "quote",
-            "engine",
-        ]
-    }
+_CURL_LONG = _long(
+    "data data-raw data-binary data-ascii data-urlencode json form form-string upload-file request header"
+    " output user user-agent url config proxy cookie cookie-jar dump-header max-time connect-timeout"
+    " cacert cert key write-out resolve connect-to retry retry-delay retry-max-time referer range"
+    " limit-rate output-dir interface proxy-user oauth2-bearer trace trace-ascii stderr unix-socket socks5"
+    " preproxy netrc-file quote engine libcurl hsts alt-svc etag-save etag-compare pass cert-type key-type"
+    " ciphers max-filesize max-redirs time-cond url-query variable expand-data noproxy dns-servers"
+    " aws-sigv4 proxy-header capath crlfile request-target ftp-port mail-from mail-rcpt mail-auth"
+    " speed-limit speed-time tls-max continue-at login-options pinnedpubkey proto proto-default"
+    " proto-redir service-name socks4 socks4a socks5-hostname abstract-unix-socket keepalive-time"
+    " ipfs-gateway doh-url"
 )
-_WGET_LONG = frozenset(
-    {
-        f"--{name}"
-        for name in [
-            "post-data",
-            "post-file",
-            "body-data",
-            "body-file",
-            "method",
-            "output-document",
-            "directory-prefix",
-            "header",
-            "user",
-            "password",
-            "execute",
-            "timeout",
-            "tries",
-            "input-file",
-            "user-agent",
-            "use-askpass",
-            "output-file",
-        ]
-    }
+_WGET_LONG = _long(
+    "post-data post-file body-data body-file method output-document directory-prefix header user password"
+    " execute timeout tries input-file user-agent use-askpass output-file append-output base load-cookies"
+    " save-cookies warc-file rejected-log referer limit-rate proxy-user wait"
 )
-_SENDING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "MKCOL", "MOVE", "COPY"})
+SENDING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "MKCOL", "MOVE", "COPY"})
 _LONG_QUERY = 256
 
 
@@ -112,6 +57,12 @@ def check_url(text: str, case: Case) -> tuple[str, bool]:
     return host, is_loopback(host)
 
 
+_CURL_KEEPS = ("--libcurl", "--hsts", "--alt-svc", "--etag-save")
+_METADATA = re.compile(
+    r"169\.254\.(169\.254|170\.2)|100\.100\.100\.200|metadata\.(google|azure|goog)\b.*|\[?fd00:ec2::254\]?"
+)
+
+
 def curl(call: Invocation, case: Case) -> None:
     parsed = parse(call.args, _CURL_SHORT, _CURL_LONG)
     case.findings.at_least(Effect.NETWORK)
@@ -126,6 +77,7 @@ def curl(call: Invocation, case: Case) -> None:
         "--trace",
         "--trace-ascii",
         "--stderr",
+        *_CURL_KEEPS,
     ):
         if value.text != "-":
             case.writes(value, call.simple.cwds)
@@ -133,6 +85,9 @@ def curl(call: Invocation, case: Case) -> None:
     if parsed.has("-O", "--remote-name"):
         case.writes(parsed.value("--output-dir") or Word("."), call.simple.cwds, "downloads into")
         case.downloads = True
+    for value in _values(parsed, "-w", "--write-out"):
+        for name in re.findall(r"%output\{>?>?([^}]*)\}", value.text):
+            case.writes(Word(name), call.simple.cwds)
     if parsed.has("-K", "--config"):
         case.findings.opaque("config-file", "reads its options from a file")
     if parsed.has("", "--unix-socket") or parsed.has("", "--abstract-unix-socket"):
@@ -142,7 +97,10 @@ def curl(call: Invocation, case: Case) -> None:
         "--form", "--form-string", "-T", "--upload-file"
     )  # fmt: skip
     method = next((value.text.upper() for value in _values(parsed, "-X", "--request")), "")
-    sends = method in _SENDING_METHODS or (bool(sent) and not parsed.has("-G", "--get"))
+    sends = method in SENDING_METHODS or (bool(sent) and not parsed.has("-G", "--get"))
+    sends = sends or bool(_values(parsed, "-Q", "--quote", "--mail-rcpt"))
+    sends = sends or any(value.text.startswith("@") for value in _values(parsed, "-H", "--header"))
+    sends = sends or any(value.dynamic for value in _values(parsed, "-X", "--request"))
     urls = parsed.operands + parsed.all_values("--url")
     _requests(
         "curl",
@@ -167,6 +125,8 @@ def wget(call: Invocation, case: Case) -> None:
         )
     elif target.text != "-":
         case.writes(target, call.simple.cwds)
+    for value in _values(parsed, "-o", "-a", "--output-file", "--append-output", "--save-cookies"):
+        case.writes(value, call.simple.cwds)
     if (
         parsed.has("-e", "--execute")
         or parsed.has("", "--use-askpass")
@@ -182,23 +142,22 @@ def wget(call: Invocation, case: Case) -> None:
         parsed.operands,
         call,
         case,
-        sends=bool(sent) or method in _SENDING_METHODS,
+        sends=bool(sent) or method in SENDING_METHODS,
         carried=sent,
     )
 
 
 def httpie(call: Invocation, case: Case) -> None:
-    operands = [word for word in call.args if not word.is_option]
+    operands = parse(call.args, "oapA", frozenset({"--output", "--auth", "--session"})).operands
     case.findings.at_least(Effect.NETWORK)
     method = operands[0].text.upper() if operands else ""
-    urls = (
-        operands[1:2] if method in _SENDING_METHODS | {"GET", "HEAD", "OPTIONS"} else operands[:1]
-    )
+    urls = operands[1:2] if method in SENDING_METHODS | {"GET", "HEAD", "OPTIONS"} else operands[:1]
     items = operands[2:] if urls == operands[1:2] else operands[1:]
-    sends = method in _SENDING_METHODS or any(
-        re.search(r"[^=:]=|:=|@", word.text) for word in items
-    )
+    sends = method in SENDING_METHODS or any(re.search(r"[^=:]=|:=|@", word.text) for word in items)
     _requests(call.name, urls, call, case, sends=sends, carried=items)
+    for flag, value in zip(call.args, call.args[1:], strict=False):
+        if flag.text in {"-o", "--output"}:
+            case.writes(value, call.simple.cwds)
 
 
 def _values(parsed: Parsed, *names: str) -> list[Word]:
@@ -224,6 +183,8 @@ def _request(name: str, word: Word, call: Invocation, case: Case, *, sends: bool
     if word.text.startswith("file:"):
         case.reads(Word(word.raw.removeprefix("file:").removeprefix("//")), call.simple.cwds)
         return
+    if re.match(r"(gopher|dict|telnet)s?://", word.text):
+        found.hazard("net.send", f"speaks to a service in its own protocol: {word.shown}")
     if (
         re.match(
             r"(telnet|gopher|dict|smtp|smtps|ftp|tftp|ldap|mqtt|imap|scp|sftp|rtsp)s?://", word.text
@@ -233,6 +194,8 @@ def _request(name: str, word: Word, call: Invocation, case: Case, *, sends: bool
         found.hazard("net.send", f"sends data to {word.shown}")
     host, local = check_url(word.text, case)
     shown = word.shown.split("?", 1)[0]
+    if _METADATA.fullmatch(host):
+        found.hazard("secret.access", f"asks the cloud for this machine's credentials: {shown}")
     if word.dynamic and not re.match(r"[a-z]+://[^/\ufdd0]+/", word.text):
         found.opaque(
             "dynamic-host", f"{name} talks to a host that is only known when it runs: {shown}"
@@ -315,6 +278,8 @@ def copies(call: Invocation, case: Case) -> None:
         if re.match(r"([\w.@-]+::?|rsync://|scp://)", word.text)
         and "/" not in word.text.split(":")[0]
     ]
+    if call.name == "rsync" and "--daemon" in call.texts:
+        case.findings.hazard("net.send", f"opens folders to other hosts: `{call.shown}`")
     if call.name != "rsync" or remote:
         case.findings.at_least(Effect.NETWORK)
         if parsed.operands:
@@ -346,19 +311,7 @@ def mail(call: Invocation, case: Case) -> None:
     case.findings.hazard("net.send", f"sends mail: `{call.shown}`")
 
 
-def fetcher(call: Invocation, case: Case) -> None:
-    """aria2c, axel, lynx: what they fetch is written here."""
-    case.findings.at_least(Effect.NETWORK)
-    case.downloads = True
-    for word in call.args:
-        check_url(word.text, case) if "://" in word.text else None
-    case.findings.headline(f"fetches: `{call.shown}`")
-
-
 HANDLERS = {
-    **dict.fromkeys(
-        ("aria2c", "axel", "lynx", "w3m", "links", "fetch", "GET", "lwp-request"), fetcher
-    ),
     "curl": curl,
     "wget": wget,
     **dict.fromkeys(("http", "https", "xh"), httpie),
@@ -366,7 +319,7 @@ HANDLERS = {
         ("nc", "ncat", "netcat", "telnet", "socat", "openssl-s_client", "websocat"), sockets
     ),
     **dict.fromkeys(("ssh", "mosh", "autossh", "sshpass"), remote_shell),
-    **dict.fromkeys(("scp", "rsync", "sftp", "ftp", "lftp"), copies),
+    **dict.fromkeys(("scp", "rsync", "sftp"), copies),
     **dict.fromkeys(("dig", "nslookup", "host", "ping", "ping6", "traceroute", "drill"), names),
     **dict.fromkeys(("mail", "mailx", "sendmail", "mutt", "msmtp"), mail),
 }

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from handfast.observe.commands import Simple
 from handfast.observe.options import parse
-from handfast.observe.words import BENEATH, DYNAMIC, SPLIT, Word, of_value
+from handfast.observe.words import BENEATH, DYNAMIC, SPLIT, TILDE, Word, of_value
 
 # Commands that only drop or reorder lines of what they read.
 _FILTERS = frozenset({"head", "tail", "sort", "uniq", "grep", "egrep", "fgrep"})
@@ -30,8 +30,11 @@ def files_listed(command: Simple) -> list[str] | None:
     if name in {"grep", "egrep", "fgrep", "rg", "ag"}:
         return _grep_files(name, arguments)
     if name == "git" and arguments:
-        lists = arguments[0].text in {"ls-files", "diff"} and (
-            arguments[0].text == "ls-files" or any(a.text == "--name-only" for a in arguments)
+        names = any(
+            re.fullmatch(r"--name-only|--files-with-matches|-\w*l\w*", a.text) for a in arguments
+        )
+        lists = arguments[0].text == "ls-files" or (
+            names and arguments[0].text in {"diff", "grep", "ls-tree"}
         )
         return ["./" + BENEATH] if lists else None
     if name == "ls":
@@ -92,22 +95,29 @@ def known_output(commands: list[Simple], worktree: str) -> str | None:
         return None
     if words == ["pwd"]:
         return command.cwds[0] if len(command.cwds) == 1 else None
+    if all(
+        word.fixed and TILDE not in word.raw for word in command.argv
+    ):  # `~` and patterns stand for something else
+        printed = _printed(words, worktree)
+        if printed is not None:
+            return printed
+    listed = files_listed(command)
+    return SPLIT.join(listed) if listed else None
+
+
+def _printed(words: list[str], worktree: str) -> str | None:
     if words[0] in {"echo", "printf"}:
         return _echoed(words)
     if words[0] == "mktemp":
-        return (
-            SCRATCH_NAME
-            if all(re.fullmatch(r"-[dqut]+|[\w.-]*X{3,}[\w.-]*", w) for w in words[1:])
-            else None
-        )
+        plain = all(re.fullmatch(r"-[dqut]+|[\w.-]*X{3,}[\w.-]*", word) for word in words[1:])
+        return SCRATCH_NAME if plain else None
     if words[0] in {"which", "command", "type"} and len(words) > 1:
         return words[-1] if re.fullmatch(r"[\w.+-]+", words[-1]) else None
     if words[:2] == ["git", "rev-parse"] and words[2:] == ["--show-toplevel"]:
         return worktree
     if words[0] in _NAMELESS and not any("/" in word for word in words):
         return words[0]
-    listed = files_listed(command)
-    return SPLIT.join(listed) if listed else None
+    return None
 
 
 def _echoed(words: list[str]) -> str | None:

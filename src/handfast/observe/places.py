@@ -57,8 +57,14 @@ _SECRET = re.compile(
     r"|/etc/(shadow|gshadow|sudoers)|/proc/[^/]+/(environ|mem)$|/Keychains?(/|$)|/keyrings(/|$)|\.(kdbx|tfstate)$"
     r"|/(client_secret[^/]*|service[-_]account[^/]*|credentials)\.json$|/\.cargo/credentials(\.toml)?$"
     r"|/\.gem/credentials$|/secrets?\.(ya?ml|json|toml|env)$"
+    r"|/\.terraform\.d/credentials[^/]*$|/\.m2/settings(-security)?\.xml$|/\.gradle/gradle\.properties$|/rclone\.conf$"
+    r"|/run/secrets(/|$)|/etc/ssl/private(/|$)|/config/(master|credentials/\w+)\.key$|/kubeconfig$|/dev/(k?mem|port)$"
+    r"|/(\.mozilla|Firefox|google-chrome|Chrome|chromium|Chromium|BraveSoftware|[Mm]icrosoft-?[Ee]dge)/(.*/)?"
+    r"(logins\.json|key4\.db|cookies\.sqlite|Cookies|Login Data|Web Data)$"
 )
-_HOME_SECRET = re.compile(r"/\.npmrc$|\.(pem|p12|pfx|jks|keystore)$|/[^/]*private[^/]*\.key$")
+_HOME_SECRET = re.compile(
+    r"/\.npmrc$|/\.\w+_history$|\.(pem|p12|pfx|jks|keystore)$|/[^/]*private[^/]*\.key$"
+)
 
 
 _SOME_HOME = re.compile(r"/(root|(home|Users)(/[^/.]+)?)/?\Z")
@@ -181,8 +187,10 @@ class Places:
         return any(_within(each, real) and each != real for each in [*self._control, self._data])
 
     def holds_secrets(self, path: str) -> bool:
-        """Whether `path` is the home folder or a folder above it."""
+        """Whether `path` is the home folder, a folder above it, or the one where programs keep their logins."""
         if not self.scope.on_disk and _SOME_HOME.match(path):
+            return True
+        if self.real(path) == f"{self.real(self.home)}/.config":
             return True
         return _within(self.real(self.home), self.real(path))
 

@@ -64,7 +64,7 @@ def _is_ours(process: str) -> bool:
 def _unknown_target(call: Invocation, case: Case, sources: tuple[str, ...]) -> None:
     """`kill $(lsof -ti :3000)` is read as what stands in the substitution, which is examined by itself."""
     if any(
-        source.rpartition("/")[2] in {"lsof", "jobs", "pgrep", "pidof", "fuser"}
+        source.rpartition("/")[2] in {"lsof", "jobs", "pgrep", "pidof", "fuser", "cat"}
         for source in sources
     ):
         case.findings.detail("ends the processes another command names")
@@ -144,8 +144,19 @@ def host(call: Invocation, case: Case) -> None:
         "list-timers",
         "list",
         "print",
-        "-l",
     }
+    if call.name in {
+        "crontab",
+        "fdisk",
+        "parted",
+        "sfdisk",
+        "gdisk",
+        "update-alternatives",
+        "losetup",
+        "kextload",
+        "ufw",
+    }:
+        harmless.add("-l")
     listing = (
         call.name == "mount" and not parse(call.args, "tOo").operands and "-a" not in call.texts
     )
@@ -156,7 +167,7 @@ def host(call: Invocation, case: Case) -> None:
 
 # Package managers of the machine, and what takes something away from it.
 _PACKAGES = names(
-    "apt apt-get aptitude dpkg yum dnf rpm pacman apk zypper snap flatpak brew port emerge pkg xbps-remove nix-env"
+    "apt apt-get aptitude dpkg yum dnf rpm pacman apk zypper snap flatpak brew port emerge pkg xbps-remove nix-env nix-collect-garbage"
 )
 _REMOVES = re.compile(
     r"(remove|purge|erase|autoremove|uninstall|unmerge|del|delete|rm|cleanup|downgrade|zap|remove-essential"
@@ -171,7 +182,11 @@ def packages(call: Invocation, case: Case) -> None:
     case.findings.detail(f"runs `{call.shown}`")
     dashed = call.name in {"dpkg", "rpm", "pacman", "emerge", "nix-env"}
     first = [text for text in call.texts if dashed or not text.startswith("-")][:1]
-    if any(_REMOVES.match(text) for text in first):
+    named = call.name in {"xbps-remove", "nix-collect-garbage"} or (
+        call.name == "emerge"
+        and any(re.match(r"-[a-z]*[Cc]|--depclean", text) for text in call.texts)
+    )
+    if named or any(_REMOVES.match(text) for text in first):
         case.findings.hazard("host.control", f"takes packages off the machine: `{call.shown}`")
 
 
@@ -183,6 +198,7 @@ def signals(call: Invocation, case: Case) -> None:
 _SETS = {
     "busctl": r"(call|set-property|emit)$",
     "gdbus": r"(call|emit)$",
+    "hostname": r"[A-Za-z]|-F|-b",
     "date": r"-s|--set|\d{8,}$",
     "ip": r"(set|add|del|delete|flush|replace|change)$",
     "ifconfig": r"(up|down|netmask|mtu|add|del)$|\d+\.",
@@ -206,7 +222,7 @@ HANDLERS = {
         names(
             "systemctl service launchctl shutdown reboot halt poweroff crontab at batch mount umount swapoff modprobe"
             " insmod rmmod sysctl iptables nft ufw ip6tables useradd usermod userdel groupadd passwd visudo chsh mkfs"
-            " mkfs.ext4 fdisk parted wipefs losetup cryptsetup gdb lldb ptrace bpftrace hostnamectl update-rc.d"
+            " mkfs.ext4 fdisk parted wipefs losetup cryptsetup lldb ptrace bpftrace hostnamectl update-rc.d"
             " defaults dscl diskutil csrutil spctl scutil loginctl killall5 xkill init telinit rc-service initctl"
             " firewall-cmd route mkfs.ext2 mkfs.ext3 mkfs.xfs mkfs.btrfs mkfs.vfat mkfs.fat mkfs.ntfs mkfs.f2fs mke2fs"
             " mkswap swapon sfdisk cfdisk gdisk sgdisk blkdiscard hdparm nvme lvremove lvreduce vgremove pvremove lvresize"
@@ -216,6 +232,9 @@ HANDLERS = {
             " nvram pmset kextload kextunload resize2fs tune2fs fsck fsck.ext4 e2fsck debugfs ipvsadm brctl ethtool"
             " tcpdump renice prlimit depmod ldconfig dpkg-reconfigure debconf-set-selections setsebool restorecon semanage"
             " auditctl rmmod swupd rtcwake systemd-run dracut update-initramfs mkinitcpio sgdisk wsl mkntfs sudoedit newgrp crictl dbus-send"
+            " newfs hdiutil fstrim flashrom icacls takeown chage aa-disable aa-enforce aa-complain localectl xdg-mime xdg-settings"
+            " logrotate wall varnishadm a2dissite a2ensite a2dismod a2enmod apparmor_parser sv s6-svc s6-rc rc-update mcelog"
+            " gcore tshark dumpcap k3s-uninstall.sh authconfig realm pam-auth-update swaplabel zramctl fsfreeze e2label"
         ),
         host,
     ),

@@ -1,7 +1,7 @@
 """Programs that only look. Everything not named here counts as running code."""
 
 from handfast.core.domain.action import Effect
-from handfast.observe import control
+from handfast.observe import control, printed
 from handfast.observe.case import Case, Invocation
 from handfast.observe.options import names, parse
 from handfast.observe.words import Word
@@ -24,8 +24,10 @@ _LOOK = names(
     " vmstat iostat lsblk tty stty expr bc factor yes logname users who w last apropos info mountpoint lsb_release"
     " sw_vers getent nslookup tree xxd uniq sort sed gsed awk gawk mawk nawk find gfind fd fdfind xargs gxargs"
     " export declare typeset readonly set env printenv command alias unalias trap time nohup timeout gtimeout nice"
-    " builtin kill look ldconfig errno ifconfig ip cygpath tsort shuf numfmt"
+    " builtin kill look envsubst ldconfig errno ifconfig ip cygpath tsort shuf numfmt"
 )
+# Of these, the ones that print what is in their operands.
+_SORTING = names("sort uniq xxd shuf tsort")
 _VERSION = frozenset({"--version", "-V", "version", "--help", "-version", "-v"})
 # Package managers and tools: sub-commands that only look, here or at a registry.
 _SUBCOMMANDS = {
@@ -59,15 +61,22 @@ def check(call: Invocation, case: Case) -> bool:
     """Whether the call only looks; secrets among what it reads are reported."""
     name = call.name
     if name in _CONTENT or name in _PATTERN:
-        operands = parse(call.args, "efmABCdn" if name in _PATTERN else "ncfdsw").operands
+        first = name in _PATTERN or name == "jq"
+        operands = parse(call.args, "efmABCd" if name in _PATTERN else "").operands
         explicit = any(text.startswith(("-e", "--regexp", "-f", "--file")) for text in call.texts)
-        for word in operands[1:] if name in _PATTERN and not explicit else operands:
+        for word in operands[1:] if first and not explicit else operands:
             case.reads(word, call.simple.cwds)
+        printed.secrets(call, case)
+        for word in parse(call.args, "fto").all_values("-o") if name == "iconv" else ():
+            case.writes(word, call.simple.cwds)
         case.findings.headline(f"reads: `{call.shown}`")
         return True
-    if name == "man" and any(text.startswith(("-P", "--pager", "-H")) for text in call.texts):
-        case.findings.opaque("other-program", f"makes man run another program: `{call.shown}`")
     if name in _LOOK:
+        printed.secrets(call, case)
+        for word in parse(call.args, "o").all_values("-o") if name == "shuf" else ():
+            case.writes(word, call.simple.cwds)
+        for word in parse(call.args).operands if name in _SORTING else ():
+            case.reads(word, call.simple.cwds)
         if name in {"echo", "printf"}:
             control.shown_secrets(call, case)
         if (
@@ -112,6 +121,15 @@ _NOT_READ = names(
 )
 
 
+def _sources(call: Invocation) -> list[Word]:
+    """The arguments without the place a copy is made at."""
+    if call.name == "yq":  # the first word is an expression
+        first = next((word for word in call.args if not word.is_option), None)
+        return [word for word in call.args if word is not first]
+    copies = call.name in {"cp", "mv", "install", "rsync", "scp", "gcp", "gmv"}
+    return call.args[:-1] if copies and "-t" not in call.texts else call.args
+
+
 def mentions(call: Invocation, case: Case) -> None:
     """Secrets and our own files named in the arguments of any program that is not a known reader."""
     if (
@@ -121,7 +139,7 @@ def mentions(call: Invocation, case: Case) -> None:
         or call.name in _PATTERN
     ):
         return
-    for word in call.args:
+    for word in _sources(call):
         text = word.raw
         start = max(text.find("="), text.find("@"))
         for candidate in (word, word.cut(start + 1)) if start >= 0 else (word,):

@@ -8,8 +8,12 @@ from handfast.observe.words import DYNAMIC
 
 _NAMES = (
     ("publish", "publish", r"publish|release|promote"),
-    ("deploy", "deploy", r"deploy|rollback|provision|teardown"),
-    ("db.migrate", "migrate", r"migrate|db[-_:]migrate|migrate[-_:]?db"),
+    ("deploy", "deploy", r"deploy|undeploy|rollback|provision|teardown|destroy"),
+    (
+        "db.migrate",
+        "migrate",
+        r"migrate|db[-_:]migrate|migrate[-_:]?db|db[-_:](?:drop|reset|wipe|purge)|(?:drop|reset|wipe|purge)[-_:]db",
+    ),
 )
 _BY_NAME = tuple(
     (hazard, re.compile(rf"(?:^|[:/_-])(?:{words})(?:$|[-_:.])")) for hazard, _, words in _NAMES

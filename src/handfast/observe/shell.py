@@ -7,16 +7,19 @@ import re
 
 from handfast.core.domain.action import Effect, Facts
 from handfast.observe import (
+    archives,
     behind,
     containers,
     control,
     databases,
+    debugging,
     environments,
     execution,
     files,
     foreach,
     gitcalls,
     images,
+    installing,
     languages,
     modules,
     network,
@@ -28,10 +31,12 @@ from handfast.observe import (
     ship,
     tasks,
     texttools,
+    transfers,
+    unknown,
     wrappers,
 )
 from handfast.observe.case import Case, Invocation
-from handfast.observe.commands import Simple
+from handfast.observe.commands import Simple, feed
 from handfast.observe.findings import Findings
 from handfast.observe.options import names
 from handfast.observe.outputs import known_output
@@ -52,9 +57,12 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u
 
 HANDLERS = {
     **files.HANDLERS,
+    **archives.HANDLERS,
     **texttools.HANDLERS,
     **network.HANDLERS,
+    **transfers.HANDLERS,
     **processes.HANDLERS,
+    **debugging.HANDLERS,
     **databases.HANDLERS,
     **tasks.HANDLERS,
     **gitcalls.HANDLERS,
@@ -117,6 +125,11 @@ def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
         case.findings.at_least(Effect.EXEC)
         case.findings.opaque("too-many-commands", f"holds more than {MAX_COMMANDS} commands")
         return
+    if not case.depth:
+        case.steps = reader.names
+    if case.outer_input is not None:
+        feed(reader.commands, case.outer_input)
+        case.outer_input = None
     for simple in reader.commands:
         run_simple(case, simple)
 
@@ -124,6 +137,7 @@ def run_text(case: Case, command: str, cwds: tuple[str, ...]) -> None:
 def run_simple(case: Case, simple: Simple) -> None:
     """Examines one simple command. Implements `Case.argv`."""
     control.assignments(simple, case)
+    installing.sources(simple, case)
     for word in simple.argv:
         control.variables(word, case)
     if simple.argv:
@@ -192,6 +206,7 @@ def _dispatch(call: Invocation, case: Case) -> None:
     shellwords.evaluates(call, case)
     behind.steered(call, case)
     behind.folders(call, case)
+    installing.check(call, case)
     shipped = ship.check(call, case)
     handler = HANDLERS.get(call.name)
     if call.name in databases.HANDLERS:
@@ -222,9 +237,8 @@ def _runs(call: Invocation, case: Case, *, known: bool) -> None:
     found.at_least(Effect.EXEC)
     found.headline(f"runs `{call.shown}`")
     found.detail(f"runs code: `{call.shown}`" if not known else f"runs `{call.shown}`")
-    behind.look(call, case)
-    if not known:
-        behind.destroys(call, case)
+    before = behind.look(call, case)
+    unknown.look(call, case, known=known, words=before)
     named = recipes.by_name(call.name) if not known else None
     if named:
         found.hazard(named, f"`{call.shown}` by its name does this")

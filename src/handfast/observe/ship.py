@@ -4,16 +4,24 @@ import re
 
 from handfast.core.domain.action import Effect
 from handfast.observe.case import Case, Invocation
-from handfast.observe.shiptable import FORGE, READ, TABLE, WHOLE
+from handfast.observe.servicetable import ENTRIES, PROGRAMS, by_options
+from handfast.observe.shiptable import FORGE, READ
+
+_ASKS = frozenset(
+    ("--version", "--help", "--syntax-check", "--list-tasks", "--list-hosts", "--list-tags")
+)
 
 
 def check(call: Invocation, case: Case) -> bool:
     """Reports a hazard of the table; answers whether the program is in it."""
-    whole = WHOLE.get(call.name)
+    whole = PROGRAMS.get(call.name)
     if whole is not None:
-        _report(*whole, call, case)
+        if not set(call.texts) & _ASKS and call.texts[:1] not in (["version"], ["help"]):
+            _report(*whole, call, case)
         return True
-    entries = TABLE.get(call.name)
+    for hazard, sentence in by_options(call.name, call.texts):
+        case.findings.hazard(hazard, f"{sentence}: `{call.shown}`")
+    entries = ENTRIES.get(call.name)
     if entries is None:
         return False
     words = " ".join(word.text for word in call.args if not word.is_option)
@@ -52,7 +60,7 @@ def _framework_code(call: Invocation, case: Case) -> None:
         return
     if call.simple.fed or call.simple.stdin or call.simple.redirects:
         case.findings.opaque("unread-language", f"feeds code to `{call.shown}`")
-    for word in words[1:]:
+    for word in call.args[1:]:
         if word.dynamic or _CHANGES.search(word.text):
             case.findings.hazard("exec.inline", f"runs code that changes data: `{call.shown}`")
 

@@ -17,12 +17,12 @@ class Entry:
     sentence: str
 
 
-def _entry(pattern: str, hazard: str, sentence: str) -> Entry:
+def entry(pattern: str, hazard: str, sentence: str) -> Entry:
     return Entry(re.compile(rf"(?:^|\s)(?:{pattern})(?=\s|$)", re.IGNORECASE), hazard, sentence)
 
 
 _PUBLISH = "publishes a package"
-_DEPLOY = "changes running systems"
+DEPLOY = "changes running systems"
 _MIGRATE = "migrates a database"
 FORGE = "changes the forge"
 _CREDENTIALS = "prints credentials"
@@ -33,10 +33,10 @@ _REMOTE_KUBERNETES = (
 
 # A whole program, whatever it is asked.
 WHOLE: dict[str, tuple[str, str]] = {
-    "serverless": ("deploy", _DEPLOY),
-    "sls": ("deploy", _DEPLOY),
-    "ansible-playbook": ("deploy", _DEPLOY),
-    "ansible": ("deploy", _DEPLOY),
+    "serverless": ("deploy", DEPLOY),
+    "sls": ("deploy", DEPLOY),
+    "ansible-playbook": ("deploy", DEPLOY),
+    "ansible": ("deploy", DEPLOY),
     "semantic-release": ("publish", "publishes a release"),
     "release-it": ("publish", "publishes a release"),
     "goreleaser": ("publish", "publishes a release"),
@@ -60,7 +60,7 @@ TABLE: dict[str, tuple[Entry, ...]] = {}
 
 def _add(programs: str, *entries: tuple[str, str, str]) -> None:
     for program in programs.split():
-        TABLE[program] = TABLE.get(program, ()) + tuple(_entry(*entry) for entry in entries)
+        TABLE[program] = TABLE.get(program, ()) + tuple(entry(*each) for each in entries)
 
 
 _add(
@@ -88,7 +88,7 @@ _add(
 )
 _WORDPRESS = r"db (?:reset|drop|clean|import)|sql-?(?:drop|cli|query)|\S+ delete"
 _add("wp drush", (_WORDPRESS, "sql.destructive", "deletes data"))
-_add("helmfile sst", ("apply|sync|destroy|delete|deploy|remove", "deploy", _DEPLOY))
+_add("helmfile sst", ("apply|sync|destroy|delete|deploy|remove", "deploy", DEPLOY))
 _add("twine", ("upload|register", "publish", _PUBLISH))
 _add("cargo", ("publish|yank|owner", "publish", _PUBLISH), ("release", "publish", _PUBLISH))
 _add("gem", ("push|yank|owner", "publish", _PUBLISH))
@@ -103,9 +103,9 @@ _add(
         "deletes container data",
     ),
     (
-        "stack (?:deploy|rm|down)|service (?:create|update|rm|scale)|swarm|context use|node",
+        "stack (?:deploy|rm|down)|service (?:create|update|rm|scale)|context use|\\Aswarm|\\Anode",
         "deploy",
-        _DEPLOY,
+        DEPLOY,
     ),
 )
 _add(
@@ -139,7 +139,7 @@ _add(
         READ,
         "",
     ),
-    ("install|upgrade|uninstall|delete|rollback|push|test", "deploy", _DEPLOY),
+    ("install|upgrade|uninstall|delete|rollback|push|test", "deploy", DEPLOY),
 )
 _add(
     "kubectl oc k k9s kustomize",
@@ -149,7 +149,7 @@ _add(
         READ,
         "",
     ),
-    (_REMOTE_KUBERNETES, "deploy", _DEPLOY),
+    (_REMOTE_KUBERNETES, "deploy", DEPLOY),
     ("exec", "deploy", "runs a command in the cluster"),
 )
 _add(
@@ -157,7 +157,7 @@ _add(
     (
         "apply|destroy|import|taint|untaint|state (?:rm|mv|push|replace-provider)|force-unlock|run-all|workspace (?:new|delete)|login",
         "deploy",
-        _DEPLOY,
+        DEPLOY,
     ),
     ("console|output|state pull", "secret.access", "prints infrastructure state"),
 )
@@ -166,7 +166,7 @@ _add(
     (
         "up|update|destroy|refresh|import|cancel|state|stack (?:rm|import|init)|watch",
         "deploy",
-        _DEPLOY,
+        DEPLOY,
     ),
     ("stack export|config get", "secret.access", _CREDENTIALS),
 )
@@ -175,7 +175,7 @@ _add(
     (
         "deploy|destroy|bootstrap|sync|delete|update|rollback|undeploy|init|import",
         "deploy",
-        _DEPLOY,
+        DEPLOY,
     ),
 )
 _add(
@@ -187,9 +187,9 @@ _add(
     ),
     ("db (?:push|reset)|migration up|migrations apply|d1 migrations apply", "db.migrate", _MIGRATE),
     ("config(?::get)?|secrets?|env|auth token|auth:token", "secret.access", _CREDENTIALS),
-    (".*", "deploy", _DEPLOY),
+    (".*", "deploy", DEPLOY),
 )
-_add("vercel netlify now railway kamal", ("$", "deploy", _DEPLOY))
+_add("vercel netlify now railway kamal", ("$", "deploy", DEPLOY))
 _add(
     "aws",
     (
@@ -202,7 +202,7 @@ _add(
         READ,
         "",
     ),
-    (".*", "deploy", _DEPLOY),
+    (".*", "deploy", DEPLOY),
 )
 _add(
     "gcloud",
@@ -216,9 +216,9 @@ _add(
         READ,
         "",
     ),
-    (".*", "deploy", _DEPLOY),
+    (".*", "deploy", DEPLOY),
 )
-_add("gsutil", ("ls|cat|du|stat|hash|version", READ, ""), (".*", "deploy", _DEPLOY))
+_add("gsutil", ("ls|cat|du|stat|hash|version", READ, ""), (".*", "deploy", DEPLOY))
 _add(
     "az",
     (
@@ -227,9 +227,9 @@ _add(
         _CREDENTIALS,
     ),
     (".*\\b(?:list|show|version|get\\S*|find|help)\\b.*", READ, ""),
-    (".*", "deploy", _DEPLOY),
+    (".*", "deploy", DEPLOY),
 )
-_add("bq", ("ls|show|head|version|help|query", READ, ""), (".*", "deploy", _DEPLOY))
+_add("bq", ("ls|show|head|version|help|query", READ, ""), (".*", "deploy", DEPLOY))
 _add(
     "gh",
     ("auth token|auth status .*", "secret.access", _CREDENTIALS),
@@ -330,7 +330,7 @@ _add(
     (
         "secrets disable|auth disable|write|kv (?:put|delete|destroy|patch)|delete|policy write",
         "deploy",
-        _DEPLOY,
+        DEPLOY,
     ),
 )
 _add(
@@ -347,7 +347,7 @@ _add(
     (
         ".*\\b(?:\\w*[Dd]elete\\w*|destroy|undefine|uninstall|terminate|del|rm|reset|purge|forget|prune|stop_app|remove)\\b.*",
         "deploy",
-        _DEPLOY,
+        DEPLOY,
     ),
 )
 _add(
@@ -392,6 +392,6 @@ _add(
     ("delete|kill|stop|shutdown|quit|graceful-stop", "host.control", "stops services"),
 )
 _add("hdfs hadoop", (".*", "deploy", "changes a cluster's files"))
-_add("s3cmd mc b2 ossutil s5cmd", ("del|rm|rb|mv|sync|mirror|delete\\S*|expire", "deploy", _DEPLOY))
-_add("zkCli.sh memcached-tool", (".*\\b(?:rmr|delete\\w*|flush_all)\\b.*", "deploy", _DEPLOY))
-_add("fab inv invoke doit", ("deploy\\S*|release\\S*|publish\\S*", "deploy", _DEPLOY))
+_add("s3cmd mc b2 ossutil s5cmd", ("del|rm|rb|mv|sync|mirror|delete\\S*|expire", "deploy", DEPLOY))
+_add("zkCli.sh memcached-tool", (".*\\b(?:rmr|delete\\w*|flush_all)\\b.*", "deploy", DEPLOY))
+_add("fab inv invoke doit", ("deploy\\S*|release\\S*|publish\\S*", "deploy", DEPLOY))

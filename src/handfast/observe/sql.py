@@ -26,6 +26,11 @@ _SAME = {
     "cockroach": "postgres",
     "sqlite3": "sqlite",
 }
+_HASHES = re.compile(
+    r"\b(?:pg_shadow|pg_authid|pg_user_mappings?|sql_logins|dba_users|authentication_string|rolpassword|user_privs\$)\b"
+    r"|\*\s+from\s+`?mysql`?\s*\.\s*`?user\b",
+    re.IGNORECASE,
+)
 # A text of another kind, such as a sentence, must not cost the import.
 _LIKE_SQL = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*|\()*(?:with|select|insert|update|delete|drop|truncate|alter|grant|revoke|merge"
@@ -72,6 +77,8 @@ def read_sql(text: str, dialect: str | None = None) -> Seen:
     if _depth(plain) > MAX_NESTING:
         seen.unread("sql-nesting", "runs SQL nested too deeply to follow")
         return seen
+    if _HASHES.search(plain):
+        seen.hazard("secret.access", "reads password hashes")
     wanted = (dialect or "").lower()
     try:
         from handfast.observe.sql_reading import read

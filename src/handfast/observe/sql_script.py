@@ -42,6 +42,7 @@ _PSQL_HARMLESS = names(
     "a c C connect conninfo copyright echo encoding errverbose f g gdesc gx h H help l list p pset q quit r reset s t T"
     " timing warn x z sf sv ? if elif else endif l+ sf+ sv+ du du+ G dt d . ;"
 )
+_TAKES_SHELL = names("echo qecho warn set if elif c connect pset prompt")
 _SQLITE_HARMLESS = names(
     "tables schema mode headers header dump databases dbinfo indexes indices help quit exit show stats timer width"
     " separator nullvalue explain eqp print echo bail fullschema changes version lint expert timeout columns maxrows"
@@ -60,6 +61,10 @@ def client_commands(text: str, dialect: str, seen: Seen) -> str:
     }  # fmt: skip
     for each in bares:
         _backslashes(each, seen)
+        for match in _BACKSLASH.finditer(each):
+            line = text[match.start() :].partition("\n")[0]
+            if match[1] in _TAKES_SHELL and "`" in line:
+                seen.hazard(PROGRAM, f"lets the client run a command: {line[:60]}")
         for match in _LINE.finditer(each):
             seen.unread("client-command", f"runs a command of the client: {match[0].strip()[:60]}")
     if dialect == "psql" and _PSQL_VARIABLE.search(bare):
@@ -94,6 +99,8 @@ def _backslashes(bare: str, seen: Seen) -> None:
         shown = f"\\{name} {rest}".strip()[:60]
         if name.lower() == "copy":
             _copy(rest, shown, seen)
+        elif name == "." and rest.strip(" ;"):
+            seen.unread("client-command", f"runs a file: {shown}")
         elif name.startswith("!") or (name in {"g", "gx"} and rest.strip(" ;")) or name == "T":
             seen.hazard(PROGRAM, f"lets the client run or write: {shown}")
         elif name == "set":

@@ -11,7 +11,7 @@ from itertools import pairwise
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
-from handfast.observe.commands import Redirect, Simple
+from handfast.observe.commands import Redirect, Simple, pass_inputs_on
 from handfast.observe.variables import Variables
 from handfast.observe.wordreader import KnownOutput, WordReader
 from handfast.observe.words import DYNAMIC, Word, unescape_quoted
@@ -85,7 +85,9 @@ class Reader:
         self.notes: list[str] = []
         self.variables = variables
         self._nested = False
-        self._words = WordReader(self.bytes, variables, known_output, self._substitution)
+        self._functions: dict[str, tuple[int, int]] = {}
+        self._words = WordReader(self.bytes, variables, self._known, self._substitution)
+        self._known_output = known_output
         self._statements: dict[str, Callable[[Node, Simple | None], Simple | None]] = {
             "list": self._list,
             "pipeline": self._pipeline,
@@ -103,8 +105,21 @@ class Reader:
         if root.has_error:
             self.notes.append("unparsable")
         self._walk(root, None)
+        pass_inputs_on(self.commands, self._functions)
         if self._words.unread:
             self.notes.append("unread-syntax")
+
+    def _known(self, commands: list[Simple]) -> str | None:
+        """What commands print, unless one of them is a function of this text that bears a program's name."""
+        if any(each.argv and each.argv[0].text in self._functions for each in commands):
+            return None
+        return self._known_output(commands)
+
+    @property
+    def names(self) -> set[str]:
+        """Of all commands, assignments alone (`=`) and functions (their names with `()`)."""
+        named = {each.argv[0].text if each.argv else "=" for each in self.commands}
+        return named | {f"{name}()" for name in self._functions}
 
     # -- statements
 
@@ -124,8 +139,13 @@ class Reader:
         if kind == "function_definition" and self._calls_itself(node):
             self.notes.append("recursive-function")
         if kind in _BRANCHES:
+            first = len(self.commands)
             with self.variables.conditional():
-                return self._walk_all(node, feeder)
+                last = self._walk_all(node, feeder)
+            name = node.child_by_field_name("name") if kind == "function_definition" else None
+            if name is not None:
+                self._functions[self._words.text(name)] = (first, len(self.commands))
+            return last
         handler = self._statements.get(kind)
         if handler is None:
             if kind != "ERROR":

@@ -97,12 +97,14 @@ def package_manager(call: Invocation, case: Case) -> None:
     if call.name == "bun" and any(text in {"-e", "--eval", "-p", "--print"} for text in call.texts):
         found.opaque("unread-language", f"runs inline code: `{call.shown}`")
     words = parse(
-        call.args, "C", frozenset({"--prefix", "--dir", "--cwd", "--filter", "--workspace"})
+        call.args, "Cw", frozenset({"--prefix", "--dir", "--cwd", "--filter", "--workspace"})
     )
     if not words.operands:
         found.at_least(Effect.NETWORK)
         return
     first, *rest = [word.text for word in words.operands]
+    if call.name == "bun" and any(re.match(r"https?://", each) for each in [first, *rest]):
+        found.hazard("exec.remote", f"runs code straight from the network: `{call.shown}`")
     if first in {"run", "run-script"}:
         name = rest[0] if rest else ""
     elif first in {"test", "t", "tst", "start", "stop", "restart"}:
@@ -122,7 +124,7 @@ def package_manager(call: Invocation, case: Case) -> None:
 
 def _package_script(folder: str, name: str, call: Invocation, case: Case) -> None:
     named = recipes.by_target(name)
-    if named:
+    if named and not (name == "publish" and "--dry-run" in call.texts):
         case.findings.hazard(named, f"`{call.shown}` by its name does this")
     case.depends_on_file(f"{folder}/package.json")
     if case.places.real(f"{folder}/package.json") in case.written:

@@ -18,7 +18,8 @@ _WORKTREE, _HOME = Path("/.handfast-text/worktree"), Path("/.handfast-home/agent
 _REGENERATED = re.compile(
     r"__pycache__|\.(pytest|mypy|ruff|tox|nox|hypothesis|eggs|nyc_output|parcel-cache|ipynb_checkpoints)(_cache)?"
     r"|\*?\.?[\w*-]*\.(pyc|pyo|egg-info|swp|swo|orig|rej)|\*?\.py\[(co|cod|oc)\]|[\w*.-]*~|htmlcov|\.coverage[\w.*]*"
-    r"|\.DS_Store|node_modules|nosetests\.xml"
+    r"|\.DS_Store|node_modules|nosetests\.xml|build|dist|target|_build|coverage|cmake-build-\w+|\.(next|nuxt|svelte-kit|turbo|vite|gradle|cache)"
+    r"|\*\.(log|tmp|o|obj|class)"
 )
 # Never an agent's scratch: settings and manifests, keys, data.
 _KEPT = re.compile(
@@ -122,7 +123,7 @@ _NAMES = re.compile(r"[\w.+-]+")
 
 def loss(deletion: Deletion, session: Session | None, shown: str) -> str | None:
     """Why a deletion must be asked about; None when the text alone gives no reason to."""
-    name = deletion.pattern or deletion.path.rpartition("/")[2]
+    name = deletion.pattern or deletion.path.rstrip("/").rpartition("/")[2]
     if _REGENERATED.fullmatch(name) or (session is not None and session.owns(deletion.path)):
         return None
     if shown == ".":

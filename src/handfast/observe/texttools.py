@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from handfast.core.domain.action import Effect
+from handfast.observe import printed
 from handfast.observe.case import Case, Invocation
 from handfast.observe.options import parse
 from handfast.observe.words import DYNAMIC, Word
@@ -261,6 +262,7 @@ def fd(call: Invocation, case: Case) -> None:
 
 
 def yq(call: Invocation, case: Case) -> None:
+    printed.secrets(call, case)
     parsed = parse(call.args, "pIo")
     if parsed.has("-i", "--inplace"):
         for word in parsed.operands[1:]:

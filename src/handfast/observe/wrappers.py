@@ -7,6 +7,7 @@ from dataclasses import replace
 from handfast.core.domain.action import Effect
 from handfast.observe import control
 from handfast.observe.case import Case, Invocation
+from handfast.observe.commands import Simple
 from handfast.observe.options import names
 from handfast.observe.words import BENEATH, DYNAMIC, Word
 
@@ -241,7 +242,15 @@ def text(word: Word, call: Invocation, case: Case) -> None:
         )
     # Where nothing can be looked up, what a search finds must not look like one named file.
     found = "./" if case.on_disk else "./*/"
-    case.text(word.text.replace(BENEATH, found), call.simple.cwds)
+    case.text(word.text.replace(BENEATH, found), call.simple.cwds, _input(call))
+
+
+def _input(call: Invocation) -> Simple | None:
+    """The command whose input a nested shell passes on, where it has one and did not read it itself."""
+    simple = call.simple
+    fed = simple.fed or simple.stdin is not None
+    fed = fed or any(each.operator == "<" for each in simple.redirects)
+    return simple if fed and call.name != "trap" else None
 
 
 DOWNLOADERS = names(

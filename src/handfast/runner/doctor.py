@@ -113,7 +113,7 @@ def _data_folder(home: Path) -> Iterator[Check]:
             "data folder",
             FAIL,
             f"other users of this machine can read {names}",
-            "Take their rights away: `chmod -R go= ` on the data folder; then issue new tokens.",
+            f"Take their rights away: `chmod -R go= {home}`; then issue new tokens.",
         )
         return
     yield Check("data folder", OK, f"`{home}`, keys and tokens are its owner's alone")

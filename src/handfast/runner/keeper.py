@@ -150,13 +150,8 @@ class Keeper:
         os.dup2(os.open(config["stdin"] or os.devnull, os.O_RDONLY), 0)
         os.dup2(self._streams["stdout"].writer, 1)
         os.dup2(self._streams["stderr"].writer, 2)
-        for number in (
-            signal.SIGPIPE,
-            signal.SIGXFSZ,
-            signal.SIGINT,
-            signal.SIGTERM,
-            signal.SIGCHLD,
-        ):
+        # Also what was ignored before us: a runner in the background of a shell, or below `nohup`, is told so.
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         os.chdir(config["cwd"])
         command = config["command"]

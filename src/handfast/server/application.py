@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from handfast import __version__
-from handfast.core.domain.errors import HandfastError
+from handfast.core.domain.errors import HandfastError, NotPermitted
 from handfast.engine.channels.sending import notifiers
 from handfast.engine.facade import Engine
 from handfast.engine.relay.relay import Relay
@@ -32,6 +32,7 @@ from handfast.server.pages.router import add_pages
 from handfast.server.presence import Presence
 from handfast.server.problems import Problem, problem_of, problem_response, retry_after
 from handfast.server.rates import Rates
+from handfast.server.refusals import note_refusal
 from handfast.server.site import Site
 from handfast.server.tracing import Tracing
 from handfast.server.waiting import STOPPING
@@ -138,6 +139,8 @@ async def _expected(request: Request, error: Exception) -> Response:
     if not isinstance(error, HandfastError):
         raise error
     problem = problem_of(error)
+    if isinstance(error, NotPermitted):
+        await to_thread.run_sync(note_refusal, request, error)
     if problem.status >= 500 and error.code != STOPPING:
         log.error("%s in %s %s: %s", error.code, request.method, request.url.path, error.message)
     return await to_thread.run_sync(_answer, request, problem)

@@ -14,6 +14,7 @@ from handfast.server.calendars import CalendarKeeper
 EVERY_S = 1.0
 CALENDARS_EVERY_S = 5.0
 RETENTION_EVERY_S = 60.0
+REFUSALS_EVERY_S = 5.0
 log = logging.getLogger("handfast.server")
 
 
@@ -30,6 +31,7 @@ class Background:
             self._loop("retention", engine.retention.run, RETENTION_EVERY_S),
             self._loop("calendars", CalendarKeeper(engine).renew, CALENDARS_EVERY_S),
             self._loop("overlaps", engine.overlaps.catch_up),
+            self._loop("refusals", engine.access.refusals.flush, REFUSALS_EVERY_S),
         ]
 
     def start(self) -> None:

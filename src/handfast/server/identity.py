@@ -17,9 +17,11 @@ from handfast.core.domain.task import Task
 from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
 from handfast.engine.kernel import Result
+from handfast.engine.people import session_proof
 from handfast.server.permits import PERMITS, Permit
 from handfast.server.problems import UNAUTHENTICATED
 from handfast.server.rates import count
+from handfast.server.refusals import known_as
 from handfast.server.sessions import COOKIE, SAFE_METHODS, check_origin, session_secret
 
 # What the OpenAPI document says of credentials. The check itself is `caller`.
@@ -49,6 +51,7 @@ class Caller:
     engine: Engine
     principal: Principal
     operation: str
+    request: Request
 
     @property
     def actor(self) -> Actor:
@@ -79,7 +82,7 @@ class Caller:
             self._refuse("work in a repository of no project of theirs")
             raise NotPermitted(
                 "none of your projects has this repository", hint="Ask an admin to add you."
-            )
+            ).told()
         return repository
 
     def run(self, run_id: str) -> Run:
@@ -153,11 +156,14 @@ class Caller:
             raise NotPermitted(
                 "only a person can do this; a token alone cannot",
                 hint="Send `person` and `pin`, or use the browser.",
-            )
-        proven = self.engine.people.with_pin(login, pin)
-        if principal.by_token and proven.id != principal.id:
+            ).told()
+        people = self.engine.people
+        if principal.by_token and people.known_as(login) != principal.id:
+            # Not even looked at: nobody guesses at others, or locks them, with a token of their own.
             self._refuse("a token and the PIN of somebody else")
-            raise NotPermitted("the token is not of the person whose PIN this is")
+            raise NotPermitted("the token is not of the person whose PIN this is").told()
+        proven = people.with_pin(login, pin, f"{principal.kind.value} {principal.id}")
+        known_as(self.request, proven)
         return proven
 
     def decider(self, login: str, pin: str, *handoffs: str) -> Actor:
@@ -193,10 +199,12 @@ class Caller:
             self.engine.access.refused(actor, self.operation, f"need to know of {kind} {item}")
             raise
 
-    def key(self, key: str) -> str:
-        """An idempotency key of this caller's own, so that keys of different callers never meet."""
-        kind = self.principal.kind.value
-        return f"{kind}:{self.principal.id}:{self.operation}:{key}" if key else ""
+    def key(self, key: str, person: Actor | None = None) -> str:
+        """An idempotency key of this caller's own, and of the person that was proven beside a token: the keys of
+        different callers and of different people never meet."""
+        kind, of = self.principal.kind.value, self.operation
+        by = f"{person.id}:" if person else ""
+        return f"{kind}:{self.principal.id}:{of}:{by}{key}" if key else ""
 
     def _refuse(self, why: str) -> None:
         self.engine.access.refused(self.actor, self.operation, why)
@@ -211,8 +219,9 @@ def caller(request: Request) -> Caller:
     engine = cast("Engine", request.app.state.engine)
     operation = request.scope["endpoint"].__name__
     principal = _principal(engine, request)
+    known_as(request, principal.actor)
     count(request, principal)
-    found = Caller(engine, principal, operation)
+    found = Caller(engine, principal, operation, request)
     permit = PERMITS.get(operation, Permit(frozenset()))
     problem = _against(engine, found.principal, permit, request.method)
     if problem:
@@ -222,7 +231,7 @@ def caller(request: Request) -> Caller:
             hint="A decision is a person's: sign in with a browser, or use a terminal with your PIN."
             if permit.by_person
             else "Use a credential that may do this.",
-        )
+        ).told()
     return found
 
 
@@ -276,8 +285,10 @@ def _principal(engine: Engine, request: Request) -> Principal:
     person_id = engine.people.of_session(secret) if secret else ""
     if not person_id:
         raise _unknown("no valid credential came with the request")
+    principal = Principal(PrincipalKind.PERSON, person_id, proof=session_proof(secret))
+    known_as(request, principal.actor)
     check_origin(request)
-    return Principal(PrincipalKind.PERSON, person_id)
+    return principal
 
 
 def _unknown(message: str) -> NotPermitted:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from handfast.core.domain.person import MAY_DELEGATE
 from handfast.engine.access import PrincipalKind
 
 _A, _R = PrincipalKind.AGENT, PrincipalKind.RUNNER
@@ -26,7 +27,7 @@ def _to(*kinds: PrincipalKind, scope: str = "", roles: frozenset[str] = frozense
 
 
 MANAGERS = frozenset({"operator", "admin"})
-WORKERS = frozenset({"reviewer", "operator", "admin"})
+WORKERS = MAY_DELEGATE
 
 _READ = _to(_R, _O, _P)
 _READ_OWN = _to(_A, _R, _O, _P, scope="read")
@@ -73,6 +74,7 @@ PERMITS: Mapping[str, Permit] = {
     "get_handoff": _READ_OWN,
     "wait_handoff": _READ_OWN,
     "get_review_files": _READ,
+    "get_changes": _READ,
     "decide_handoff": _DECIDE,
     "decide_handoffs": _DECIDE,
     "acknowledge_handoff": _DECIDE,
@@ -129,6 +131,8 @@ PERMITS: Mapping[str, Permit] = {
     "list_people": _to(_O, _P),
     "invite_person": _DECIDE,
     "set_person_roles": _DECIDE,
+    "disable_person": _DECIDE,
+    "enable_person": _DECIDE,
     "set_person_away": _DECIDE,
     "end_person_away": _DECIDE,
     "end_person_sessions": _DECIDE,

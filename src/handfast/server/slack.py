@@ -70,6 +70,7 @@ def _take(
     except RejectedError as e:
         refused()
         engine.access.refused(Actor("anonymous"), "take_slack", e.message)
+        e.recorded = True
         raise
     form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     if "payload" in form:

@@ -8,6 +8,7 @@ from rich.text import Text
 from handfast.cli.output import cell, shown
 from handfast.cli.screen.diff_text import diff_text, marked
 from handfast.cli.show import after_lines, before_lines
+from handfast.core.domain.diff_parts import MAX_CHARS
 
 RISKS: Final = {
     "critical": "bold white on red",
@@ -15,7 +16,6 @@ RISKS: Final = {
     "medium": "yellow",
     "low": "green",
 }
-_MAX_EXACT: Final = 8_000
 _MAX_ASK: Final = 300
 
 
@@ -30,7 +30,7 @@ def case_text(h: dict[str, Any]) -> Text:
     if what["kind"] == "diff":
         out.append_text(diff_text(str(what["text"])))
     else:
-        for line in shown(what["text"], _MAX_EXACT).splitlines() or [""]:
+        for line in shown(what["text"], MAX_CHARS).splitlines() or [""]:
             out.append_text(marked(f"  {line}\n", "bold"))
     _lines(out, after_lines(h))
     return out

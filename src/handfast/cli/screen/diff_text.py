@@ -5,10 +5,9 @@ from typing import Final
 
 from rich.text import Text
 
+from handfast.core.domain.diff_parts import MAX_LINE, MAX_LINES
 from handfast.core.domain.inert import inert
 
-MAX_LINES: Final = 4_000
-MAX_WIDTH: Final = 400
 _HUNK: Final = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 _MARK: Final = re.compile("\u2039U\\+[0-9A-F]{4,6}[^\u203a]{0,12}\u203a")
 _HEAD: Final = ("diff --git ", "index ", "old mode", "new mode", "similarity", "rename ", "Binary ")
@@ -41,7 +40,7 @@ def diff_text(diff: str) -> Text:
             out.append_text(_line(str(old), str(new), line, ""))
             old, new = old + 1, new + 1
     if len(lines) > MAX_LINES:
-        cut = f"… cut: {MAX_LINES:,} of {len(lines):,} lines shown; the page has the rest\n"
+        cut = f"… cut: {MAX_LINES:,} of {len(lines):,} lines shown; `handfast handoff changes` has the rest\n"
         out.append(cut, "bold yellow")
     return out
 
@@ -56,5 +55,5 @@ def marked(text: str, style: str = "") -> Text:
 def _line(old: str, new: str, line: str, style: str) -> Text:
     out = Text()
     out.append(f"{old:>5} {new:>5} ", "dim")
-    out.append_text(marked(inert(line.replace("\t", "    "), MAX_WIDTH, multiline=False), style))
+    out.append_text(marked(inert(line.replace("\t", "    "), MAX_LINE, multiline=False), style))
     return out.append("\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from handfast.cli.screen.asking import Field
-from handfast.client import calls, grant_calls
+from handfast.client import calls, grant_calls, review_calls
 from handfast.client.request import Request
 from handfast.core.domain.errors import UsageError
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
@@ -63,11 +63,26 @@ def fields(o: Offered, login: str) -> tuple[Field, ...]:
     form, kind = o.form, o.verb.kind
     found: list[Field] = []
     if kind == "approve_with_edits":
-        shown = "" if form.command_is_hidden else form.command
-        found.append(Field("edited_command", "Command that may run instead", "text", shown))
+        command = "" if form.command_is_hidden else form.command
+        label, shown = "Command that may run instead", command
+        if form.content:
+            label, shown = form.content.label, form.content.text
+        found.append(Field("edited_command", label, "text", shown))
     if kind == "answer" and not o.verb.answer:
         found.append(Field("answer", "Your answer", "text"))
     found.append(Field("reason", f"{form.reason_label} ({form.reason_need})", "text"))
+    if form.unshown and kind in APPROVING:
+        whole = f"`handfast handoff changes {o.handoff['handoff_id']}` prints all of it"
+        choice = (("no", ""), ("yes, it covers them", "yes"))
+        found.append(
+            Field(
+                "covers_unshown",
+                f"{form.unshown} {whole}. Approve them, too?",
+                "choice",
+                "",
+                choice,
+            )
+        )
     if form.target and kind in APPROVING:
         found.append(Field("typed_target", f"To approve, type {form.target}"))
     if form.may_give and kind == "approve":
@@ -107,6 +122,8 @@ def _call(o: Offered, given: DecisionInput, typed: Mapping[str, str]) -> Request
         person=typed["person"],
         pin=typed["pin"],
     )
+    if given.covers_unshown:
+        request = review_calls.with_unshown(request)
     if given.scope == AS_THE_RULE_SAYS:
         return request
     wanted = given.scope

@@ -42,8 +42,8 @@ class Operand:
 class Facts:
     """What a call does, as far as it can be read.
 
-    `summary` is at most 200 characters, `details` at most 50 sentences. Both are written by us, hold no
-    known secret and no hidden character. `reversible` is None where it cannot be told. `changes` are the files
+    `summary` is at most 200 characters, `details` about 50 sentences, of which the last may say how many more
+    there are. Both are written by us, hold no known secret and no hidden character. `reversible` is None where it cannot be told. `changes` are the files
     a file tool writes, or the paths a shell command names. `branches` are what a push writes on the remote,
     `*` where that is every one or cannot be told. `environments` are those the call names (a cluster, a stage,
     an account); `*` among them says that a part deploys and names none.

@@ -70,7 +70,10 @@ def parse_brief(data: object) -> Brief:
 
 def _mapping(data: object, name: str) -> Mapping[str, object]:
     if not isinstance(data, Mapping) or not all(isinstance(k, str) for k in data):
-        raise UsageError(f"`{name}` is not a mapping of names to values")
+        raise UsageError(
+            f"`{name}` is not a mapping of names to values",
+            hint="Write one `name: value` a line; `handfast brief new` prints a template.",
+        )
     return cast("Mapping[str, object]", data)
 
 

@@ -49,9 +49,11 @@ class UsageError(HandfastError):
 
 
 class RejectedError(HandfastError):
-    """An expected refusal. Nothing was changed."""
+    """An expected refusal. Nothing was changed. `recorded`: it is in the audit trail as a try of what is not
+    permitted."""
 
     default_code = "rejected"
+    recorded = False
 
 
 class NotFound(RejectedError):
@@ -60,6 +62,11 @@ class NotFound(RejectedError):
 
 class NotPermitted(RejectedError):
     default_code = "not_permitted"
+
+    def told(self) -> "NotPermitted":
+        """The same, as one that is in the audit trail."""
+        self.recorded = True
+        return self
 
 
 class InvalidTransition(RejectedError):

@@ -70,6 +70,7 @@ HandoffEvent: TypeAlias = (
     | h.HandoffViewed
     | h.HandoffCommented
     | g.HandoffRated
+    | g.HandoffAttended
     | h.HandoffVoted
     | h.HandoffUnvoted
     | h.HandoffEdited
@@ -202,6 +203,7 @@ WIRE: dict[str, type[Event]] = {
     "handoff.viewed": h.HandoffViewed,
     "handoff.commented": h.HandoffCommented,
     "handoff.rated": g.HandoffRated,
+    "handoff.attended": g.HandoffAttended,
     "handoff.voted": h.HandoffVoted,
     "handoff.unvoted": h.HandoffUnvoted,
     "handoff.edited": h.HandoffEdited,
@@ -241,6 +243,8 @@ WIRE: dict[str, type[Event]] = {
     "person.account_unlinked": i.AccountUnlinked,
     "person.passkey_added": i.PasskeyAdded,
     "person.passkey_removed": i.PasskeyRemoved,
+    "person.disabled": i.PersonDisabled,
+    "person.enabled": i.PersonEnabled,
     "project.set": i.ProjectSet,
     "person.views_set": c.ViewsSet,
     "control.killed": c.ControlKilled,

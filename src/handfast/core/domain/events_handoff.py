@@ -57,15 +57,12 @@ class EffectOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandoffRequested:
-    """`levels_s` holds how long each asking lasts, in seconds; the last one expires it.
-
-    `requested_by` names the people who started the run or delegated the task. `may_proceed`: it is low
-    risk, reversible and fully read, so that a policy's `auto_proceed` may hold. `editor` is who wrote this
-    form of the action: they do not approve it. `edited_text` is the content of an edited file change, which
-    the canonical form holds only as a digest. `form_digest` is of the action without what it depends on,
-    `operand_texts` what was kept of the files it depends on, by path. `files` are the texts of finished work
-    that a reviewer may edit, with the facts that its policy saw.
-    """
+    """`levels_s` is how long each asking lasts, in seconds; the last one expires it. `requested_by` started the run or
+    delegated the task. `may_proceed`: low risk, reversible and fully read, so that `auto_proceed` may hold. `editor`
+    wrote this form and does not approve it. `edited_text` is the content of an edited file change, of which the action
+    holds a digest. `form_digest` is of the action without what it depends on, `operand_texts` what was kept of those
+    files, by path. `files` are the texts of finished work that a reviewer may edit, with the facts that its policy
+    saw; `whole` is the change, where not all of it is shown."""
 
     handoff_id: HandoffId
     kind: HandoffKind
@@ -96,6 +93,7 @@ class HandoffRequested:
     subagent: str = ""
     files: BodyRef | None = None
     operand_texts: BodyRef | None = None
+    whole: BodyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,8 +369,11 @@ class EffectRecorded:
 
 @dataclass(frozen=True, slots=True)
 class HandoffClosed:
+    """`by` took its place where it is `stale`."""
+
     handoff_id: HandoffId
     outcome: str
+    by: HandoffId = HandoffId("")
 
 
 @dataclass(frozen=True, slots=True)

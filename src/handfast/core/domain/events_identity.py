@@ -72,6 +72,22 @@ class PasskeyRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonDisabled:
+    """Nothing acts as this person any more, and nobody asks them; what they decided stays decided."""
+
+    person_id: PersonId
+    by: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class PersonEnabled:
+    """Back with the roles they have by now. What was ended is made anew: sessions, tokens, Slack, passkeys."""
+
+    person_id: PersonId
+    by: PersonId
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectSet:
     """Everything about a project as it is from here on. `repositories` cover what is below them too."""
 
@@ -83,7 +99,7 @@ class ProjectSet:
     by: PersonId
 
 
-IdentityEvent: TypeAlias = (
+ProofEvent: TypeAlias = (
     PersonTokenIssued
     | PersonTokenRevoked
     | TeamsSet
@@ -92,3 +108,4 @@ IdentityEvent: TypeAlias = (
     | PasskeyAdded
     | PasskeyRemoved
 )
+IdentityEvent: TypeAlias = ProofEvent | PersonDisabled | PersonEnabled

@@ -118,11 +118,13 @@ class HookResumed:
 
 @dataclass(frozen=True, slots=True)
 class AccessRefused:
-    """Somebody tried what they may not do. `what` names the operation, `why` the rule."""
+    """Somebody tried what they may not do. `what` names the operation, `why` the rule. `times`: so often within
+    a minute, beside the first."""
 
     what: str
     why: str
     subject: str = ""
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Facts about how good a package was, in the eyes of who decided on it."""
+"""Facts about how a package was read, and how good it was in the eyes of who decided on it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,3 +29,15 @@ class HandoffRated:
     good: bool
     lacks: tuple[Part, ...] = ()
     note: BodyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAttended:
+    """A person's page of the case was in view for `dwell_ms`, in the form with that digest, and they unfolded
+    `opened`. Their browser says so; without its script nothing is said."""
+
+    handoff_id: HandoffId
+    person_id: PersonId
+    presented_digest: str
+    dwell_ms: int
+    opened: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ the approved call, operands included: a changed script is a new question under a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from handfast.core.domain.errors import UsageError
@@ -40,15 +40,22 @@ ONCE = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a reviewer asks for. 0 and None leave it to the rule."""
+    """What a reviewer asks for. 0 and None leave it to the rule. `sent` is how they said a time that another
+    moment makes other seconds of: by it a repeat is known."""
 
     times: int = 0
     span: Span | None = None
     within_s: int = 0
+    sent: str = field(default="", compare=False)
 
     @property
     def said(self) -> bool:
         return bool(self.times or self.span or self.within_s)
+
+    @property
+    def as_sent(self) -> "Wanted":
+        """The same at whatever moment it was read."""
+        return replace(self, within_s=0) if self.sent else self
 
     @property
     def signed(self) -> str:

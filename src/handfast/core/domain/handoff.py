@@ -242,6 +242,7 @@ class Handoff:
     ratings: tuple[Rating, ...] = ()
     files: BodyRef | None = None
     operand_texts: BodyRef | None = None
+    whole: BodyRef | None = None
 
     @property
     def waiting(self) -> bool:

@@ -148,7 +148,7 @@ def overtake(state: Handoff, by: HandoffId, attempted: str) -> list[HandoffEvent
     return [
         e.GrantRefused(state.handoff_id, grant.grant_id, "stale_decision", attempted),
         e.GrantExpired(state.handoff_id, grant.grant_id),
-        e.HandoffClosed(state.handoff_id, "stale"),
+        e.HandoffClosed(state.handoff_id, "stale", by),
     ]
 
 

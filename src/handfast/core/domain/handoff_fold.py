@@ -8,7 +8,7 @@ from handfast.core.domain import events_handoff as e
 from handfast.core.domain.copying import replace
 from handfast.core.domain.events import HandoffEvent
 from handfast.core.domain.events_handoff import DecisionKind, EffectOutcome, HandoffRequested
-from handfast.core.domain.events_rating import HandoffRated
+from handfast.core.domain.events_rating import HandoffAttended, HandoffRated
 from handfast.core.domain.handoff import (
     NOBODY,
     USABLE,
@@ -49,6 +49,7 @@ def evolve(state: Handoff | None, event: HandoffEvent, at: datetime) -> Handoff:
             e.HandoffViewed()
             | e.HandoffCommented()
             | HandoffRated()
+            | HandoffAttended()
             | e.LevelTimedOut()
             | e.GrantRefused()
         ):
@@ -257,6 +258,7 @@ def _opened(event: HandoffRequested, at: datetime) -> Handoff:
         subagent=event.subagent,
         files=event.files,
         operand_texts=event.operand_texts,
+        whole=event.whole,
     )
 
 

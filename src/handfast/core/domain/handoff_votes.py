@@ -37,6 +37,7 @@ class Decide:
 
     `counts_for` are the clauses whose audience this person belongs to. `next_presented` is what the others
     are shown when this is an edit that they must approve. `scope` is what the approval that decides gives.
+    `covers_unshown`: it is meant for what the package names as not shown, too.
     """
 
     kind: DecisionKind
@@ -56,6 +57,7 @@ class Decide:
     answer: str = ""
     scope: Wanted = AS_THE_RULE_SAYS
     assertion: Assertion | None = None
+    covers_unshown: bool = False
 
 
 def met(requirement: Requirement, votes: Mapping[PersonId, tuple[int, ...]]) -> bool:
@@ -146,6 +148,7 @@ def _check(state: Handoff, cmd: Decide) -> None:
             hint=f"Offered: {offered}.",
         )
     _check_presented(state, cmd.presented_digest)
+    _check_shown(state, cmd)
     _check_words(state, cmd)
 
 
@@ -155,6 +158,17 @@ def _check_presented(state: Handoff, presented_digest: str) -> None:
             f"handoff `{state.handoff_id}` is not what was shown when this decision was made",
             hint="Open the case again, look at what changed, and decide on that.",
             details={"presented_digest": state.presented_digest},
+        )
+
+
+def _check_shown(state: Handoff, cmd: Decide) -> None:
+    """What was too large to be shown is approved by a word of its own, or not at all."""
+    if cmd.kind in APPROVING and state.whole is not None and not cmd.covers_unshown:
+        raise UsageError(
+            f"not all that handoff `{state.handoff_id}` changes was shown with it",
+            code="not_shown",
+            hint="Read the whole change: the page All changes, or `handfast handoff changes`. Then approve what was "
+            "not shown as well (`covers_unshown`).",
         )
 
 

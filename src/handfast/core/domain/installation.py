@@ -62,7 +62,7 @@ def evolve(state: Installation | None, event: InstallationEvent, at: datetime) -
         case e.HookResumed():
             return replace(state, paused_until=None)
         case e.AccessRefused():
-            return replace(state, refusals=state.refusals + 1)
+            return replace(state, refusals=state.refusals + event.times)
         case (
             e.ServerStarted()
             | e.HookInstalled()

@@ -40,6 +40,15 @@ class WhatWillHappen:
 
 
 @dataclass(frozen=True, slots=True)
+class Unshown:
+    """A file that `text` of `WhatWillHappen` does not hold whole, because it is too large to be shown at once."""
+
+    path: str
+    added: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A claim and the recorded step behind it: see `core.domain.claims`.
 
@@ -120,12 +129,15 @@ class WrittenPart:
     changed_since: tuple[str, ...] = ()
 
 
+FINISHED = "The agent says it has finished. Finished work is always reviewed."
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewedWork:
     """Finished work: exactly `head_commit` is what approval merges into `target_branch`.
 
     `target_commit` is where that branch stood when the work was handed over. `tree` is that of the head, `editable`
-    the files a reviewer may edit, `left_out` the changed ones they may not.
+    the files a reviewer may edit, `left_out` the changed ones they may not. `intent` is what its brief wants.
     """
 
     base_commit: str
@@ -144,6 +156,7 @@ class ReviewedWork:
     tree: str = ""
     editable: tuple[EditableFile, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    intent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +219,8 @@ class SinceReview:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """`incomplete` names what is missing where it was handed over all the same."""
+    """`incomplete` names what is missing where it was handed over all the same. `unshown` is what of the change is
+    not shown with it, and `whole_digest` of all of it: the whole is kept beside the package."""
 
     ask: str
     what_will_happen: WhatWillHappen
@@ -227,3 +241,5 @@ class Package:
     incomplete: tuple[str, ...] = ()
     since: SinceReview | None = None
     stated: tuple[Stated, ...] = ()
+    unshown: tuple[Unshown, ...] = ()
+    whole_digest: str = ""

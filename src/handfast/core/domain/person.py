@@ -13,6 +13,7 @@ from handfast.core.domain.ids import PersonId, TokenId
 
 ROLES = ("viewer", "reviewer", "operator", "admin", "auditor")
 MAY_DECIDE = frozenset({"reviewer", "admin"})
+MAY_DELEGATE = frozenset({"reviewer", "operator", "admin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Passkey:
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """`roles` are those that hold now: none while disabled. `held` are then those that come back."""
+
     person_id: PersonId
     name: BodyRef
     login_digest: str
@@ -64,6 +67,8 @@ class Person:
     accounts: tuple[Account, ...] = ()
     passkeys: tuple[Passkey, ...] = ()
     views: BodyRef | None = None
+    disabled_at: datetime | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def may_decide(self) -> bool:
@@ -83,8 +88,8 @@ def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
     match event:
         case e.CredentialSet():
             return replace(state, has_pin=state.has_pin or event.credential == "pin")
-        case c.RolesSet():
-            return replace(state, roles=event.roles)
+        case c.RolesSet() | i.PersonDisabled() | i.PersonEnabled():
+            return _let_in(state, event, at)
         case c.AwaySet():
             kept = tuple(a for a in state.absences if a.ends > at)
             return replace(state, absences=(*kept, Away(event.starts, event.ends, event.delegate)))
@@ -98,7 +103,23 @@ def evolve(state: Person | None, event: PersonEvent, at: datetime) -> Person:
             return _identified(state, event, at)
 
 
-def _identified(state: Person, event: i.IdentityEvent, at: datetime) -> Person:
+def _let_in(
+    state: Person, event: c.RolesSet | i.PersonDisabled | i.PersonEnabled, at: datetime
+) -> Person:
+    """Who is disabled has no role, and what is said of their roles holds when they come back."""
+    closed = state.disabled_at is not None
+    match event:
+        case c.RolesSet():
+            return replace(state, held=event.roles) if closed else replace(state, roles=event.roles)
+        case i.PersonDisabled():
+            return state if closed else replace(state, disabled_at=at, roles=(), held=state.roles)
+        case i.PersonEnabled():
+            return replace(state, disabled_at=None, roles=state.held, held=()) if closed else state
+        case _:
+            assert_never(event)
+
+
+def _identified(state: Person, event: i.ProofEvent, at: datetime) -> Person:
     """What the person proves with who they are."""
     match event:
         case i.PersonTokenIssued():

@@ -110,16 +110,20 @@ def _next(c: Crossed, raised: Raised) -> str:
 def beside(
     metric: str, held: Limits, history: History, raised: Raised | None, known: Decimal | None
 ) -> str:
-    """What stands beside a figure: `warns at $1.20, hands over at $1.80 (2x, 3x its median of $0.60)`."""
+    """What stands beside a figure: `warns at $1.20, hands over at $1.80 (2x, 3x its median of $0.60)`.
+
+    A bound that a stronger one comes before is never met, and not said.
+    """
     threshold = held.of(metric)
     if threshold is None:
         return ""
-    at, why = [], []
-    for level in Level:
+    at: list[str] = []
+    why: list[Crossed] = []
+    for level in reversed(Level):
         found = bound_at(METRICS[metric], level, threshold, history, raised, known or Decimal(0))
-        if found is not None:
-            at.append(f"{_LEADS_TO[level]} at {amount(metric, found.limit)}")
-            why.append(found)
+        if found is not None and all(Decimal(found.limit) < Decimal(s.limit) for s in why):
+            at.insert(0, f"{_LEADS_TO[level]} at {amount(metric, found.limit)}")
+            why.insert(0, found)
     reasons = _reasons(why)
     return ", ".join(at) + (f" ({reasons})" if reasons else "")
 
@@ -134,7 +138,7 @@ def _reasons(bounds: list[Crossed]) -> str:
         found.append(f"{times} its median of {middle} over {multiples[0].runs} runs")
     if any(c.source == "first_runs" for c in bounds):
         runs = next(c.runs for c in bounds if c.source == "first_runs")
-        found.append(f"fixed: {runs} of the {ENOUGH_RUNS} earlier runs a median needs")
+        found.append(f"fixed until {ENOUGH_RUNS} earlier runs give a median, {runs} so far")
     words = {"brief": "the brief's budget", "policy": "policy", "raised": "raised by a person"}
     sources = dict.fromkeys(c.source for c in bounds if not c.times)
     return "; ".join([*found, *(words[s] for s in sources if s in words)])

@@ -1,18 +1,22 @@
 """A file change as a person should read it: the diff it makes, against what is there now."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 MAX_FILE_BYTES: Final = 1024 * 1024
-MAX_SHOWN: Final = 200_000
+# Of the JSON text that goes to the server, whose limit for one request is 1 MiB.
+MAX_SENT: Final = 700_000
+KEPT: Final = 100_000
 
 
 def shown_change(tool: str, fields: Mapping[str, Any], cwd: Path) -> dict[str, str] | None:
     """`{kind, text}` for Write, Edit and MultiEdit; None where the canonical call says it all.
 
-    Reads the file. A change that cannot be drawn as a diff is shown as the text that goes in.
+    Reads the file. A change that cannot be drawn as a diff is shown as the text that goes in. The server bounds
+    what is shown of it, and says what is not; a change too large to be sent is cut, and says so first.
     """
     path = fields.get("file_path")
     if tool not in ("Write", "Edit", "MultiEdit") or not isinstance(path, str) or not path:
@@ -21,7 +25,15 @@ def shown_change(tool: str, fields: Mapping[str, Any], cwd: Path) -> dict[str, s
     after = _after(tool, fields, before or "")
     if after is None:
         return _parts(tool, fields, path)
-    return {"kind": "diff", "text": _diff(path, before, after)[:MAX_SHOWN]}
+    return _sent("diff", path, _diff(path, before, after))
+
+
+def _sent(kind: str, path: str, text: str) -> dict[str, str]:
+    """What was cut is no diff any more, so that nothing behind the cut can be taken for read."""
+    if len(text) <= MAX_SENT and len(json.dumps(text, ensure_ascii=False).encode()) <= MAX_SENT:
+        return {"kind": kind, "text": text}
+    said = f"{path}: only the first {KEPT:,} of {len(text):,} characters of this change are kept and can be read."
+    return {"kind": "text", "text": f"{said}\n{text[:KEPT]}"}
 
 
 def _content(path: Path) -> str | None:
@@ -65,4 +77,4 @@ def _parts(tool: str, fields: Mapping[str, Any], path: str) -> dict[str, str]:
     for name in ("old_string", "new_string", "content"):
         if isinstance(fields.get(name), str):
             said += [f"--- {name}", fields[name]]
-    return {"kind": "text", "text": "\n".join(said)[:MAX_SHOWN]}
+    return _sent("text", path, "\n".join(said))

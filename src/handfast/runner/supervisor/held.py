@@ -264,4 +264,4 @@ class Held:
         return str(self.send(calls.put_body(content, media))["body_id"])
 
     def read_body(self, body_id: str) -> bytes:
-        return self.send(calls.body(body_id))
+        return self.send(calls.body(body_id, self.run_id))

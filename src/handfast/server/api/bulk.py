@@ -8,6 +8,7 @@ from handfast.server.api import schema_bulk as schema
 from handfast.server.api.schema_checkpoint import RefusalOut
 from handfast.server.api.tasks import Key
 from handfast.server.identity import CallerDep
+from handfast.server.refusals import note
 
 router = APIRouter(prefix="/v1/handoffs", tags=["handoffs"])
 
@@ -23,13 +24,16 @@ def decide_handoffs(
     given = Together(
         picks=[Pick(item.handoff_id, item.presented_digest) for item in asked.items],
         reason=asked.reason.strip(),
-        request_key=caller.key(asked.idempotency_key or idempotency_key),
+        request_key=caller.key(asked.idempotency_key or idempotency_key, person),
     )
     try:
         taken = caller.engine.approve_together(person, given)
     except NotFound:
         caller.engine.access.refused(person, caller.operation, "need to know of all of these")
         raise
+    for each in taken:
+        if each.refused is not None:
+            note(caller.engine, person, caller.operation, each.refused)
     return schema.TogetherOut(results=[_shown(each) for each in taken])
 
 

@@ -1,5 +1,7 @@
 """Checkpoints: listed, read, opened early, decided in one pass."""
 
+from functools import partial
+
 from fastapi import APIRouter
 
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
@@ -8,6 +10,7 @@ from handfast.server.api import schema_checkpoint as schema
 from handfast.server.api.schema_gate import edited_text
 from handfast.server.api.tasks import Key
 from handfast.server.identity import Caller, CallerDep
+from handfast.server.refusals import note
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"])
 
@@ -48,9 +51,11 @@ def decide_checkpoint(
         checkpoint_id=checkpoint_id,
         items=tuple(_item(caller, item) for item in asked.items),
         reason=asked.reason.strip(),
-        request_key=caller.key(asked.idempotency_key or idempotency_key),
+        request_key=caller.key(asked.idempotency_key or idempotency_key, person),
     )
-    return schema.PassOut.model_validate(caller.engine.checkpoints.passes.decide(person, given))
+    refused = partial(note, caller.engine, person, caller.operation)
+    done = caller.engine.checkpoints.passes.decide(person, given, refused)
+    return schema.PassOut.model_validate(done)
 
 
 def _item(caller: Caller, item: schema.PassItemIn) -> Item:

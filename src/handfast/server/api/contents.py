@@ -1,19 +1,22 @@
 """Bodies that a request refers to by id, in place of text that is too large for it."""
 
-from handfast.core.domain.errors import NotPermitted, UsageError
+from handfast.core.domain.errors import NotFound, NotPermitted, UsageError
+from handfast.engine.vault import is_upload
 from handfast.server.identity import Caller
 
 
 def content(caller: Caller, body_id: str) -> bytes | None:
     """The bytes of a body, or None without an id.
 
-    Agents send text: a body id of theirs could name what another agent wrote. Raises NotPermitted,
-    NotFound, UsageError for a body that was erased.
+    Agents send text. Others name what they uploaded: the id of any other body would have the server hand out what
+    its caller may not read. Raises NotPermitted, NotFound, UsageError for a body that was erased.
     """
     if not body_id:
         return None
     if caller.is_agent:
         raise NotPermitted("an agent cannot refer to a body", hint="Send the text itself.")
+    if not is_upload(body_id):
+        raise NotFound(f"there is no upload `{body_id}`", hint="POST /v1/bodies gives one.")
     found = caller.engine.kernel.vault.open(body_id)
     if found.erased:
         raise UsageError(f"body `{body_id}` was erased")

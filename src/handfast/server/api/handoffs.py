@@ -6,9 +6,11 @@ from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
 
 from handfast.core.domain.errors import AlreadyDecided, NotPermitted, UsageError
 from handfast.core.domain.grant_scope import AS_THE_RULE_SAYS
+from handfast.engine.changes import whole_change
 from handfast.engine.handoffs import Decision
 from handfast.engine.overrides import Emergency
 from handfast.engine.review_files import files_view
@@ -18,6 +20,7 @@ from handfast.server.api.schema_proof import Proof
 from handfast.server.api.schema_review import ReviewFilesOut, edited_files
 from handfast.server.api.tasks import After, Key, Limit
 from handfast.server.identity import Caller, CallerDep
+from handfast.server.identity import caller as known
 from handfast.server.waiting import hub_of, until_settled
 
 router = APIRouter(prefix="/v1/handoffs", tags=["handoffs"])
@@ -58,6 +61,18 @@ def get_review_files(caller: CallerDep, handoff_id: str) -> ReviewFilesOut:
     return ReviewFilesOut.model_validate(files_view(caller.engine.kernel, handoff_id))
 
 
+@router.get(
+    "/{handoff_id}/changes",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def get_changes(caller: CallerDep, handoff_id: str) -> Response:
+    """The whole diff, also where it is too large to be shown with the handoff."""
+    caller.handoff(handoff_id)
+    found = whole_change(caller.engine.kernel, handoff_id)
+    return Response(found.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
+
+
 @router.get("/{handoff_id}/wait")
 async def wait_handoff(
     request: Request,
@@ -69,8 +84,15 @@ async def wait_handoff(
     await to_thread.run_sync(caller.handoff, handoff_id)
     deadline = time.monotonic() + timeout_s
     decided = await until_settled(hub_of(request), caller.engine, handoff_id, deadline)
-    handoff = await to_thread.run_sync(_shown, caller, handoff_id)
+    handoff = await to_thread.run_sync(_shown_now, request, handoff_id)
     return schema.WaitOut(decided=decided, handoff=handoff)
+
+
+def _shown_now(request: Request, handoff_id: str) -> schema.HandoffOut:
+    """After a wait: the credential and what its holder may know of may have ended meanwhile."""
+    now = known(request)
+    now.handoff(handoff_id)
+    return _shown(now, handoff_id)
 
 
 def _shown(caller: Caller, handoff_id: str) -> schema.HandoffOut:
@@ -93,11 +115,12 @@ def decide_handoff(
         reason=asked.reason,
         edited=asked.edited,
         answer=asked.answer,
-        request_key=caller.key(asked.idempotency_key or idempotency_key),
+        request_key=caller.key(asked.idempotency_key or idempotency_key, person),
         scope=asked.scope.wanted(caller.engine.kernel.clock.now())
         if asked.scope
         else AS_THE_RULE_SAYS,
         edited_files=edited_files(asked.edited_files),
+        covers_unshown=asked.covers_unshown,
     )
     try:
         done = caller.engine.handoffs.decide(person, decision)
@@ -162,8 +185,8 @@ def override_handoff(
     caller: CallerDep, handoff_id: str, asked: routed.OverrideIn, idempotency_key: Key = ""
 ) -> routed.Overridden:
     """An emergency: an admin or operator approves in place of all that it takes. Another must review it."""
-    key = caller.key(asked.idempotency_key or idempotency_key)
     person = caller.decider(asked.person, asked.pin, handoff_id)
+    key = caller.key(asked.idempotency_key or idempotency_key, person)
     given = Emergency(handoff_id, asked.presented_digest, asked.reason, key)
     return routed.Overridden.model_validate(caller.engine.overrides.override(person, given))
 

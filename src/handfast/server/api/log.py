@@ -13,8 +13,10 @@ from handfast.core.domain.errors import NotFound, UsageError
 from handfast.core.domain.events import WIRE
 from handfast.engine.access import PrincipalKind
 from handfast.engine.kernel import Result, Unit
+from handfast.engine.vault import is_upload
 from handfast.observe.secrets import redact
 from handfast.server.api import schema_org as schema
+from handfast.server.api.naming import check_named
 from handfast.server.identity import Caller, CallerDep, still_known
 from handfast.server.seeing import seen_by
 from handfast.server.waiting import hub_of
@@ -138,12 +140,12 @@ def event_stream(source: AsyncIterator[str]) -> StreamingResponse:
 
 @router.post("/bodies", status_code=201)
 async def create_body(request: Request, caller: CallerDep) -> schema.BodyOut:
-    """Store raw bytes beside the log, sealed. The media type is the request's Content-Type."""
+    """Store raw bytes beside the log, sealed, for a later request to name. The media type is the Content-Type."""
     data = await request.body()
     media = request.headers.get("content-type", "application/octet-stream")[:100]
 
     def work(unit: Unit) -> Result:
-        ref = unit.put(data, media if media.isprintable() else "application/octet-stream")
+        ref = unit.upload(data, media if media.isprintable() else "application/octet-stream")
         return {"body_id": ref.body_id, "digest": ref.digest, "size": ref.size}
 
     result = await to_thread.run_sync(caller.engine.kernel.run, caller.actor, work)
@@ -160,34 +162,22 @@ def get_body(
 ) -> Response:
     """The bytes. A person gets text with known secrets blanked, never anything a browser would run.
 
-    Whoever does not see everything says by `of` where they read of it: a handoff or a run that they see.
+    `of` is where the caller read of it: a handoff, run or task that they see. What other entries of the log name
+    (contacts, names of people, notices) is not given out. A machine also gets what it uploaded.
     """
-    _check_mentioned(caller, body_id, of)
+    person = caller.principal.kind is PrincipalKind.PERSON
+    if person or not is_upload(body_id):
+        check_named(caller, body_id, of)
     found = caller.engine.kernel.vault.open(body_id)
     if found.erased:
         raise NotFound(f"body `{body_id}` was erased", code="erased")
-    if caller.principal.kind is not PrincipalKind.PERSON:
+    if not person:
         return Response(found.data, media_type=found.media)
     if found.media.startswith(TEXT_MEDIA):
         text, _ = redact(found.text)
         return Response(text.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
     headers = {"Content-Disposition": f'attachment; filename="{body_id}"'}
     return Response(found.data, headers=headers, media_type="application/octet-stream")
-
-
-def _check_mentioned(caller: Caller, body_id: str, of: str) -> None:
-    """Raises NotFound for a body that is in nothing that a person with a limited sight may know of."""
-    if caller.sight is None:
-        return
-    store = caller.engine.kernel.store
-    stream = f"handoff/{of}" if of.startswith("ho_") else f"run/{of}"
-    (caller.handoff if of.startswith("ho_") else caller.run)(of)
-    after = 0
-    while rows := store.events(stream=stream, after=after, limit=500):
-        if any(f'"{body_id}"'.encode() in row.data for row in rows):
-            return
-        after = rows[-1].version
-    raise NotFound(f"there is no body `{body_id}`")
 
 
 @router.delete("/bodies/{body_id}")

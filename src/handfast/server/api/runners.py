@@ -14,8 +14,8 @@ router = APIRouter(prefix="/v1/runners", tags=["runners"])
 
 @router.get("")
 def list_runners(caller: CallerDep) -> schema.RunnerList:
-    """Oldest first, each with when it was last heard of and the runs it holds."""
-    return schema.RunnerList.model_validate({"items": caller.engine.runners.all()})
+    """Oldest first, each with when it was last heard of and the runs it holds, as far as the caller may know."""
+    return schema.RunnerList.model_validate({"items": caller.engine.runners.all(caller.sight)})
 
 
 @router.post("", status_code=201)

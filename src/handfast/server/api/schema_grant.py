@@ -30,7 +30,8 @@ class ScopeIn(Asked):
             if left < 1:
                 raise UsageError("`scope.until` has passed", details={"field": "scope"})
             within = min(within, left) if within else left
-        return Wanted(self.times, self.span, within)
+        sent = f"{self.within_s} until {self.until}" if self.until is not None else ""
+        return Wanted(self.times, self.span, within, sent)
 
 
 class EffectOut(Reply):

@@ -37,7 +37,7 @@ class DecisionIn(Proof):
 
     `edited_call` is the command as it should run, the content a file should get (for a Write or an Edit), or
     the call that holds it. Of finished work `edited_files` are all files that should be otherwise than the agent made
-    them, whole. Where policy asks more of the edited form than of the original, the answer is the handoff that was
+    them, whole. Where `package.unshown` names something, an approval takes `covers_unshown`: it is meant for that, too. Where policy asks more of the edited form than of the original, the answer is the handoff that was
     opened for it, which another person decides.
     """
 
@@ -47,6 +47,7 @@ class DecisionIn(Proof):
     answer: Words = ""
     edited_call: Annotated[str, Field(max_length=100_000)] | CallIn | None = None
     edited_files: EditedFiles = ()
+    covers_unshown: bool = False
     idempotency_key: Annotated[str, Field(max_length=200)] = ""
     scope: ScopeIn | None = None
 
@@ -181,8 +182,20 @@ class SinceOut(Reply):
     diff: str
 
 
+class UnshownOut(Reply):
+    """A file that is too large to be shown whole in `what_will_happen.text`."""
+
+    path: str
+    added: int
+    removed: int
+
+
 class PackageOut(Reply):
-    """Drawn from recorded facts, but for `agent_says` and `stated`: those are the agent's words."""
+    """Drawn from recorded facts, but for `agent_says` and `stated`: those are the agent's words.
+
+    `unshown` is what of the change is not in `what_will_happen.text`, or not whole; `GET …/changes` gives all of it,
+    whose digest is `whole_digest`.
+    """
 
     ask: str
     what_will_happen: WhatWillHappenOut
@@ -203,6 +216,8 @@ class PackageOut(Reply):
     incomplete: tuple[str, ...] = ()
     since: SinceOut | None = None
     stated: tuple[StatedOut, ...] = ()
+    unshown: tuple[UnshownOut, ...] = ()
+    whole_digest: str = ""
 
 
 class TimelineOut(Reply):
@@ -227,6 +242,7 @@ class HandoffOut(HandoffSummary):
     editor: str = ""
     edited_text: str = ""
     edited_into: str = ""
+    successor: str = ""
     target_commit: str = ""
     missing: list[str]
     policy_digest: str

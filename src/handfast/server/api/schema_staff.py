@@ -17,7 +17,8 @@ class AbsenceOut(Reply):
 
 
 class PersonOut(Reply):
-    """`away_until` is '' for who is there; `delegate` is the name of who is asked instead."""
+    """`away_until` is '' for who is there; `delegate` is the name of who is asked instead. With a `disabled_at`
+    the `roles` are those that they have again when they are enabled."""
 
     person_id: str
     name: str
@@ -27,6 +28,7 @@ class PersonOut(Reply):
     away_until: str
     delegate: str
     absences: list[AbsenceOut]
+    disabled_at: str = ""
 
 
 class PersonList(Reply):
@@ -42,6 +44,12 @@ class Invited(Reply):
 
     path: str
     roles: list[str]
+
+
+class WhoIn(Proof):
+    """`login` is a login or the id of a person."""
+
+    login: Line
 
 
 class RolesIn(Proof):

@@ -34,6 +34,20 @@ def set_person_roles(caller: CallerDep, asked: schema.RolesIn) -> schema.PersonO
     return schema.PersonOut.model_validate(done)
 
 
+@router.post("/people/disable", tags=["people"])
+def disable_person(caller: CallerDep, asked: schema.WhoIn) -> schema.PersonOut:
+    """Nothing acts as this person any more, and nobody asks them. An admin's to do; the last admin stays."""
+    admin = caller.person(asked.person, asked.pin)
+    return schema.PersonOut.model_validate(caller.engine.disabling.disable(admin, asked.login))
+
+
+@router.post("/people/enable", tags=["people"])
+def enable_person(caller: CallerDep, asked: schema.WhoIn) -> schema.PersonOut:
+    """Back with the roles they had; what was ended is made anew. An admin's to do."""
+    admin = caller.person(asked.person, asked.pin)
+    return schema.PersonOut.model_validate(caller.engine.disabling.enable(admin, asked.login))
+
+
 @router.post("/people/away", tags=["people"])
 def set_person_away(caller: CallerDep, asked: schema.AwayIn) -> schema.PersonOut:
     """Nobody asks this person in that time; the delegate is asked instead. It ends by itself."""

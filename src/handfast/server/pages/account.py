@@ -1,5 +1,6 @@
 """Set-up through the one-time link, sign-in and sign-out."""
 
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -30,7 +31,7 @@ ADDRESSES = 10_000
 
 
 class Tries:
-    """How often one address may try to sign in: 20 times a minute. The engine also locks accounts."""
+    """How often one address may try to sign in: 20 times a minute. The engine also counts wrong passwords."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +54,21 @@ class Tries:
 def take_try(request: Request) -> None:
     """Counts for the address. Raises LimitExceeded."""
     tries = cast("Tries", request.app.state.tries)
-    tries.take(request.client.host if request.client else "")
+    tries.take(network_of(request))
+
+
+def network_of(request: Request) -> str:
+    """Where a request comes from: its address, of IPv6 the network of 64 bits that one line has."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
 def site_of(request: Request) -> Site:
@@ -146,7 +161,7 @@ def _signed_in(
     request: Request, engine: Engine, login: str, password: str, wanted: str
 ) -> Response:
     """A new session each time: the one that the browser came with is ended."""
-    session = engine.people.sign_in(login, password)
+    session = engine.people.sign_in(login, password, network_of(request))
     if old := session_secret(request):
         engine.people.sign_out(old)
     response = RedirectResponse(wanted, 303)

@@ -59,7 +59,9 @@ def export(request: Request, reader: ReaderDep, form: FormDep) -> Response:
     if not _may_export(reader):
         why = "exporting takes one of its roles, and that nothing is kept from you"
         reader.engine.access.refused(reader.actor, "export_audit", why)
-        raise NotPermitted(why, hint="Ask somebody with the auditor, operator or admin role.")
+        raise NotPermitted(
+            why, hint="Ask somebody with the auditor, operator or admin role."
+        ).told()
     folder = tempfile.TemporaryDirectory(prefix="handfast-export-")
     path = Path(folder.name) / "bundle"
     try:

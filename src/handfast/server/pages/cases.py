@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -13,20 +12,24 @@ from handfast.core.domain.errors import (
     HandfastError,
     InvalidTransition,
     StaleDecision,
-    UsageError,
 )
 from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.inert import inert
 from handfast.engine.handoffs import Decision
 from handfast.engine.kernel import Result
 from handfast.engine.looks import since_last_look
-from handfast.engine.overrides import Emergency
 from handfast.server.pages.account import site_of
+from handfast.server.pages.case_acts import act_on
 from handfast.server.pages.edits import edit_of, edited_files, unseen
 from handfast.server.pages.live import presence_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
-from handfast.server.problems import problem_of
-from handfast.server.web.decision_form import DecisionInput, FormProblem, read_decision
+from handfast.server.web.decision_form import (
+    CHANGED,
+    DecisionInput,
+    FormProblem,
+    moved,
+    read_decision,
+)
 from handfast.server.web.edit_view import EditView
 from handfast.server.web.pages import Context, case_page, state_fragment
 from handfast.server.web.reading import Record, mapping, text
@@ -87,6 +90,8 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
     handoff = reader.engine.views.handoff(handoff_id)
     if handoff["decision"]:
         return _refused(reader, handoff, form, _already(handoff), 409)
+    if moved(handoff, form):
+        return _refused(reader, handoff, form, CHANGED, 409)
     given = read_decision(handoff, form)
     if isinstance(given, FormProblem):
         return _refused(reader, handoff, form, given.message, 422)
@@ -98,12 +103,12 @@ def decide(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) 
             reader.actor, replace(decision, edited_files=edited_files(reader, handoff, form))
         )
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         now = reader.engine.views.handoff(handoff_id)
-        moved = isinstance(e, AlreadyDecided | InvalidTransition) and bool(now["decision"])
-        said = _already(now) if moved else _said(e)
+        late = isinstance(e, AlreadyDecided | InvalidTransition) and bool(now["decision"])
+        said = _already(now) if late else _said(e)
         return _refused(reader, now, form, said, problem.status)
     return RedirectResponse(f"/handoffs/{done['handoff_id']}", 303)
 
@@ -114,7 +119,8 @@ def show_edit(request: Request, reader: ReaderDep, form: FormDep, handoff_id: st
     nothing."""
     check_token(request, form)
     handoff = reader.engine.views.handoff(handoff_id)
-    return page("case.html", _context(reader, handoff, typed=form))
+    status = 409 if moved(handoff, form) else 200
+    return page("case.html", _context(reader, handoff, typed=form), status)
 
 
 @router.get("/edit")
@@ -138,7 +144,7 @@ def rate(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str) ->
             note=form.get("note", ""),
         )
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         handoff = reader.engine.views.handoff(handoff_id)
@@ -166,46 +172,14 @@ def routing(request: Request, reader: ReaderDep, form: FormDep, handoff_id: str)
     """Hold, give back, ask others, put off, take an approval back, override. None but the last decides."""
     check_token(request, form)
     try:
-        leads_to = _act(reader, handoff_id, form)
+        leads_to = act_on(reader, handoff_id, form)
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         now = reader.engine.views.handoff(handoff_id)
         return _refused(reader, now, form, _said(e), problem.status)
     return RedirectResponse(f"/handoffs/{leads_to}", 303)
-
-
-def _act(reader: Reader, handoff_id: str, form: Mapping[str, str]) -> str:
-    """The id of the case that it leads to."""
-    handoffs, actor = reader.engine.handoffs, reader.actor
-    why = form.get("why", "")
-    match form.get("act"):
-        case "acknowledge":
-            handoffs.acknowledge(actor, handoff_id)
-        case "release":
-            handoffs.release(actor, handoff_id)
-        case "unvote":
-            handoffs.unvote(actor, handoff_id)
-        case "route":
-            to = tuple(form.get("to", "").replace(",", " ").split())
-            handoffs.re_route(actor, handoff_id, to, why)
-        case "snooze":
-            minutes = form.get("minutes", "").strip()
-            if not (minutes.isascii() and minutes.isdigit() and int(minutes)):
-                raise UsageError("`minutes` is not a whole number", hint="For instance 30.")
-            until = reader.engine.kernel.clock.now() + timedelta(minutes=int(minutes))
-            handoffs.snooze(actor, handoff_id, until)
-        case "revoke":
-            reader.engine.grants.revoke(actor, handoff_id, why)
-        case "undo":
-            return str(reader.engine.undoing.undo(actor, handoff_id)["handoff_id"])
-        case "override":
-            seen = form.get("presented_digest", "")
-            reader.engine.overrides.override(actor, Emergency(handoff_id, seen, why))
-        case _:
-            raise UsageError("that is not offered here", hint="Choose one of the buttons.")
-    return handoff_id
 
 
 def _decision(request: Request, handoff_id: str, given: DecisionInput, assertion: str) -> Decision:
@@ -217,6 +191,7 @@ def _decision(request: Request, handoff_id: str, given: DecisionInput, assertion
         edited=given.edited_command or "",
         answer=given.answer,
         scope=given.scope,
+        covers_unshown=given.covers_unshown,
         assertion=assertion,
         relying=site_of(request).relying(request.headers["host"]),
     )
@@ -242,16 +217,18 @@ def _context(
     also_open: tuple[str, ...] = (),
     edit: EditView | None = None,
 ) -> Context:
-    told = reader.engine.notices.of_handoff(str(handoff["handoff_id"]))
+    handoff_id = str(handoff["handoff_id"])
+    told = reader.engine.notices.of_handoff(handoff_id)
+    closed = reader.engine.handoffs.closed_to(reader.person_id, handoff_id)
     shown = case_page(
-        {**handoff, "notices": told},
+        {**handoff, "notices": told, "closed": closed},
         shell=replace(reader.shell(notice), also_open=also_open),
         now=reader.engine.kernel.clock.now(),
         brief=_part(handoff, "brief"),
         run=_part(handoff, "run"),
         typed=typed,
         error=error,
-        next_id=_next(reader, str(handoff["handoff_id"])),
+        next_id=_next(reader, handoff_id),
     )
     return {**shown, "edit": edit or edit_of(reader, handoff, form=typed)}
 
@@ -276,5 +253,5 @@ def _already(handoff: Result) -> str:
 
 def _said(error: HandfastError) -> str:
     if isinstance(error, StaleDecision):
-        return "The case changed since this page was shown. It is now as below: look again, then decide."
+        return CHANGED
     return f"{error.message[:1].upper()}{error.message[1:]}. {error.hint}".strip()

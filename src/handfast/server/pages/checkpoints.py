@@ -11,7 +11,6 @@ from handfast.core.domain.events_handoff import DecisionKind
 from handfast.engine.kernel import Result
 from handfast.engine.passes import Item, Pass
 from handfast.server.pages.reader import Reader, ReaderDep, check_token, fields_of_form, page
-from handfast.server.problems import problem_of
 from handfast.server.web.checkpoint_pages import checkpoint_page, checkpoints_page
 from handfast.server.web.checkpoint_view import read_pass
 from handfast.server.web.decision_form import DecisionInput
@@ -42,7 +41,7 @@ def open_now(request: Request, reader: ReaderDep, form: PassDep) -> Response:
     try:
         done = reader.engine.checkpoints.open_now(reader.actor, (wanted,) if wanted else ())
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         return _list(reader, _said(e), problem.status)
@@ -68,7 +67,7 @@ def decide_pass(request: Request, reader: ReaderDep, form: PassDep, checkpoint_i
     if taken:
         items = tuple(_item(handoff_id, given) for handoff_id, given in taken)
         given = Pass(checkpoint_id, items, form.get("reason", "").replace("\r\n", "\n").strip())
-        done = reader.engine.checkpoints.passes.decide(reader.actor, given)
+        done = reader.engine.checkpoints.passes.decide(reader.actor, given, reader.problem)
         problems |= _refusals(done)
     elif not problems:
         return _one(reader, found, form, {}, "Nothing was chosen, so nothing was decided.", 422)

@@ -14,7 +14,6 @@ from handfast.engine.filled import full
 from handfast.engine.tasks import NewTask
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.permits import WORKERS
-from handfast.server.problems import problem_of
 from handfast.server.web.brief_view import brief_of
 from handfast.server.web.pages import Context, task_page
 from handfast.server.web.task_form import task_form, typed_brief
@@ -53,7 +52,7 @@ def delegate(request: Request, reader: ReaderDep, form: FormDep) -> Response:
             )
         made = reader.engine.tasks.create(reader.actor, new)
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         said = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()
@@ -70,7 +69,9 @@ def _may_delegate(reader: Reader) -> None:
     if not WORKERS & set(roles):
         needed = ", ".join(sorted(WORKERS))
         reader.engine.access.refused(reader.actor, "page", "delegating takes another role")
-        raise NotPermitted(f"delegating takes one of: {needed}", hint="Ask an admin for the role.")
+        raise NotPermitted(
+            f"delegating takes one of: {needed}", hint="Ask an admin for the role."
+        ).told()
 
 
 def _knows_where(reader: Reader, new: NewTask) -> None:
@@ -84,7 +85,7 @@ def _knows_where(reader: Reader, new: NewTask) -> None:
             "none of your projects has this `repository`",
             hint="Ask an admin to add you.",
             details={"field": "repository"},
-        )
+        ).told()
     if new.parent:
         reader.knows("task", new.parent)
 

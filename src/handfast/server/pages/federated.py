@@ -7,9 +7,10 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from handfast.core.domain.errors import NotPermitted
-from handfast.core.domain.events import Actor
 from handfast.engine.facade import Engine
 from handfast.engine.federation import Identity
+from handfast.engine.people import session_proof
+from handfast.engine.proofs import Proven
 from handfast.server.identity import EngineDep
 from handfast.server.oidc.attempt import COOKIE, GOOD_FOR_S, PATH, Attempt, opened
 from handfast.server.pages.account import local_path, site_of, take_try
@@ -70,7 +71,8 @@ def _let_in(
         person_id = engine.people.of_session(old) if old else ""
         if not person_id or not hmac.compare_digest(attempt.link, _mark(engine, old)):
             raise _refused("the session it was begun in is over")
-        engine.federation.link(Actor("person", person_id, "browser"), identity)
+        person = Proven("person", person_id, "browser", proof=session_proof(old))
+        engine.federation.link(person, identity)
         return RedirectResponse(attempt.next_path, 303)
     session = engine.federation.sign_in(identity, _provider(request).settings.mapped)
     if old:

@@ -70,6 +70,9 @@ def approve(request: Request, reader: ReaderDep, form: FormDep) -> Response:
     for pick in picks:
         reader.knows("handoff", pick.handoff_id)
     taken = engine.approve_together(reader.actor, Together(picks))
+    for each in taken:
+        if each.refused is not None:
+            reader.problem(each.refused)
     rows: list[Result] = [
         {"handoff_id": t.handoff_id, "ask": t.ask, "approved": t.approved, "why": t.why}
         for t in taken

@@ -25,6 +25,7 @@ router = APIRouter()
 HEARTBEAT_S = 15
 STREAM = "handoff/"
 VIEWED = "handoff.viewed"
+SILENT = frozenset({VIEWED, "handoff.attended"})
 
 
 def presence_of(request: Request) -> Presence:
@@ -77,7 +78,7 @@ def _news(reader: Reader, rows: list[EventRow], case: str) -> list[tuple[str, di
     news: list[tuple[str, dict[str, object]]] = []
     seen = seen_by(reader.engine, reader.person_id, rows)
     ours = [row for row in seen if row.stream.startswith(STREAM)]
-    for stream in dict.fromkeys(row.stream for row in ours if row.type != VIEWED):
+    for stream in dict.fromkeys(row.stream for row in ours if row.type not in SILENT):
         found = reader.engine.kernel.store.load(stream)
         if found is not None:
             handoff = cast("Handoff", load(BY_NAME["handoff"], found.doc))

@@ -8,7 +8,6 @@ from starlette.responses import RedirectResponse, Response
 from handfast.core.domain.errors import HandfastError, UsageError
 from handfast.core.domain.reach import Quiet
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
-from handfast.server.problems import problem_of
 from handfast.server.web.notifications_view import notifications_page
 
 router = APIRouter(prefix="/settings/notifications")
@@ -28,7 +27,7 @@ def change_notifications(request: Request, reader: ReaderDep, form: FormDep) -> 
     try:
         said = _act(reader, form)
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         error = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()

@@ -18,10 +18,15 @@ from handfast.server.pages.reader import (
     check_token,
     page,
 )
-from handfast.server.problems import problem_of
 from handfast.server.web.account_view import Own, account_page
 
 router = APIRouter(prefix="/account")
+
+
+class PasskeyWanted(BaseModel):
+    """`password` is of who has one here."""
+
+    password: str = Field("", max_length=1000, repr=False)
 
 
 class NewPasskey(BaseModel):
@@ -48,7 +53,7 @@ def change_own_account(request: Request, reader: ReaderDep, form: FormDep) -> Re
             raise UsageError("that is not offered here", hint="Choose one of the buttons.")
         said = act(reader, form)
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         words = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()
@@ -81,8 +86,8 @@ def _page(
         tokens=engine.own_tokens.of(person_id),
         passkeys=[(k, engine.views.text(k.label)) for k in person.passkeys],
         provider=str(provider.settings.name) if provider is not None else "",
-        has_password=engine.pins.by_password(person_id),
-        fresh=engine.pins.is_fresh(person_id, reader.secret),
+        has_password=engine.proving.by_password(person_id),
+        fresh=engine.proving.is_fresh(person_id, reader.secret),
         error=error,
         issued=issued,
     )
@@ -95,11 +100,12 @@ def _json(body: dict[str, object]) -> Response:
 
 
 @router.post("/passkeys/offer")
-def offer_passkey(request: Request, reader: ReaderDep) -> Response:
-    """What the browser needs to make a passkey."""
+def offer_passkey(request: Request, reader: ReaderDep, asked: PasskeyWanted) -> Response:
+    """What the browser needs to make a passkey, for who proves themselves once more."""
     check_header(request)
     to = site_of(request).relying(request.headers["host"])
-    return _json(reader.engine.passkeys.offer(reader.actor, to))
+    passkeys, actor, secret = reader.engine.passkeys, reader.actor, reader.secret
+    return _json(passkeys.offer(actor, to, secret=secret, password=asked.password))
 
 
 @router.post("/passkeys")

@@ -15,7 +15,6 @@ from handfast.engine.explaining import explain
 from handfast.engine.kernel import Result
 from handfast.engine.policies import policy_id
 from handfast.server.pages.reader import Reader, ReaderDep, page
-from handfast.server.problems import problem_of
 from handfast.server.web.policy_view import explain_page, policy_page, versions_page
 
 router = APIRouter(prefix="/policy")
@@ -57,7 +56,7 @@ def show_explanation(reader: ReaderDep, handoff_id: HandoffId = "") -> Response:
     except HandfastError as error:
         if isinstance(error, StorageError):
             raise
-        problem = problem_of(error)
+        problem = reader.problem(error)
         context = policy_page(
             _scopes(reader),
             shell=reader.shell(),

@@ -10,15 +10,19 @@ from urllib.parse import quote
 from fastapi import Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from handfast.core.domain.errors import NotFound, NotPermitted
+from handfast.core.domain.errors import HandfastError, NotFound, NotPermitted
 from handfast.core.domain.events import Actor, from_bytes
 from handfast.core.domain.events_org import HookPaused
 from handfast.core.domain.need import Need
 from handfast.core.domain.project import Sight
 from handfast.engine.access import Principal, PrincipalKind
 from handfast.engine.facade import Engine
+from handfast.engine.people import session_proof
+from handfast.engine.proofs import Proven
 from handfast.engine.queues import waiting_by_need
+from handfast.server.problems import Problem, problem_of
 from handfast.server.rates import count
+from handfast.server.refusals import known_as, note, operation_of
 from handfast.server.sessions import (
     SAFE_METHODS,
     check_origin,
@@ -44,15 +48,21 @@ class Reader:
     engine: Engine
     person_id: str
     secret: str
+    operation: str = "page"
 
     @property
     def actor(self) -> Actor:
-        return Actor("person", self.person_id, "browser")
+        return Proven("person", self.person_id, "browser", proof=session_proof(self.secret))
 
     @property
     def sight(self) -> Sight | None:
         """What they may know of; None is everything."""
         return self.engine.knowing.sight(self.person_id)
+
+    def problem(self, error: HandfastError) -> Problem:
+        """What an error is to this reader. A refusal is put into the audit trail."""
+        note(self.engine, self.actor, self.operation, error)
+        return problem_of(error)
 
     def knows(self, kind: str, item: str) -> None:
         """Raises NotFound for what they may not know of; the try is put into the audit trail."""
@@ -96,9 +106,11 @@ def reader(request: Request) -> Reader:
     person_id = engine.people.of_session(secret) if secret else ""
     if not person_id:
         raise SignInNeeded
+    found = Reader(engine, person_id, secret, operation_of(request))
+    known_as(request, found.actor)
     if request.method not in SAFE_METHODS:
         count(request, Principal(PrincipalKind.PERSON, person_id))
-    return Reader(engine, person_id, secret)
+    return found
 
 
 ReaderDep = Annotated[Reader, Depends(reader)]

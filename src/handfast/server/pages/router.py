@@ -8,8 +8,10 @@ from handfast.server.pages import (
     account,
     agents,
     assets,
+    attention,
     audit,
     cases,
+    changes,
     checkpoints,
     delegate,
     federated,
@@ -27,7 +29,8 @@ from handfast.server.pages import (
 from handfast.server.pages.reader import SignInNeeded, to_sign_in
 
 _AREAS = (
-    account, agents, assets, audit, cases, checkpoints, delegate, inbox, live, notice_links, notifications, policy,
+    account, agents, assets, attention, audit, cases, changes, checkpoints, delegate, inbox, live, notice_links,
+    notifications, policy,
     runs, settings, slack, takeovers, tasks, own_account, federated,
 )  # fmt: skip
 

@@ -1,12 +1,15 @@
 """Settings: the reader, the other people, and this installation."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from handfast import __version__
+from handfast.core.domain.errors import HandfastError, UsageError
+from handfast.core.domain.person import Person
 from handfast.server.hub import Hub
 from handfast.server.pages.inbox import saved_of
-from handfast.server.pages.reader import Reader, ReaderDep, page
+from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
+from handfast.server.problems import problem_of
 from handfast.server.web.settings_view import installation_page, people_page, you_page
 
 router = APIRouter(prefix="/settings")
@@ -23,9 +26,43 @@ def show_you(reader: ReaderDep) -> Response:
 
 @router.get("/people")
 def show_people(reader: ReaderDep) -> Response:
-    staff, now = reader.engine.staff, reader.engine.kernel.clock.now()
-    context = people_page(staff.everybody(), staff.on_call(), shell=reader.shell(), now=now)
-    return page("settings_people.html", context)
+    return _people(reader)
+
+
+@router.post("/people")
+def change_people(request: Request, reader: ReaderDep, form: FormDep) -> Response:
+    """Disable somebody, or enable them again."""
+    check_token(request, form)
+    disabling, who = reader.engine.disabling, form.get("person", "")
+    try:
+        match form.get("act"):
+            case "disable":
+                disabling.disable(reader.actor, who)
+            case "enable":
+                disabling.enable(reader.actor, who)
+            case _:
+                raise UsageError("that is not offered here", hint="Choose one of the buttons.")
+    except HandfastError as e:
+        problem = problem_of(e)
+        if problem.status in (500, 502):
+            raise
+        words = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()
+        return _people(reader, words, problem.status)
+    return RedirectResponse("/settings/people", 303)
+
+
+def _people(reader: Reader, error: str = "", status: int = 200) -> Response:
+    engine, now = reader.engine, reader.engine.kernel.clock.now()
+    staff, roles = engine.staff, engine.kernel.state(Person, reader.person_id).roles
+    context = people_page(
+        staff.everybody(),
+        staff.on_call(),
+        shell=reader.shell(),
+        now=now,
+        may_disable="admin" in roles,
+        error=error,
+    )
+    return page("settings_people.html", context, status)
 
 
 @router.get("/installation")
@@ -33,7 +70,7 @@ def show_installation(request: Request, reader: ReaderDep) -> Response:
     engine = reader.engine
     context = installation_page(
         _facts(reader, request.app.state.hub),
-        engine.runners.all(),
+        engine.runners.all(reader.sight),
         shell=reader.shell(),
         now=engine.kernel.clock.now(),
     )

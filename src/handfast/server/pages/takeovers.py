@@ -8,7 +8,6 @@ from starlette.responses import RedirectResponse, Response
 from handfast.core.domain.errors import HandfastError
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
 from handfast.server.pages.runs import run_context
-from handfast.server.problems import problem_of
 
 router = APIRouter(prefix="/runs/{run_id}")
 
@@ -34,7 +33,7 @@ def _act(reader: Reader, run_id: str, words: str, act: Callable[[], object]) -> 
     try:
         act()
     except HandfastError as error:
-        problem = problem_of(error)
+        problem = reader.problem(error)
         if problem.status in (404, 500, 502):
             raise
         said = f"{error.message[:1].upper()}{error.message[1:]}. {error.hint}".strip()

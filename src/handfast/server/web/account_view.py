@@ -69,7 +69,7 @@ def account_page(own: Own, *, shell: Shell, now: datetime) -> Context:
         provider=own.provider,
         has_password=own.has_password,
         has_pin=person.has_pin,
-        may_set_pin=own.has_password or own.fresh,
+        may_prove=own.has_password or own.fresh,
         error=own.error,
         issued=issued.token if issued else "",
         issued_until=issued.expires_at if issued else None,

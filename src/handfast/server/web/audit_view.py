@@ -25,6 +25,11 @@ class EntryRow:
     data: str
     intact: bool
 
+    @property
+    def about(self) -> str:
+        """The id of what it is about, where that has a page."""
+        return self.stream.partition("/")[2] if self.link else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

@@ -3,17 +3,20 @@
 Everything here is drawn from the record; the agent's own prose appears only as `agent_says`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from markupsafe import Markup
 
 from handfast.core.domain.containment import CONTAINED
+from handfast.core.domain.diff_parts import MAX_CHARS
 from handfast.core.domain.inert import inert
 from handfast.server.web.brief_view import Brief, brief_of
 from handfast.server.web.changed import Changed, StartApproved, changed_of, start_approved
 from handfast.server.web.claims_view import Claim, claim_of, tally
+from handfast.server.web.details_view import details_of, in_all
 from handfast.server.web.diff import DiffView, colour_command, parse_diff
+from handfast.server.web.files_view import FileList, files_of
 from handfast.server.web.reach import blast, odd_characters
 from handfast.server.web.reading import Record, flag, mapping, moment, number, records, text, texts
 from handfast.server.web.standing import Receipt, Standing, receipt_of, standing_of
@@ -81,6 +84,11 @@ class Effect:
     preview_about: str = ""
     undo_text: str = ""
     undo_about: str = ""
+    in_all: str = ""
+
+    @property
+    def lines(self) -> int:
+        return self.text.count("\n") + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +181,12 @@ class Case:
     incomplete: tuple[str, ...] = ()
     tally: str = ""
     stated: tuple[StatedClaim, ...] = ()
+    files: FileList = field(default_factory=FileList)
+
+    @property
+    def asks_only(self) -> bool:
+        """The agent's words are the question itself, which stands above as its words."""
+        return self.kind == "question" and self.agent_says == self.effect.text
 
     @property
     def what_title(self) -> str:
@@ -183,6 +197,8 @@ class Case:
             return "What may have run"
         if self.kind == "escalation":
             return "What going on means"
+        if self.kind == "question":
+            return "What the agent asks"
         return "What was asked" if self.receipt else "What will happen"
 
 
@@ -230,6 +246,7 @@ def case_of(handoff: Record, brief: Record | None = None, run: Record | None = N
         incomplete=tuple(texts(package, "incomplete", 20)),
         tally=tally(asked.criteria) if asked else "",
         stated=stated_of(package),
+        files=files_of(package, effect.diff),
     )
 
 
@@ -258,10 +275,11 @@ def _effect(handoff: Record, package: Record) -> Effect:
     return Effect(
         kind=kind,
         text=body,
-        command=colour_command(body) if kind == "command" else Markup(),
+        command=colour_command(body, MAX_CHARS) if kind == "command" else Markup(),
         diff=parse_diff(body, open_all=_weighty(handoff)) if kind == "diff" else None,
         hazards=(*(hazard_sentence(name) for name in hazards), *_review_warnings(package)),
-        details=tuple(texts(will, "details", 50)),
+        details=details_of(will, body if kind == "command" else ""),
+        in_all=in_all(will),
         opaque=tuple(opaque_sentence(name) for name in opaque),
         odd_characters=odd_characters(body) if kind == "command" else (),
         blast=blast(hazards, opaque, text(handoff, "kind"), text(will, "effect")),
@@ -367,11 +385,12 @@ def _cost(package: Record) -> tuple[tuple[str, str], ...]:
     if plain:
         return (("Cost so far", plain),)
     cost = mapping(package, "cost")
-    usd = text(cost, "cost_usd")
+    usd, turns = text(cost, "cost_usd", "0"), text(cost, "turns", "0")
+    # Zero is what stands there when the harness told nothing; it is not shown as if it were known.
     figures = (
-        ("Cost", f"${usd}" if usd else ""),
-        ("Time", milliseconds(number(cost, "duration_ms"))),
+        ("Cost", "not told" if usd.strip("0.") == "" else f"${usd}"),
+        ("Time", milliseconds(number(cost, "duration_ms") or None)),
         ("Calls", text(cost, "tool_calls")),
-        ("Turns", text(cost, "turns")),
+        ("Turns", turns if turns != "0" else ""),
     )
     return tuple((label, figure) for label, figure in figures if figure)

@@ -59,7 +59,7 @@ class ItemView:
     def reads_here(self) -> bool:
         """Whether its changes are few enough to be read beside other asks."""
         diff = self.case.effect.diff
-        if diff is None or not diff.files:
+        if diff is None or not diff.files or self.case.files.left_out:
             return False
         return diff.added + diff.removed <= MAX_CHANGED
 

@@ -13,13 +13,16 @@ from handfast.core.domain.handoff_votes import (
     REASON_FOR_RISK,
 )
 from handfast.core.domain.inert import inert
-from handfast.server.web.reading import Record, flag, mapping, text, texts
+from handfast.core.policy.editing import MAX_CONTENT
+from handfast.server.web.content_edit import ContentEdit, content_edit
+from handfast.server.web.reading import Record, flag, mapping, records, text, texts
 from handfast.server.web.scope_choice import ScopeChoice, read_scope, scope_choice, still_missing
 from handfast.server.web.wording import WAITING
 
 MAX_REASON = 10_000
 MAX_COMMAND = 16_384
 _APPROVING = frozenset({"approve", "approve_with_edits"})
+CHANGED = "The case changed since this page was shown. It is now as below: look again, then decide."
 _REASON_MISSING = {
     "request_changes": "Write what should change; the text goes to the agent.",
     "reject": "Write why you refuse; the agent and the record get it.",
@@ -47,7 +50,8 @@ class Verb:
 @dataclass(frozen=True, slots=True)
 class DecisionForm:
     """Everything the form shows. Empty `verbs` means that nothing is offered to this reader. `edits_files`: `edit` is
-    of files of the change, which the page opens one by one."""
+    of files of the change, which the page opens one by one. `unshown` says what an approval has to cover unseen,
+    `content` the text of a file change that can be written anew."""
 
     handoff_id: str
     presented_digest: str
@@ -67,11 +71,15 @@ class DecisionForm:
     may_give: ScopeChoice | None = None
     passkey: bool = False
     edits_files: bool = False
+    unshown: str = ""
+    covers_unshown: bool = False
+    content: ContentEdit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionInput:
-    """A checked form, ready for the engine. `edited_command` is None unless the verb is an edit of a command;
+    """A checked form, ready for the engine. `edited_command` is None unless the verb is an edit of a command or of
+    the text of a file change;
     `edits_files` says that it is one of files."""
 
     kind: str
@@ -81,6 +89,7 @@ class DecisionInput:
     edited_command: str | None
     scope: Wanted = AS_THE_RULE_SAYS
     edits_files: bool = False
+    covers_unshown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +104,33 @@ def decision_form(
 ) -> DecisionForm | None:
     """The form of a waiting handoff; None when it is not waiting, frozen, or nothing is offered.
 
-    `typed` (a form that was refused) fills the fields again.
+    `typed` (a form that was refused) fills the fields again. Where it was made for another form of the case, that
+    is what the form says, whatever else was wrong with it: it now carries the digest of what is shown.
     """
+    typed = typed or {}
+    error = CHANGED if moved(handoff, typed) else error
     digest = text(handoff, "presented_digest")
     if text(handoff, "status") not in WAITING or not digest or flag(handoff, "frozen"):
         return None
     verbs = [_verb(handoff, kind) for kind in texts(handoff, "offered")]
     plain = [verb for verb in verbs if verb and verb.kind != "approve_with_edits"]
+    if (
+        text(handoff, "kind") == "escalation"
+    ):  # an answer does there what changes do: one field is enough
+        plain = [verb for verb in plain if verb.kind != "answer"]
     if text(handoff, "kind") == "doubt":
         plain = [*_doubt_verbs(), *(verb for verb in plain if verb.kind != "answer")]
     edit = next((verb for verb in verbs if verb and verb.kind == "approve_with_edits"), None)
     if not plain and edit is None:
         return None
     command, files = _command(handoff), edit is not None and text(handoff, "kind") == "review"
-    typed = typed or {}
+    content = content_edit(handoff) if edit and not files else None
     return DecisionForm(
         handoff_id=text(handoff, "handoff_id"),
         presented_digest=digest,
         verbs=tuple(plain),
-        edit=edit if command or files else None,
+        edit=edit if command or files or content else None,
+        content=content,
         edits_files=files,
         command=command,
         command_is_hidden=inert(command, len(command)) != command,
@@ -128,12 +145,30 @@ def decision_form(
         edited_command=typed.get("edited_command", ""),
         error=error,
         may_give=scope_choice(handoff, typed),
+        unshown=unshown_words(handoff),
+        covers_unshown=typed.get("covers_unshown") == "yes",
     )
+
+
+def moved(handoff: Record, form: Mapping[str, str]) -> bool:
+    """Whether the form was made for what the case is not any more. Asked before anything else of a form."""
+    seen = form.get("presented_digest", "")
+    return bool(seen) and seen != text(handoff, "presented_digest")
 
 
 def reason_required(handoff: Record) -> bool:
     """Whether every decision on this case needs a written reason, and not only a refusal."""
     return text(handoff, "risk") in REASON_FOR_RISK and text(handoff, "kind") != "doubt"
+
+
+def unshown_words(handoff: Record) -> str:
+    """What of the change is too large to be shown with it, '' for nothing: an approval says that it covers that."""
+    names = [text(item, "path") for item in records(mapping(handoff, "package"), "unshown", 20_000)]
+    if not names:
+        return ""
+    first = ", ".join(inert(name, 100, multiline=False) for name in names[:2])
+    more = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
+    return f"Not shown whole with this case: {first}{more}."
 
 
 def typed_target(handoff: Record) -> str:
@@ -155,8 +190,10 @@ def typed_target(handoff: Record) -> str:
 def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | FormProblem:
     """The submitted form, checked against the case as it is now.
 
-    Line ends are made `\\n` again (browsers send CR LF). The engine checks the digest and who may decide.
+    Line ends are made `\\n` again (browsers send CR LF). The engine checks the digest again, and who may decide.
     """
+    if moved(handoff, form):
+        return FormProblem(CHANGED)
     kind, _, fixed_answer = form.get("kind", "").partition(":")
     if kind not in texts(handoff, "offered"):
         return FormProblem("That decision is not offered for this case. Choose one of the buttons.")
@@ -168,16 +205,15 @@ def read_decision(handoff: Record, form: Mapping[str, str]) -> DecisionInput | F
     edited = None
     files = kind == "approve_with_edits" and text(handoff, "kind") == "review"
     if kind == "approve_with_edits" and not files:
-        edited = _lines(form.get("edited_command", ""))
-        if not edited:
-            return FormProblem("Write the command that may run instead.")
-        if edited == _command(handoff):
-            return FormProblem("The command is unchanged. Change it, or approve it as it is.")
+        edited, problem = _edited(handoff, form.get("edited_command", ""))
+        if problem:
+            return FormProblem(problem)
     scope = read_scope(handoff, form) if kind == "approve" else AS_THE_RULE_SAYS
     if isinstance(scope, str):
         return FormProblem(scope)
     seen = form.get("presented_digest", "")
-    return DecisionInput(kind, seen, reason, answer, edited, scope, files)
+    covers = form.get("covers_unshown") == "yes" and kind in _APPROVING
+    return DecisionInput(kind, seen, reason, answer, edited, scope, files, covers)
 
 
 def _problem(
@@ -185,20 +221,48 @@ def _problem(
 ) -> str | None:
     if not form.get("presented_digest"):
         return "The form lacks the digest of what was shown. Load the page again and decide there."
-    if len(reason) > MAX_REASON or len(answer) > MAX_REASON:
-        return f"The text is too long: at most {MAX_REASON:,} characters."
-    if len(form.get("edited_command", "")) > MAX_COMMAND:
-        return f"The command is too long: at most {MAX_COMMAND:,} characters."
+    if said := _too_long(handoff, form, reason, answer):
+        return said
     if kind == "answer" and (missing := _answer_problem(handoff, answer)):
         return missing
     if kind in MUST_GIVE_REASON and not reason:
         return _REASON_MISSING[kind]
     if reason_required(handoff) and not reason:
         return f"This case has {text(handoff, 'risk')} risk. Write the reason for your decision."
+    if (
+        kind in _APPROVING
+        and form.get("covers_unshown") != "yes"
+        and (said := unshown_words(handoff))
+    ):
+        return f"{said} Read all changes; then say that your approval covers them, too."
     target = typed_target(handoff)
     if target and kind in _APPROVING and form.get("typed_target", "").strip() != target:
         return f"To approve a critical case, type `{target}` exactly as shown."
     return None
+
+
+def _too_long(handoff: Record, form: Mapping[str, str], reason: str, answer: str) -> str:
+    if len(reason) > MAX_REASON or len(answer) > MAX_REASON:
+        return f"The text is too long: at most {MAX_REASON:,} characters."
+    most = MAX_CONTENT if content_edit(handoff) else MAX_COMMAND
+    if len(form.get("edited_command", "").replace("\r\n", "\n")) > most:
+        return f"The edit is too long: at most {most:,} characters."
+    return ""
+
+
+def _edited(handoff: Record, typed: str) -> tuple[str, str]:
+    """The command or the text as it should be, and what is wrong with it. Every character of a file counts."""
+    content = content_edit(handoff)
+    edited = typed.replace("\r\n", "\n") if content else _lines(typed)
+    word = "text" if content else "command"
+    if not edited.strip():
+        return (
+            edited,
+            "Write the text instead." if content else "Write the command that may run instead.",
+        )
+    if edited == (content.text if content else _command(handoff)):
+        return edited, f"The {word} is unchanged. Change it, or approve it as it is."
+    return edited, ""
 
 
 def _answer_problem(handoff: Record, answer: str) -> str | None:
@@ -253,12 +317,11 @@ def _doubt_verbs() -> list[Verb]:
 # what a person may say to a run that met a limit: label, key, tone, what follows
 _LIMIT_VERBS = {
     "approve": ("Let it go on", "a", "good", "The run goes on, with the room stated on this page."),
-    "answer": ("Send answer", "s", "good", "The agent gets your answer, and the run goes on."),
     "request_changes": (
-        "Go on with changes",
+        "Go on with words",
         "c",
         "plain",
-        "The agent gets your text first, and the run goes on.",
+        "The agent gets your words first, and the run goes on.",
     ),
     "reject": (
         "Stop the run",

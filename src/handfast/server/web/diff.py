@@ -18,6 +18,7 @@ from pygments.util import ClassNotFound
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
 
+from handfast.core.domain.diff_parts import MAX_LINE
 from handfast.core.domain.inert import inert
 
 MAX_CHARS = 2_000_000
@@ -25,7 +26,7 @@ MAX_FILES = 300
 MAX_ROWS_OF_FILE = 4_000
 MAX_ROWS = 8_000
 OPEN_ROWS = 600  # files are unfolded until this many rows are on the page
-LINE_LIMIT = 1_000
+MORE = "file-more"
 COLOUR_ROWS = 600  # as many as are unfolded: colouring is most of what a large change costs
 COLOUR_LIMIT = 60_000  # characters of one side of a hunk; longer ones stay plain
 
@@ -151,9 +152,7 @@ def _bounded(patch: PatchSet, open_left: int) -> DiffView:
     missing = len(patch) - len(files)
     if missing > 0:
         note = f"{missing:,} more changed files are not shown here."
-        files.append(
-            DiffFile("file-more", "More files", "not shown", 0, 0, (note,), (), unfolded=True)
-        )
+        files.append(DiffFile(MORE, "More files", "not shown", 0, 0, (note,), (), unfolded=True))
     return DiffView(tuple(files), patch.added, patch.removed)
 
 
@@ -251,7 +250,7 @@ def _line_text(value: str, *, crlf: bool) -> str:
     value = value.removesuffix("\n")
     if crlf:
         value = value.removesuffix("\r")
-    return inert(value, LINE_LIMIT).replace("\n", " ")
+    return inert(value, MAX_LINE).replace("\n", " ")
 
 
 def _lexer(path: str) -> Lexer:

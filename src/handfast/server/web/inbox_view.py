@@ -7,6 +7,7 @@ from datetime import datetime
 
 from handfast.core.domain.inert import inert
 from handfast.core.domain.need import Need
+from handfast.core.domain.package import FINISHED
 from handfast.server.web.case_view import repository_of, why_now
 from handfast.server.web.reading import Record, flag, mapping, moment, number, text, texts
 from handfast.server.web.standing import Standing, decider, standing_of
@@ -228,7 +229,7 @@ def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
     known, need_why = text(handoff, "need"), text(handoff, "need_why")
     need = known if known in NEEDS else Need.JUDGE
     due_at, together = moment(handoff, "due_at"), mapping(handoff, "checkpoint")
-    why = why_now(handoff)
+    why = _why(handoff)
     kind = text(handoff, "kind")
     said = (f"{text(handoff, 'risk')} risk", kind, kind_word(kind).lower())
     return Row(
@@ -236,7 +237,7 @@ def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
         ask=text(handoff, "ask", "The ask is not recorded"),
         need=need,
         need_why="" if need == "stamp" or need_why in said else need_why,
-        why=why[0].text if why else "",
+        why=why,
         risk=text(handoff, "risk", "unknown"),
         kind_word=kind_word(kind),
         agent=text(handoff, "agent_name") or text(handoff, "agent_id", "unknown agent"),
@@ -253,6 +254,18 @@ def _row(handoff: Record, now: datetime, siblings: int = 0) -> Row:
         minutes=minutes_needed(handoff, need),
         siblings=siblings if text(handoff, "run_id") else 0,
     )
+
+
+def _why(handoff: Record) -> str:
+    """Why it stopped; of a question what it asks, of finished work what was wanted, before anything else."""
+    found = why_now(handoff)
+    why = found[0].text if found else ""
+    asked = text(mapping(mapping(handoff, "package"), "what_will_happen"), "text")
+    if text(handoff, "kind") == "question" and asked:
+        return f"It asks: “{inert(asked, 200, multiline=False)}”"
+    if intent := inert(text(handoff, "intent"), 160, multiline=False):
+        return f"Wanted: {intent} {why.removeprefix(FINISHED).strip()}".strip()
+    return why
 
 
 def _order(row: Row) -> tuple[int, str, str, str]:

@@ -11,6 +11,7 @@ from handfast.server.web.brief_view import Brief
 from handfast.server.web.case_view import case_of
 from handfast.server.web.decision_form import decision_form
 from handfast.server.web.edit_view import EditView
+from handfast.server.web.files_view import whole_change
 from handfast.server.web.frame import Context as Context
 from handfast.server.web.frame import Shell as Shell
 from handfast.server.web.frame import context
@@ -40,7 +41,7 @@ def case_page(
     error: str = "",
     next_id: str = "",
 ) -> Context:
-    """For `case.html`. `typed` and `error` show a refused form again; `next_id` is the next in the queue. `edit` of
+    """For `case.html`. `closed` of the handoff is why no decision of the reader would be taken, as the engine says it. `typed` and `error` show a refused form again; `next_id` is the next in the queue. `edit` of
     the context is what of finished work is open for editing: nothing, until the route says more.
     `since_look` in the handoff is what happened after this person's last look."""
     return context(
@@ -51,6 +52,7 @@ def case_page(
         case=case_of(handoff, brief, run),
         takes=takes_of(handoff, shell.person_id),
         form=decision_form(handoff, typed, error),
+        closed=text(handoff, "closed"),
         next_id=next_id,
         edit=EditView(),
         asked_with=text(mapping(handoff, "checkpoint"), "checkpoint_id"),
@@ -59,6 +61,20 @@ def case_page(
         rating=rating_of(handoff, shell.person_id),
         sent_back=sent_back_of(mapping(handoff, "package")),
         notices=notice_rows(records(handoff, "notices", 200)),
+    )
+
+
+def changes_page(
+    handoff: Record, diff: str, number: int, *, shell: Shell, now: datetime
+) -> Context:
+    """For `changes.html`: page `number` of the whole diff."""
+    return context(
+        shell,
+        now,
+        nav="",
+        handoff_id=text(handoff, "handoff_id"),
+        title=text(handoff, "ask"),
+        change=whole_change(diff, number),
     )
 
 

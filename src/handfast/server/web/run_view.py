@@ -76,10 +76,11 @@ def run_row(run: Record) -> RunRow:
     """A run in one line."""
     status, outcome = text(run, "status"), text(run, "outcome")
     counts = mapping(run, "counts")
+    agent = text(run, "agent_name") or text(run, "agent_id", "unknown agent")
     return RunRow(
         run_id=text(run, "run_id"),
-        intent=text(run, "intent") or text(run, "title") or "A session of the agent",
-        agent=text(run, "agent_name") or text(run, "agent_id", "unknown agent"),
+        intent=text(run, "intent") or text(run, "title") or f"Session of {agent}",
+        agent=agent,
         repository=repository_of(run),
         status=RUN_OUTCOMES.get(outcome) or RUN_STATUSES.get(status, status or "not known"),
         tone=_tone(status, outcome),

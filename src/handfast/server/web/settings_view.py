@@ -28,6 +28,7 @@ class PersonRow:
     delegate: str
     has_pin: bool
     is_reader: bool
+    disabled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def person_row(person: Record, reader_id: str = "") -> PersonRow:
         delegate=text(person, "delegate"),
         has_pin=flag(person, "has_pin") is True,
         is_reader=bool(reader_id) and text(person, "person_id") == reader_id,
+        disabled_at=moment(person, "disabled_at"),
     )
 
 
@@ -67,9 +69,15 @@ def you_page(
 
 
 def people_page(
-    people: Iterable[Record], on_call: Iterable[Record], *, shell: Shell, now: datetime
+    people: Iterable[Record],
+    on_call: Iterable[Record],
+    *,
+    shell: Shell,
+    now: datetime,
+    may_disable: bool = False,
+    error: str = "",
 ) -> Context:
-    """For `settings_people.html`."""
+    """For `settings_people.html`. `may_disable`: the reader may close and open accounts."""
     rows = tuple(person_row(person, shell.person_id) for person in people)
     shifts = tuple(
         (
@@ -81,7 +89,15 @@ def people_page(
         )
         for r in on_call
     )
-    return _settings(shell, now, "people", people=rows, shifts=shifts)
+    return _settings(
+        shell,
+        now,
+        "people",
+        people=rows,
+        shifts=shifts,
+        may_disable=may_disable,
+        error=error,
+    )
 
 
 def installation_page(

@@ -29,10 +29,10 @@ _ENDINGS = {
         "What was asked changed before anyone decided. A newer handoff took its place; nothing ran.",
         "quiet",
     ),
-    "withdrawn": (
-        "Withdrawn",
-        "The run ended before anyone decided. Nothing ran.",
-        "quiet",
+    "stale": (
+        "Approved, then overtaken",
+        "The call changed after the approval, or a file it depends on did. The permission ended with that; nothing ran on it.",
+        "warn",
     ),
     "incomplete": (
         "Back with the agent",
@@ -70,6 +70,14 @@ _ENDINGS = {
         "warn",
     ),
 }
+# by the reason that is recorded with it
+_WITHDRAWN = {
+    "the run ended": "The run ended before anyone decided. Nothing ran.",
+    "a person took the run over": "A person took the run over before anyone decided. Its agent may do nothing until it "
+    "is handed back; nothing ran.",
+}
+_TAKEN_BACK = "It was taken back before anyone decided. Nothing ran."
+_STALE_GRANT = "Ended unused: it covers only what was approved. It can no longer run."
 _AFTER_A_LIMIT = {
     "approve": "The run goes on, with more room under this limit.",
     "answer": "The answer goes to the agent, and the run goes on with more room under this limit.",
@@ -110,6 +118,7 @@ class Receipt:
     executor: str
     grant: str
     grant_expires_at: datetime | None
+    successor: str = ""
     used: str = ""
     may_take_back: bool = False
     may_undo: bool = False
@@ -121,6 +130,8 @@ def standing_of(handoff: Record) -> Standing:
     kind = text(mapping(handoff, "decision"), "kind")
     if outcome == REFUSED:
         return Standing("silence_refused", *_ENDINGS["silence_refused"])
+    if status == "withdrawn":
+        return Standing(status, "Withdrawn", _WITHDRAWN.get(outcome, _TAKEN_BACK), "quiet")
     for code in (outcome, kind, status):
         if code in _ENDINGS:
             return Standing(code, *_ENDINGS[code])
@@ -139,6 +150,7 @@ def receipt_of(handoff: Record) -> Receipt | None:
     decision, grant = mapping(handoff, "decision"), mapping(handoff, "grant")
     effect = mapping(handoff, "effect")
     outcome_code = text(effect, "outcome")
+    may_start = text(grant, "status") == "minted"
     edited = decision.get("edited_call")
     return Receipt(
         standing=standing,
@@ -146,7 +158,7 @@ def receipt_of(handoff: Record) -> Receipt | None:
         decided_at=moment(decision, "at"),
         reason=text(decision, "reason"),
         answer=_ANSWERS.get(text(decision, "answer"), text(decision, "answer")),
-        edited_command=_edited_merge(edited) or _command_of(edited)
+        edited_command=_edited_merge(edited) or text(decision, "edited_text") or _command_of(edited)
         if isinstance(edited, dict | str)
         else "",
         ran=_what_ran(handoff, outcome_code),
@@ -157,10 +169,11 @@ def receipt_of(handoff: Record) -> Receipt | None:
         settled_at=moment(effect, "at"),
         output_body_id=text(effect, "output_body_id"),
         executor=EXECUTORS.get(text(grant, "executor"), ""),
-        grant=GRANTS.get(text(grant, "status"), ""),
-        grant_expires_at=moment(grant, "expires_at"),
+        grant=_STALE_GRANT if standing.code == "stale" else GRANTS.get(text(grant, "status"), ""),
+        grant_expires_at=moment(grant, "expires_at") if may_start else None,
+        successor=text(handoff, "successor"),
         used=_used(grant),
-        may_take_back=text(grant, "status") == "minted",
+        may_take_back=may_start,
         may_undo=_may_undo(handoff, outcome_code),
     )
 

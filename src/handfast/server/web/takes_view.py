@@ -8,6 +8,7 @@ from handfast.server.web.reading import Record, flag, mapping, moment, number, r
 from handfast.server.web.wording import WAITING
 
 MAX_NAMES = 8
+_NOUNS = {"question": "answer", "doubt": "answer", "escalation": "decision"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,15 @@ class ClauseView:
     approved_by: str
     missing: int
     could: str
+    nobody: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """`voted` and `holds` are about the reader; `may_override` is not checked here, only by the engine."""
+    """`voted` and `holds` are about the reader; `could` names everybody whose decision still counts, once."""
 
+    in_words: str
+    could: str
     clauses: tuple[ClauseView, ...]
     apart: bool
     asked: str
@@ -45,14 +49,19 @@ class Takes:
 def takes_of(handoff: Record, reader_id: str = "") -> Takes | None:
     """None where the record does not say."""
     takes = mapping(handoff, "takes")
-    clauses = tuple(_clause(item) for item in records(takes, "clauses", 50))
+    given = records(takes, "clauses", 50)
+    noun = _NOUNS.get(text(handoff, "kind"), "approval")
+    asked = texts(takes, "asked_people")
+    clauses = tuple(_clause(item, noun, asked if len(given) == 1 else []) for item in given)
     if not clauses:
         return None
     following = mapping(takes, "next")
     votes = records(takes, "votes")
     return Takes(
+        in_words=text(takes, "in_words"),
+        could=_names(list(dict.fromkeys(n for item in given for n in texts(item, "could")))),
         clauses=clauses,
-        apart=any(flag(item, "separate") for item in records(takes, "clauses", 50)),
+        apart=any(flag(item, "separate") for item in given),
         asked=_asked(takes),
         level=_level(takes),
         next_to=text(following, "to"),
@@ -66,18 +75,21 @@ def takes_of(handoff: Record, reader_id: str = "") -> Takes | None:
         waiting=text(handoff, "status") in WAITING,
         voted=bool(reader_id) and any(text(v, "by") == reader_id for v in votes),
         holds=bool(reader_id) and text(handoff, "holder") == reader_id,
-        more_than_one=sum(number(c, "approvals") or 0 for c in records(takes, "clauses", 50)) > 1,
+        more_than_one=sum(number(c, "approvals") or 0 for c in given) > 1,
     )
 
 
-def _clause(item: Record) -> ClauseView:
+def _clause(item: Record, noun: str, asked: list[str]) -> ClauseView:
+    """Who can still decide is not said twice: not where it is who was asked."""
     n = number(item, "approvals") or 1
     who = " or ".join(texts(item, "audience"))
+    could = texts(item, "could")
     return ClauseView(
-        needed=f"{n} approval{'' if n == 1 else 's'} of {who}",
+        needed=f"{n} {noun}{'' if n == 1 else 's'} of {who}",
         approved_by=_names(texts(item, "approved_by")),
         missing=number(item, "missing") or 0,
-        could=_names(texts(item, "could")),
+        could="" if set(could) == set(asked) else _names(could),
+        nobody=not could,
     )
 
 

@@ -154,10 +154,15 @@ def _sqlite_error(e: Exception) -> Exception | None:
         return DiskFull(
             f"the database cannot be written: {text}", hint="Free space on its disk, then retry."
         )
-    if "unable to open" in text or "readonly" in text or "not a database" in text:
+    if (
+        "unable to open" in text
+        or "readonly" in text
+        or "not a database" in text
+        or "malformed" in text
+    ):
         return StorageError(
             f"the database cannot be used: {text}",
-            hint="Check the path, its permissions and that it is a Handfast database.",
+            hint="Check the path, its permissions and that it is a Handfast database, or restore a backup.",
         )
     return None
 
