@@ -82,13 +82,14 @@ def test_the_server_delivers_and_ends_when_it_is_told_to(
     handfast = Command(home, tmp_path, {"HANDFAST_RELAY": "on"})
     with handfast.start("serve", "--no-runner", "--port", "0") as process:
         assert process.stdout is not None
-        url = process.stdout.readline().split()[-1]
+        pages = process.stdout.readline().split()[-1]
+        url = pages.replace("handfast.localhost", "127.0.0.1")
         headers = {"Authorization": f"Bearer {tokens['runner']}"}
         with httpx.Client(base_url=url, headers=headers, trust_env=False, verify=_TLS) as client:
             session = {"session_id": "s1", "cwd": "/srv/checkout", "mode": "enforce"}
             run = client.post("/v1/runs", json=session).json()["run_id"]
             asked = client.post(f"/v1/runs/{run}/actions", json={"key": "t1", **PUSH})
-        expected = f"{url}/handoffs/{asked.json()['handoff_id']}"
+        expected = f"{pages}/handoffs/{asked.json()['handoff_id']}"
         seen, until = "", time.monotonic() + DEADLINE_S
         while expected not in seen and time.monotonic() < until:
             if select.select([process.stdout], [], [], 1)[0]:
