@@ -320,6 +320,7 @@ def _several(room: Room) -> None:
     seen = room.handoff(asked).presented_digest
     engine.overrides.override(room.me, Emergency(asked, seen, "the site is down"))
     engine.ratings.rate(room.me, asked, good=False, lacks=["evidence"], note="ran the tests myself")
+    engine.ratings.attended(room.me, asked, seen, 4_200, ["Evidence"])
     late = Facts(Effect.WRITE, "writes late", (), reversible=True)
     room.propose("late", "touch late", facts=late, run_id=run_id)
     room.clock.move(2 * 3600)

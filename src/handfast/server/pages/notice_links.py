@@ -9,7 +9,6 @@ from starlette.responses import RedirectResponse, Response
 
 from handfast.core.domain.errors import RejectedError
 from handfast.server.pages.reader import ReaderDep, page
-from handfast.server.problems import problem_of
 from handfast.server.web.pages import message_page
 
 router = APIRouter(prefix="/n")
@@ -42,5 +41,5 @@ def follow_link(reader: ReaderDep, token: str) -> Response:
             code=e.code,
             back=back,
         )
-        return page("message.html", context, problem_of(e).status)
+        return page("message.html", context, reader.problem(e).status)
     return RedirectResponse(f"/handoffs/{handoff_id}", 303)

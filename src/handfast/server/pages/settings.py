@@ -9,7 +9,6 @@ from handfast.core.domain.person import Person
 from handfast.server.hub import Hub
 from handfast.server.pages.inbox import saved_of
 from handfast.server.pages.reader import FormDep, Reader, ReaderDep, check_token, page
-from handfast.server.problems import problem_of
 from handfast.server.web.settings_view import installation_page, people_page, you_page
 
 router = APIRouter(prefix="/settings")
@@ -43,7 +42,7 @@ def change_people(request: Request, reader: ReaderDep, form: FormDep) -> Respons
             case _:
                 raise UsageError("that is not offered here", hint="Choose one of the buttons.")
     except HandfastError as e:
-        problem = problem_of(e)
+        problem = reader.problem(e)
         if problem.status in (500, 502):
             raise
         words = f"{e.message[:1].upper()}{e.message[1:]}. {e.hint}".strip()
