@@ -23,11 +23,14 @@ def push(use: GitUse) -> None:
     what = ", ".join(_named(spec) for spec in specs) or _default(use.case, every=every)
     for name in _targets(specs, use.case, every=every):
         found.branch(name)
+    said = f"pushes {what} to {remote}"
     if _overwrites(use.parsed, specs):
-        found.hazard("git.push-force", f"force-pushes {what} to {remote}: replaces remote history")
+        said = f"force-pushes {what} to {remote}: replaces remote history"
+        found.hazard("git.push-force", said)
     elif _deletes(use.parsed, specs):
-        found.hazard("git.push-force", f"deletes {what} on {remote}")
-    found.hazard("git.push", f"pushes {what} to {remote}")
+        said = f"deletes {what} on {remote}"
+        found.hazard("git.push-force", said)
+    found.hazard("git.push", said)  # the same words: they are said once
     if any(word.dynamic for word in use.parsed.operands) or any(
         w.raw.startswith("\ufdd0") for w in use.call.args
     ):
