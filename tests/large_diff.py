@@ -44,7 +44,9 @@ def reviewed(engine: Engine, lines: int) -> str:
     )
     new = NewRun(cast("str", task["task_id"]), str(agents[0]["agent_id"]), "none", ("agent", "go"))
     run_id = cast("str", engine.runs.create(OPERATOR, new)["run_id"])
-    run = engine.runs.lease(RUNNER, "runner-1", "host")
+    # Another run may be queued, or have lost its runner.
+    while (run := engine.runs.lease(RUNNER, "runner-1", "host")) and run.run_id != run_id:
+        pass
     assert run is not None
     files = tuple(f"src/shop/module_{n}.py" for n in range(lines // LINES_OF_FILE))
     work = ReviewedWork("a" * 40, "b" * 40, "main", files=files)

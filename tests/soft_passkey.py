@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import cbor2
 from cryptography.hazmat.primitives import hashes
@@ -65,11 +66,16 @@ class SoftPasskey:
 
 
 def registration(challenge: str, origin: str, name: bytes) -> dict[str, object]:
-    """What a browser brings back to an offer: a new passkey, made for `localhost`."""
+    """What a browser brings back to an offer: a new passkey, made for the host of `origin`."""
     at = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
     cose = {1: 2, 3: -7, -1: 1, -2: at.x.to_bytes(32, "big"), -3: at.y.to_bytes(32, "big")}
     attested = bytes(16) + len(name).to_bytes(2, "big") + name + cbor2.dumps(cose)
-    data = hashlib.sha256(SITE.rp_id.encode()).digest() + b"\x45" + bytes(4) + attested
+    data = (
+        hashlib.sha256((urlsplit(origin).hostname or "").encode()).digest()
+        + b"\x45"
+        + bytes(4)
+        + attested
+    )
     said = {"type": "webauthn.create", "challenge": challenge, "origin": origin}
     response = {
         "clientDataJSON": b64(json.dumps(said).encode()),

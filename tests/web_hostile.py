@@ -278,6 +278,12 @@ def _review(write: Write) -> Json:
     return pages.case_page(case, **_place(write))
 
 
+def _changes(write: Write) -> Json:
+    diff = fx.DIFF.replace("docs/rounding.png", f"docs/{_one_line(write('diff-path'))}.png")
+    diff = diff.replace("Invoices and their lines.", _one_line(write("diff-line")))
+    return pages.changes_page(written(fx.review(), write), diff, 1, **_place(write))
+
+
 def _one_line(text: str) -> str:
     return re.sub(r"[/\s\"]", "", text)
 
@@ -403,6 +409,7 @@ PAGES: dict[str, HostilePage] = {
         "entries-text", "entries-who", "form-error", "typed", "containment"),
     "review": _page("case.html", _review,
         "diff-path", "diff-line", "review-paths", "commits-subject", "commands-command", "review-target_branch"),
+    "changes": _page("changes.html", _changes, "ask", "diff-path", "diff-line"),
     "ended": _page("case.html", _ended, "ask", "decision-by_name", "decision-reason"),
     "state": _page("_state.html", lambda w: pages.state_fragment(
         written(fx.approval_high(), w), **_place(w)), "holder_name", "also-open"),

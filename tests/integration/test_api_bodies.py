@@ -131,7 +131,9 @@ def test_nobody_approves_what_nobody_can_read(served: Served) -> None:
         if what == "override":
             del said["kind"]
         refused = operator.post(f"{path}/{what}", json=said)
-        assert (refused.status_code, refused.json()["code"]) == (409, "erased"), refused.text
+        assert (refused.status_code, refused.json()["code"]) == (409, "package_erased"), (
+            refused.text
+        )
     page = served.browser()
     form = {"csrf_token": form_token(page.cookies[COOKIE]), **decision(handoff)}
     shown = page.post(f"/handoffs/{handoff['handoff_id']}/decide", data=form)

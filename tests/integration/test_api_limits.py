@@ -30,7 +30,7 @@ def test_reported_use_is_shown_and_hands_the_run_over(served: Served, runner: ht
     found = runner.get(f"/v1/runs/{run}").json()["limits"]
     cost = next(row for row in found["usage"] if row["metric"] == "cost_usd")
     assert cost["used"] == "$5.50"
-    assert "hands over at $5.00 (fixed: 0 of the 5 earlier runs" in cost["limit"]
+    assert "hands over at $5.00 (fixed until 5 earlier runs give a median" in cost["limit"]
     assert found["not_watched"] == ["compactions", "context_fill", "reasoning_s"]
     asked = propose(runner, run, "1")
     assert asked["verdict"] == "wait"

@@ -171,6 +171,7 @@ def decide_handoff(served: Served) -> Command:
         "edited_call": "git push origin next",
         "edited_files": [{"path": "a", "text": "b"}],
         "scope": {"times": 2},
+        "covers_unshown": True,
     }
     path = f"/v1/handoffs/{handoff['handoff_id']}/decisions"
     return Command(served.client("operator"), path, decision(handoff), DecisionIn, others)
@@ -197,10 +198,9 @@ def redeem_grant(served: Served) -> Command:
     operator = served.client("operator")
     path = f"/v1/handoffs/{handoff['handoff_id']}/decisions"
     grant = operator.post(path, json=decision(handoff)).json()["grant"]["grant_id"]
-    others = {"action_digest": DIGEST, "epoch": 0, "executor": "hooked"}
+    others = {"action_digest": DIGEST, "epoch": 0, "executor": "hooked", "run_id": "run_0"}
     body = {"action_digest": handoff["action_digest"]}
-    ignored = frozenset({"run_id"})  # the grant names its run
-    return Command(operator, f"/v1/grants/{grant}/redeem", body, RedeemIn, others, ignored)
+    return Command(operator, f"/v1/grants/{grant}/redeem", body, RedeemIn, others)
 
 
 def start_runner(served: Served) -> Command:

@@ -1,6 +1,8 @@
 """Who may add a passkey, and what takes it away: a session alone makes nothing that a rule's signature counts on."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,14 +12,21 @@ from handfast.core.domain.events import Actor
 from handfast.core.domain.person import Person
 from handfast.engine.federation import Identity, Mapped
 from handfast.server.sessions import COOKIE, form_token
-from tests.served import LOGIN, PASSWORD, Json, Served
+from tests.served import LOGIN, PASSWORD, Json, Served, served_from
 from tests.soft_passkey import registration, soft_passkey
 
 
+@pytest.fixture
+def served(tmp_path: Path, prepared: tuple[Path, dict[str, str]]) -> Iterator[Served]:
+    """At the pages' own name: a passkey needs one."""
+    with served_from(tmp_path, prepared, at_address=False) as running:
+        yield running
+
+
 def browser(served: Served, secret: str) -> httpx.Client:
-    """As `Served.browser`, under a host name: passkeys need one."""
-    host = "localhost:" + served.url.rpartition(":")[2]
-    client = served.client(Origin=f"http://{host}", Host=host)
+    """As `Served.browser`, with a session of one's own."""
+    pages = served.server.pages_url
+    client = served.client(Origin=pages, Host=pages.partition("://")[2])
     client.cookies.set(COOKIE, secret)
     client.headers["x-csrf-token"] = form_token(secret)
     return client

@@ -7,6 +7,7 @@ import pytest
 from handfast.core.domain.agent import Agent
 from handfast.core.domain.errors import Concurrency, InvalidTransition, NotFound, UsageError
 from handfast.core.domain.events import SYSTEM
+from handfast.core.domain.events_handoff import DecisionKind
 from handfast.core.domain.events_org import AccessRefused, AgentRegistered, AgentSuspended
 from handfast.core.domain.ids import AgentId
 from handfast.core.domain.installation import Installation
@@ -180,6 +181,7 @@ def test_several_aggregates_commit_as_one(room: Room) -> None:
 def test_an_erased_body_goes_with_its_event(room: Room) -> None:
     asked = room.propose("t1", "git push")
     handoff = room.handoff(asked["handoff_id"])
+    room.decide(handoff.handoff_id, DecisionKind.REJECT)
     room.engine.audit.erase(room.me, handoff.package.body_id, "asked for")
     assert room.engine.kernel.vault.open(handoff.package.body_id).erased
     assert room.types().count("body.erased") == 1

@@ -54,7 +54,7 @@ def show(handoff: str, /, *, as_json: Json = False) -> None:
         say(line)
 
 
-def changes(handoff: str, /) -> None:
+def changes(handoff: str, /, *, as_json: Json = False) -> None:
     """Print the whole diff of a handoff, also where it is too large to be shown with it.
 
     Parameters
@@ -63,4 +63,7 @@ def changes(handoff: str, /) -> None:
         Its id, `ho_…`.
     """
     text = server().send(review_calls.changes(handoff)).decode("utf-8", "replace")
+    if as_json:
+        say_json({"handoff_id": handoff, "diff": text})
+        return
     print(shown(text.removesuffix("\n"), len(text)))

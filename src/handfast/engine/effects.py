@@ -86,7 +86,7 @@ def check_readable(kernel: Kernel, handoff: Handoff) -> None:
     if kernel.vault.open(handoff.package.body_id).erased:
         raise InvalidTransition(
             f"what handoff `{handoff.handoff_id}` asks was erased: nobody can read what would be approved",
-            code="erased",
+            code="package_erased",
             hint="Reject it; the agent can ask again.",
         )
 
