@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
+HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 HELD_S = 0.15
 
 
@@ -201,6 +201,10 @@ class Repeater:
     def handle(self, asked: BaseHTTPRequestHandler) -> None:
         size = int(asked.headers.get("Content-Length") or 0)
         kept = {k: v for k, v in asked.headers.items() if k.lower() not in HOP}
+        if kept.get("Host") == self.url.removeprefix("http://"):
+            del kept[
+                "Host"
+            ]  # the server's own stands in its place; a name of the pages is passed on
         sent = Sent(asked.command, asked.path, kept, asked.rfile.read(size))
         try:
             if sent.method == "GET":
