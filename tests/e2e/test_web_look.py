@@ -14,7 +14,7 @@ from handfast.server.web.notifications_view import notifications_page
 from handfast.server.web.render import CONTENT_SECURITY_POLICY, render
 from tests import checkpoint_fixtures as cp
 from tests import web_fixtures as fx
-from tests import web_places
+from tests import web_hostile, web_places
 from tests.conftest import page_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ PLACES = {
     for name in web_places.PAGES
     if not name.startswith(("bare", "no ", "known", "policy unread", "audit, nothing"))
 }
+# The pages that no fixture of their own shows, with the text of the tests that write into every field.
+FORMS = ("account", "changes", "login", "message", "task-form")
 WIDER = "document.documentElement.scrollWidth - innerWidth"
 
 
@@ -58,9 +60,15 @@ def page(shared: "tuple[Page, list[str]]") -> "Iterator[Page]":
 
 
 def _html(name: str) -> str:
-    now = fx.NOW
     if name in PLACES:
         return web_places.PAGES[PLACES[name]]()
+    if name in FORMS:
+        return web_hostile.PAGES[name.replace("-", " ")].html(web_hostile.harmless)
+    return _of_fixtures(name)
+
+
+def _of_fixtures(name: str) -> str:
+    now = fx.NOW
     if name in CASES:
         return render("case.html", pages.case_page(CASES[name](), shell=SHELL, now=now))
     match name:
@@ -110,7 +118,10 @@ def _serve(route: "Route") -> None:
 OTHERS = ["inbox", "run", "runs", "checkpoint", "checkpoints", "setup", "notifications", "told"]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # Each page in both schemes and at both widths: every other one is dark where the one before it is light.
-LOOKS = [(name, SCHEMES[:: (1, -1)[at % 2]]) for at, name in enumerate([*CASES, *OTHERS, *PLACES])]
+LOOKS = [
+    (name, SCHEMES[:: (1, -1)[at % 2]])
+    for at, name in enumerate([*CASES, *OTHERS, *FORMS, *PLACES])
+]
 
 
 @pytest.mark.parametrize(("name", "schemes"), LOOKS, ids=[name for name, _ in LOOKS])
@@ -130,6 +141,14 @@ def test_accessible_and_within_the_screen(
         assert page.evaluate(WIDER) <= 0
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
+
+
+def test_every_page_is_looked_at() -> None:
+    """But the parts of pages, and what is the inbox or a run once more."""
+    seen = {"case.html"} | {f"{name}.html" for name in (*OTHERS, *FORMS)}
+    seen |= {page.template for name, page in web_hostile.PAGES.items() if name in PLACES.values()}
+    templates = {page.template for page in web_hostile.PAGES.values()} - {"_state.html"}
+    assert {t.replace("_", "-") for t in templates} <= {t.replace("_", "-") for t in seen}
 
 
 @pytest.mark.parametrize(
