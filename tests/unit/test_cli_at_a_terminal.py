@@ -8,7 +8,7 @@ from rich.console import Console
 
 from handfast.cli.entry import run
 from handfast.cli.failures import report
-from handfast.cli.queue_list import stacked
+from handfast.cli.queue_list import counted, stacked
 from handfast.core.domain.errors import NotFound
 
 ITEM: dict[str, object] = {
@@ -38,6 +38,15 @@ def test_a_waiting_case_keeps_its_width_and_its_id_whole(width: int) -> None:
     assert "claude-billing in shop, decide by 2026-11-26 19:14 UTC" in " ".join(lines)
     assert lines[-1] == ITEM["handoff_id"]
     assert len(lines) <= 5
+
+
+def test_a_list_that_was_cut_does_not_say_that_it_is_all() -> None:
+    assert [counted(n, 50) for n in (0, 1, 49, 50)] == [
+        "Nothing waits",
+        "1 waiting",
+        "49 waiting",
+        "The first 50 that wait",
+    ]
 
 
 def test_a_case_that_is_held_or_over_says_so() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from handfast.cli.output import Json, cell, note, say, say_json
-from handfast.cli.queue_list import row, show_handoffs, stacked
+from handfast.cli.queue_list import counted, row, show_handoffs, stacked
 from handfast.cli.reads import Reads, reads
 from handfast.core.domain.errors import Unavailable
 
@@ -50,6 +50,8 @@ def inbox(
     for stop in stopped:
         note(f"STOPPED: {stop['says']}")
     show_handoffs(items, "Nothing waits.")
+    if len(items) == limit:
+        note(f"{counted(limit, limit)}. `--limit` shows more.")
     if items and sys.stdout.isatty():
         note("Decide: handfast handoff approve ID (or reject, request-changes, answer)")
 
@@ -91,7 +93,7 @@ def _live(source: Reads, limit: int) -> None:
         while True:
             try:
                 items = source.handoffs("waiting", limit=limit)
-                count = f"{len(items)} waiting" if items else "Nothing waits."
+                count = counted(len(items), limit)
                 stops = [Text(f"STOPPED: {cell(stop['says'])}") for stop in source.stopped()]
                 live.update(Group(*stops, stacked(items), Text(count)), refresh=True)
             except Unavailable as error:  # a server that restarts is back in a moment

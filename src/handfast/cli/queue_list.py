@@ -27,6 +27,13 @@ def show_handoffs(items: Sequence[Item], empty: str) -> None:
     Console(highlight=False).print(stacked(items))
 
 
+def counted(number: int, limit: int) -> str:
+    """How many wait, where at most `limit` were asked for."""
+    if not number:
+        return "Nothing waits"
+    return f"{number} waiting" if number < limit else f"The first {number} that wait"
+
+
 def row(h: Item) -> tuple[object, ...]:
     """One handoff as cells under `HEADS`."""
     return (

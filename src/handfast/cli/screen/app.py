@@ -15,6 +15,7 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from handfast.cli.output import cell
+from handfast.cli.queue_list import counted
 from handfast.cli.screen import verbs
 from handfast.cli.screen.asking import Asking, Field
 from handfast.cli.screen.case_text import case_text, row_text
@@ -24,6 +25,7 @@ from handfast.core.domain.errors import HandfastError
 
 Handoff = dict[str, Any]
 AGAIN_S: Final = 1.0
+LIMIT: Final = 200
 SETTLE_S: Final = 0.05
 KEYS: Final = (
     ("j k", "next and previous case"),
@@ -120,7 +122,9 @@ class Queue(Screen[None]):
 
     async def _read(self) -> None:
         try:
-            self._items = list((await self._client.asend(calls.handoffs("waiting")))["items"])
+            self._items = list(
+                (await self._client.asend(calls.handoffs("waiting", limit=LIMIT)))["items"]
+            )
             stops = [cell(s["says"]) for s in await self._client.asend(staff.control())]
         except HandfastError as error:
             self._say(f"Not connected: {error.message}. Trying again.")
@@ -138,8 +142,7 @@ class Queue(Screen[None]):
         queue.add_options([Option(row_text(h), id=str(h["handoff_id"])) for h in self._items])
         if ids and (marked in ids or not self.shown):
             queue.highlighted = ids.index(marked) if marked in ids else 0
-        count = len(self._items)
-        self.query_one("#queue").border_title = f"{count} waiting" if count else "Nothing waits"
+        self.query_one("#queue").border_title = counted(len(self._items), LIMIT)
 
     async def _draw_case(self) -> None:
         """Read again; a case that was decided meanwhile stays in view, with what became of it."""
