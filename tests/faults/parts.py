@@ -13,6 +13,7 @@ from handfast.engine.faults import STRUCK
 from tests.commands import Command, Ran
 from tests.faults.checker import Json
 from tests.nursery import Born, nursery
+from tests.stillness import state_of_process
 
 DEADLINE_S = 120.0  # only to end a hang
 
@@ -59,14 +60,9 @@ class Part:
             with self.log.open() as file:
                 file.seek(self.began)
                 said = f"{STRUCK}{self.fault}\n" in file.read()
-            if said and (self.action != "stop" or self.stopped):
+            if said and (self.action != "stop" or state_of_process(self.process.pid) == "T"):
                 self.struck_at = time.monotonic()
         return bool(self.struck_at)
-
-    @property
-    def stopped(self) -> bool:
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] == "T"
 
     def lift(self) -> None:
         """The end of a fault that a process survives: it thaws, its disk has room again."""

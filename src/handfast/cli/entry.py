@@ -106,7 +106,7 @@ def _command(words: Sequence[str]) -> Sequence[str]:
     known = {entry.words for entry in COMMANDS}
     if " ".join(words[:2]) in known:
         return words[:2]
-    return words[:1] if words[0] in GROUPS else ()
+    return words[:1] if words and words[0] in GROUPS else ()
 
 
 def _unknown(word: str) -> UsageError:

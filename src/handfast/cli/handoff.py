@@ -1,4 +1,4 @@
-"""`handfast handoff list` and `show`."""
+"""`handfast handoff list`, `show` and `changes`: reading, none of them decides."""
 
 from handfast.cli.control import server
 from handfast.cli.output import Json, say, say_json, shown

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = Annotated[
     bool, Parameter(name="--json", negative=(), help="Print one JSON document instead of text.")
 ]
-MAX_TEXT = (
-    2 * MAX_CHARS
-)  # what a person decides on is printed whole, with its hidden characters written out
+# What a person decides on is printed whole, with its hidden characters written out.
+MAX_TEXT = 2 * MAX_CHARS
 _CELL = 200
 
 

@@ -77,7 +77,8 @@ class Grants:
         """Take the next start. Result: start_id, handoff_id. A refusal is recorded in the audit trail.
 
         Raises GateClosed (used, expired, in doubt, given for another run or for one that has ended, or
-        stopped by the kill switch, a limit or a policy that denies it by now), StaleDecision (not what was approved), NotPermitted (another agent's grant),
+        stopped by the kill switch, a limit or a policy that denies it by now), StaleDecision (not what was
+        approved), NotPermitted (another agent's grant),
         StaleEpoch, InvalidTransition (frozen).
         Idempotent only for an equal `request_key`.
         """

@@ -48,9 +48,8 @@ def public_address(host: str, port: int, trusted: frozenset[str], remedy: str) -
     """
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     private = not found or any(not is_public(a) for a in found)
-    if (
-        private and host.lower() not in trusted
-    ):  # which address it has is not told to who may only ask
+    if private and host.lower() not in trusted:
+        # Which address it has is not told to who may only ask.
         raise UsageError(f"`{host}` is in a private network", hint=remedy)
     return found[0]
 
